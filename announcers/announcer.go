@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package announcers is the contract between the speaker, which decides what a node announces, and the modules that make a network
+// believe it.
+//
+// A module knows neither Kubernetes nor elections: it gets plain addresses and answers whether each one is effective. It never asks
+// whether this node SHOULD announce an address; it only says whether it CAN. The package imports nothing but the standard library and
+// the vocabulary of reasons, so a third module can be written outside this repository.
+package announcers
+
+import (
+	"context"
+	"net/netip"
+
+	"metalsuite.io/api/reason"
+)
+
+// Ownership says how many nodes may announce one address at the same time, and so which advertisements feed a module.
+type Ownership int
+
+const (
+	// Exclusive modules announce an address from one node at a time: the elected owner. L2Advertisements feed them.
+	Exclusive Ownership = iota
+	// Shared modules announce an address from every node that the policy selects. BGPAdvertisements feed them.
+	Shared
+)
+
+// Announcer makes the network send addresses to this node.
+//
+// A module is created without side effects on the network. All methods but Run may be called from any goroutine, before, during and
+// after Run; what Apply was given before Run starts takes effect when it starts.
+type Announcer interface {
+	// Name is the stable name of the module in the API, in metrics and in logs: a DNS label. It never blocks.
+	Name() string
+
+	// Ownership never changes over the life of the module. It never blocks.
+	Ownership() Ownership
+
+	// Run works until the context ends, owns every goroutine and socket of the module, and has joined and closed them all when it
+	// returns. It returns nil when the context ended and an error when the module cannot work at all (no permission to open a raw
+	// socket, say); the caller may run it again later.
+	Run(ctx context.Context) error
+
+	// Apply makes desired the COMPLETE set that this node announces: what is new is announced, what is absent is withdrawn, what is
+	// unchanged is left alone, with nothing on the wire. It is idempotent, never blocks on the network and always reports on every
+	// desired address; a partial failure is a state in the report and is tried again by the next Apply.
+	Apply(ctx context.Context, desired Desired) Report
+
+	// Changed receives a value after the module's observed state changed by itself (a link went down, a peer came up), so that a new
+	// Apply would report otherwise. The channel has a capacity of one, notifications coalesce, and it is never closed.
+	Changed() <-chan struct{}
+}
+
+// FitnessReporter is an optional ability of an Announcer: it knows whether this node is physically able to announce at all.
+type FitnessReporter interface {
+	// Fit returns nil when the node is able to announce, else why it is not. It never blocks.
+	Fit() *reason.Problem
+}
+
+// LinkReporter is an optional ability of an Announcer: it knows the link-layer addresses from which its claims come.
+type LinkReporter interface {
+	// LinkAddresses returns the hardware address of every interface the module announces on, by interface name. It never blocks.
+	LinkAddresses() map[string]string
+}
+
+// Desired is everything a node is to announce through one module.
+type Desired struct {
+	// Addresses are distinct by Addr; their order has no meaning.
+	Addresses []Address
+}
+
+// Address is one address to announce.
+type Address struct {
+	// Addr is a valid unicast address without zone; IPv4 is never in its IPv6-mapped form.
+	Addr netip.Addr
+	// Services are opaque keys of the Services behind the address, sorted: for logs and metrics only.
+	Services []string
+	// Interfaces are the names of the interfaces to announce on, sorted; empty means every interface the module may use.
+	Interfaces []string
+}
+
+// Phase is how far the announcement of an address has come.
+type Phase int
+
+const (
+	// Waiting: the module has accepted the address and something outside has to happen first (an interface appears, a peer comes up).
+	Waiting Phase = iota
+	// Effective: the address is being announced.
+	Effective
+	// Refused: the module cannot announce this address as desired; the reason says why.
+	Refused
+)
+
+// String returns the phase as one lower-case word.
+func (p Phase) String() string {
+	switch p {
+	case Waiting:
+		return "waiting"
+	case Effective:
+		return "effective"
+	case Refused:
+		return "refused"
+	}
+	return "unknown"
+}
+
+// State is what a module reports on one address.
+type State struct {
+	Phase Phase
+	// Interfaces are the names of the interfaces on which the address is effective, sorted. A module without interfaces leaves it empty.
+	Interfaces []string
+	// Problem says why the phase is not Effective; nil when it is.
+	Problem *reason.Problem
+}
+
+// Report is the answer to one Apply.
+type Report struct {
+	// States has one entry for every desired address.
+	States map[netip.Addr]State
+	// Problem is set when the module as a whole cannot work (not running, no permission, not available in this build).
+	Problem *reason.Problem
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reason
+
+// Allocation of addresses to Services.
+const (
+	Allocated            Reason = "Allocated"
+	NoPools              Reason = "NoPools"
+	NoMatchingPool       Reason = "NoMatchingPool"
+	PoolNotFound         Reason = "PoolNotFound"
+	PoolNotAllowed       Reason = "PoolNotAllowed"
+	PoolExhausted        Reason = "PoolExhausted"
+	FamilyMissing        Reason = "FamilyMissing"
+	AddressNotInPool     Reason = "AddressNotInPool"
+	AddressInUse         Reason = "AddressInUse"
+	SharingKeyDiffers    Reason = "SharingKeyDiffers"
+	SharingBackendDiffer Reason = "SharingBackendDiffers"
+	SharingPortCollides  Reason = "SharingPortCollides"
+	NodeAddress          Reason = "NodeAddress"
+	APIServerAddress     Reason = "APIServerAddress"
+	InvalidRequest       Reason = "InvalidRequest"
+	NoClusterIP          Reason = "NoClusterIP"
+	NotEnoughClusterIPs  Reason = "NotEnoughClusterIPs"
+	PoolFrozen           Reason = "PoolFrozen"
+)
+
+// Objects of the policy that are left out or served otherwise.
+const (
+	Valid               Reason = "Valid"
+	InvalidAddressRange Reason = "InvalidAddressRange"
+	NoAddresses         Reason = "NoAddresses"
+	PoolOverlap         Reason = "PoolOverlap"
+	InvalidSelector     Reason = "InvalidSelector"
+	DuplicateEntry      Reason = "DuplicateEntry"
+	ConfigurationError  Reason = "ConfigurationError"
+)
+
+// Announcing.
+const (
+	Announced               Reason = "Announced"
+	UnknownAnnouncer        Reason = "UnknownAnnouncer"
+	AnnouncerNotAvailable   Reason = "AnnouncerNotAvailable"
+	AnnouncerNotRunning     Reason = "AnnouncerNotRunning"
+	RawSocketDenied         Reason = "RawSocketDenied"
+	InterfaceMissing        Reason = "InterfaceMissing"
+	NoUsableInterface       Reason = "NoUsableInterface"
+	NoCarrier               Reason = "NoCarrier"
+	LocalAddress            Reason = "LocalAddress"
+	FamilyNotServed         Reason = "FamilyNotServed"
+	NotOwner                Reason = "NotOwner"
+	NoMatchingAdvertisement Reason = "NoMatchingAdvertisement"
+	NoEndpoints             Reason = "NoEndpoints"
+	NoLocalEndpoints        Reason = "NoLocalEndpoints"
+	NodeNetworkUnavailable  Reason = "NodeNetworkUnavailable"
+	NodeExcluded            Reason = "NodeExcluded"
+)
+
+// Installation by the operator.
+const (
+	AsExpected            Reason = "AsExpected"
+	RollingOut            Reason = "RollingOut"
+	OperandMissing        Reason = "OperandMissing"
+	OperandNotReady       Reason = "OperandNotReady"
+	ApplyFailed           Reason = "ApplyFailed"
+	WrongName             Reason = "IncorrectMetalLBResourceName"
+	WrongNamespace        Reason = "IncorrectMetalLBResourceNamespace"
+	NativeBackendServes   Reason = "NativeBackendServes"
+	ComponentDisabled     Reason = "ComponentDisabled"
+	NamespaceTerminating  Reason = "NamespaceTerminating"
+	EndpointSourceMissing Reason = "EndpointSourceMissing"
+	TargetHasSelector     Reason = "TargetHasSelector"
+	TargetIsExternalName  Reason = "TargetIsExternalName"
+	EndpointsCopied       Reason = "EndpointsCopied"
+)
+
+var vocabulary = map[Reason]Text{
+	Allocated:            {Sentence: "the Service has its addresses"},
+	NoPools:              {Sentence: "there is no valid IPAddressPool", Fix: "Create an IPAddressPool in the namespace of the MetalLB resource"},
+	NoMatchingPool:       {Sentence: "no IPAddressPool may serve this Service", Fix: "Let a pool's serviceAllocation match the Service, or create a pool with autoAssign and without serviceAllocation"},
+	PoolNotFound:         {Sentence: "the requested IPAddressPool does not exist", Fix: "Correct the annotation metallb.io/address-pool or create the pool"},
+	PoolNotAllowed:       {Sentence: "the requested IPAddressPool is not for this Service", Fix: "Request another pool or widen the pool's serviceAllocation"},
+	PoolExhausted:        {Sentence: "no address is free", Fix: "Add addresses to a pool or delete a Service that needs none"},
+	FamilyMissing:        {Sentence: "no pool has the address family that the Service needs", Fix: "Add a range of that family to a pool, or change the Service's ipFamilies"},
+	AddressNotInPool:     {Sentence: "the requested address is in no IPAddressPool", Fix: "Request an address of a pool or add it to one"},
+	AddressInUse:         {Sentence: "the requested address belongs to another Service", Fix: "Request another address, or let both Services share it with the same metallb.io/allow-shared-ip"},
+	SharingKeyDiffers:    {Sentence: "the Services on this address have another sharing key", Fix: "Give both Services the same value of metallb.io/allow-shared-ip"},
+	SharingBackendDiffer: {Sentence: "Services with externalTrafficPolicy Local share an address only with equal selectors", Fix: "Use externalTrafficPolicy Cluster or the same selector on both Services"},
+	SharingPortCollides:  {Sentence: "another Service on this address uses the same protocol and port", Fix: "Use another port or another address"},
+	NodeAddress:          {Sentence: "the address belongs to a node of the cluster", Fix: "Take the node's address out of the pool or request another one"},
+	APIServerAddress:     {Sentence: "the address belongs to the Kubernetes API server", Fix: "Take the API server's address out of the pool or request another one"},
+	InvalidRequest:       {Sentence: "the request for addresses cannot be understood", Fix: "Correct metallb.io/loadBalancerIPs: one address, or one IPv4 and one IPv6 address separated by a comma"},
+	NoClusterIP:          {Sentence: "the Service has no cluster IP", Fix: "Use a Service that is not headless"},
+	NotEnoughClusterIPs:  {Sentence: "the Service requires two address families and has one cluster IP", Fix: "Use ipFamilyPolicy PreferDualStack or SingleStack, or a dual-stack cluster"},
+	PoolFrozen:           {Sentence: "the pool is invalid: its addresses stay with their Services and no new ones are granted", Fix: "Correct the pool; its status and the controller's ConfigurationState say what is wrong"},
+
+	Valid:               {Sentence: "the object is valid"},
+	InvalidAddressRange: {Sentence: "an address range cannot be understood", Fix: "Write a CIDR (192.0.2.0/24) or a range from its lower to its higher end (192.0.2.1-192.0.2.9)"},
+	NoAddresses:         {Sentence: "the pool has no addresses", Fix: "Add at least one CIDR or range to spec.addresses"},
+	PoolOverlap:         {Sentence: "the pool overlaps with an older one", Fix: "Take the common addresses out of one of the two pools"},
+	InvalidSelector:     {Sentence: "a label selector cannot be understood", Fix: "Correct the selector"},
+	DuplicateEntry:      {Sentence: "an entry is given twice", Fix: "Remove one of the two"},
+	ConfigurationError:  {Sentence: "some objects are left out because they are not valid", Fix: "Correct the objects named in the message"},
+
+	Announced:               {Sentence: "the address is announced"},
+	UnknownAnnouncer:        {Sentence: "there is no announcer of this name", Fix: "Use one of the known names in spec.announcers of the MetalLB resource"},
+	AnnouncerNotAvailable:   {Sentence: "this announcer is not available in this build", Fix: "Use another announcer"},
+	AnnouncerNotRunning:     {Sentence: "the announcer is not running on this node", Fix: "See the speaker's log and the problem beside this one"},
+	RawSocketDenied:         {Sentence: "the speaker may not open raw sockets", Fix: "Give the speaker's container the capability NET_RAW and its namespace the pod security level privileged"},
+	InterfaceMissing:        {Sentence: "none of the requested interfaces exists on this node", Fix: "Correct spec.interfaces of the L2Advertisement or restrict it to nodes that have them"},
+	NoUsableInterface:       {Sentence: "this node has no interface to announce on", Fix: "Check that an Ethernet interface is up and not excluded"},
+	NoCarrier:               {Sentence: "the interface has no carrier", Fix: "Check the cable and the switch port"},
+	LocalAddress:            {Sentence: "the address is configured on an interface of this node, where the kernel answers for it", Fix: "Remove the address from the interface or from the pool"},
+	FamilyNotServed:         {Sentence: "the announcer does not serve this address family", Fix: "Use another announcer for addresses of this family"},
+	NotOwner:                {Sentence: "another node announces the address"},
+	NoMatchingAdvertisement: {Sentence: "no advertisement selects the pool, this Service and this node", Fix: "Create an L2Advertisement or a BGPAdvertisement for the pool"},
+	NoEndpoints:             {Sentence: "the Service has no endpoint that serves", Fix: "Check that the Service's pods are ready"},
+	NoLocalEndpoints:        {Sentence: "the Service has externalTrafficPolicy Local and no endpoint that serves on an eligible node", Fix: "Check that the Service's pods are ready and run on nodes that the advertisement selects"},
+	NodeNetworkUnavailable:  {Sentence: "the node's network is not available", Fix: "Check the network plugin of the node"},
+	NodeExcluded:            {Sentence: "the node is labelled node.kubernetes.io/exclude-from-external-load-balancers", Fix: "Remove the label from the node"},
+
+	AsExpected:            {Sentence: "everything is as the MetalLB resource asks"},
+	RollingOut:            {Sentence: "a workload is rolling out"},
+	OperandMissing:        {Sentence: "a workload does not exist yet"},
+	OperandNotReady:       {Sentence: "a workload is not ready", Fix: "See the events of its pods"},
+	ApplyFailed:           {Sentence: "a workload could not be applied", Fix: "See the message; the operator tries again"},
+	WrongName:             {Sentence: "only the MetalLB resource named metallb is served", Fix: "Create it with the name metallb and delete this one"},
+	WrongNamespace:        {Sentence: "only the MetalLB resource in the operator's namespace is served", Fix: "Create it in the operator's namespace and delete this one"},
+	NativeBackendServes:   {Sentence: "spec.bgpBackend is accepted and the native backend serves it"},
+	ComponentDisabled:     {Sentence: "the component is switched off in the MetalLB resource"},
+	NamespaceTerminating:  {Sentence: "the namespace is being deleted"},
+	EndpointSourceMissing: {Sentence: "the source Service has no EndpointSlices", Fix: "Check the name and namespace of the source"},
+	TargetHasSelector:     {Sentence: "the target Service has a selector, so Kubernetes itself writes its endpoints", Fix: "Remove spec.selector from the target Service"},
+	TargetIsExternalName:  {Sentence: "the target Service is of type ExternalName and has no endpoints", Fix: "Use a Service of another type as target"},
+	EndpointsCopied:       {Sentence: "the endpoints of the source are in the target"},
+}
