@@ -71,6 +71,7 @@ const (
 	TargetHasSelector     Reason = "TargetHasSelector"
 	TargetIsExternalName  Reason = "TargetIsExternalName"
 	EndpointsCopied       Reason = "EndpointsCopied"
+	SourceNotAllowed      Reason = "SourceNotAllowed"
 )
 
 var vocabulary = map[Reason]Text{
@@ -132,4 +133,5 @@ var vocabulary = map[Reason]Text{
 	TargetHasSelector:     {Sentence: "the target Service has a selector, so Kubernetes itself writes its endpoints", Fix: "Remove spec.selector from the target Service"},
 	TargetIsExternalName:  {Sentence: "the target Service is of type ExternalName and has no endpoints", Fix: "Use a Service of another type as target"},
 	EndpointsCopied:       {Sentence: "the endpoints of the source are in the target"},
+	SourceNotAllowed:      {Sentence: "the target Service may not copy the endpoints of this source", Fix: "Take a source in the namespace of the target, or allow the source with --allow-source of the endpoint-copier"},
 }
