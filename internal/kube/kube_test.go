@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"metalsuite.io/api/reason"
+)
+
+func TestTriggerCoalesces(t *testing.T) {
+	trigger := NewTrigger()
+	trigger.Fire()
+	trigger.Fire()
+	<-trigger.C()
+	select {
+	case <-trigger.C():
+		t.Fatal("two signals before the reader came must be one")
+	default:
+	}
+}
+
+func TestWriterTriesAgainAndJoins(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var mu sync.Mutex
+	calls := map[string]int{}
+	done := make(chan struct{})
+	w := NewWriter("test", 2, logr.Discard(), func(_ context.Context, key string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		calls[key]++
+		if key == "flaky" && calls[key] < 3 {
+			return errors.New("conflict")
+		}
+		if calls["flaky"] == 3 && calls["plain"] == 1 {
+			close(done)
+		}
+		return nil
+	})
+	finished := make(chan error, 1)
+	w.Enqueue("flaky")
+	w.Enqueue("plain")
+	go func() { finished <- w.Run(ctx) }()
+	<-done
+	cancel()
+	if err := <-finished; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestConditionKeepsItsTransitionTime(t *testing.T) {
+	var conditions []metav1.Condition
+	if !SetProblem(&conditions, "Ready", nil, reason.AsExpected, 1) {
+		t.Fatal("the first one is a change")
+	}
+	if SetProblem(&conditions, "Ready", nil, reason.AsExpected, 1) {
+		t.Fatal("the same again is no change")
+	}
+	since := metav1.NewTime(conditions[0].LastTransitionTime.Add(-1e9))
+	conditions[0].LastTransitionTime = since
+	SetCondition(&conditions, "Ready", metav1.ConditionTrue, reason.RollingOut, "other words", 2)
+	if !conditions[0].LastTransitionTime.Equal(&since) {
+		t.Fatal("the status did not change, so its time must not")
+	}
+	SetProblem(&conditions, "Ready", reason.New(reason.NoPools, ""), reason.AsExpected, 2)
+	if conditions[0].LastTransitionTime.Equal(&since) || conditions[0].Status != metav1.ConditionFalse {
+		t.Fatal("a new status has a new time")
+	}
+}
+
+func TestTruncateKeepsRunesWhole(t *testing.T) {
+	got := truncate(strings.Repeat("ü", 100), 50)
+	if len(got) > 50 || !utf8.ValidString(got) {
+		t.Fatalf("got %d bytes, valid %v", len(got), utf8.ValidString(got))
+	}
+}
