@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1beta1
+
+// Condition types on Services, written by the controller.
+const (
+	// ConditionAddressAllocated is True while the Service has the addresses that it asks for; else its reason says why not.
+	ConditionAddressAllocated = "metallb.io/AddressAllocated"
+)
+
+// Condition types on MetalLB. Available, Progressing, Degraded and Upgradeable summarise the others.
+const (
+	// ConditionAvailable is True while every enabled component is available.
+	ConditionAvailable = "Available"
+	// ConditionProgressing is True while a change is being rolled out.
+	ConditionProgressing = "Progressing"
+	// ConditionDegraded is True while something has failed that waiting alone does not mend.
+	ConditionDegraded = "Degraded"
+	// ConditionUpgradeable is True while the suite may be upgraded.
+	ConditionUpgradeable = "Upgradeable"
+	// ConditionControllerAvailable is True while the controller Deployment is rolled out and available.
+	ConditionControllerAvailable = "ControllerAvailable"
+	// ConditionSpeakerAvailable is True while the speaker DaemonSet is rolled out and available.
+	ConditionSpeakerAvailable = "SpeakerAvailable"
+	// ConditionEndpointCopierAvailable is True while the endpoint-copier Deployment is rolled out and available, or is not wanted.
+	ConditionEndpointCopierAvailable = "EndpointCopierAvailable"
+)
+
+// Condition types on the objects of the policy and on ConfigurationState.
+const (
+	// ConditionValid is True while the policy uses the object; else its reason says what is wrong with it.
+	ConditionValid = "Valid"
+	// ConditionPoolReconcilerValid is the controller's verdict in its ConfigurationState.
+	ConditionPoolReconcilerValid = "poolReconcilerValid"
+	// ConditionConfigReconcilerValid is a speaker's verdict in its ConfigurationState.
+	ConditionConfigReconcilerValid = "configReconcilerValid"
+)

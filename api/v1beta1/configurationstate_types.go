@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1beta1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// ConfigurationResult sums up what a process thinks of its configuration.
+//
+// +kubebuilder:validation:Enum=Valid;Invalid;Unknown
+type ConfigurationResult string
+
+const (
+	// ConfigurationValid says that every object is in use.
+	ConfigurationValid ConfigurationResult = "Valid"
+	// ConfigurationInvalid says that some object was left out; ErrorSummary says which.
+	ConfigurationInvalid ConfigurationResult = "Invalid"
+	// ConfigurationUnknown says that the process has not judged yet.
+	ConfigurationUnknown ConfigurationResult = "Unknown"
+)
+
+// ConfigurationState says what the controller, or the speaker of one node, thinks of the configuration. It has no spec.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Result",type=string,JSONPath=`.status.result`
+// +kubebuilder:printcolumn:name="ErrorSummary",type=string,JSONPath=`.status.errorSummary`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type ConfigurationState struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +optional
+	Status ConfigurationStateStatus `json:"status,omitzero"`
+}
+
+// ConfigurationStateStatus has the verdict and its parts.
+type ConfigurationStateStatus struct {
+	// Result sums up the conditions.
+	//
+	// +optional
+	Result ConfigurationResult `json:"result,omitempty"`
+
+	// ErrorSummary has one line for each object that was left out and why.
+	//
+	// +optional
+	ErrorSummary string `json:"errorSummary,omitempty"`
+
+	// Conditions are the verdicts of the parts of the process.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// ConfigurationStateList is a list of states.
+//
+// +kubebuilder:object:root=true
+type ConfigurationStateList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []ConfigurationState `json:"items"`
+}

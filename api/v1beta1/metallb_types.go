@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1beta1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// MetalLB is the one resource that installs the suite: the operator turns it into the controller, the speakers and the endpoint copier.
+// It is named metallb and lives in the operator's namespace; another one receives a condition that says so.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=metallbs
+// +kubebuilder:printcolumn:name="Available",type=string,JSONPath=`.status.conditions[?(@.type=="Available")].status`
+// +kubebuilder:printcolumn:name="Degraded",type=string,JSONPath=`.status.conditions[?(@.type=="Degraded")].status`
+// +kubebuilder:printcolumn:name="Progressing",type=string,JSONPath=`.status.conditions[?(@.type=="Progressing")].status`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type MetalLB struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +optional
+	Spec MetalLBSpec `json:"spec,omitempty"`
+	// +optional
+	Status MetalLBStatus `json:"status,omitzero"`
+}
+
+// MetalLBSpec is how the suite is installed. The empty spec installs everything.
+type MetalLBSpec struct {
+	// Image has no effect.
+	//
+	// Deprecated: it is accepted so that old manifests stay valid.
+	//
+	// +optional
+	Image string `json:"image,omitempty"`
+
+	// NodeSelector restricts the speakers to the nodes with these labels.
+	//
+	// +optional
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+
+	// SpeakerTolerations are added to those that speakers have for control plane nodes.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.all(t, !has(t.tolerationSeconds) || t.tolerationSeconds <= 0 || (has(t.effect) && t.effect == 'NoExecute'))",message="tolerationSeconds needs the effect NoExecute"
+	SpeakerTolerations []corev1.Toleration `json:"speakerTolerations,omitempty"`
+
+	// ControllerNodeSelector restricts the controller to the nodes with these labels.
+	//
+	// +optional
+	ControllerNodeSelector map[string]string `json:"controllerNodeSelector,omitempty"`
+
+	// ControllerTolerations are the tolerations of the controller.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.all(t, !has(t.tolerationSeconds) || t.tolerationSeconds <= 0 || (has(t.effect) && t.effect == 'NoExecute'))",message="tolerationSeconds needs the effect NoExecute"
+	ControllerTolerations []corev1.Toleration `json:"controllerTolerations,omitempty"`
+
+	// LogLevel is the log level of every component. Unset means info.
+	//
+	// +optional
+	LogLevel LogLevel `json:"logLevel,omitempty"`
+
+	// LoadBalancerClass makes the suite serve only Services of this spec.loadBalancerClass. Unset, it serves those without a class.
+	//
+	// +optional
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`
+	LoadBalancerClass string `json:"loadBalancerClass,omitempty"`
+
+	// ControllerConfig are settings of the controller's pods.
+	//
+	// +optional
+	ControllerConfig *Config `json:"controllerConfig,omitempty"`
+
+	// SpeakerConfig are settings of the speakers' pods.
+	//
+	// +optional
+	SpeakerConfig *Config `json:"speakerConfig,omitempty"`
+
+	// BGPBackend is accepted so that old manifests stay valid: the native backend serves every value, and a condition says so.
+	//
+	// +optional
+	BGPBackend BGPBackend `json:"bgpBackend,omitempty"`
+
+	// FRRK8sConfig is accepted so that old manifests stay valid.
+	//
+	// +optional
+	FRRK8sConfig *FRRK8sConfig `json:"frrk8sConfig,omitempty"`
+
+	// Announcers are the modules that speakers announce with. Absent means every module of this version; an empty list means none:
+	// addresses are allocated and nothing is announced. An unknown name is reported in a condition and the others work.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	Announcers []Announcer `json:"announcers,omitzero"`
+
+	// EndpointCopier are settings of the endpoint copier.
+	//
+	// +optional
+	EndpointCopier *EndpointCopier `json:"endpointCopier,omitempty"`
+}
+
+// LogLevel is how much a component logs.
+//
+// +kubebuilder:validation:Enum=all;debug;info;warn;error;none
+type LogLevel string
+
+// The log levels, from everything to nothing.
+const (
+	LogLevelAll   LogLevel = "all"
+	LogLevelDebug LogLevel = "debug"
+	LogLevelInfo  LogLevel = "info"
+	LogLevelWarn  LogLevel = "warn"
+	LogLevelError LogLevel = "error"
+	LogLevelNone  LogLevel = "none"
+)
+
+// BGPBackend names a BGP implementation. There is one, native; the other names are accepted and served by it.
+//
+// +kubebuilder:validation:Enum="";native;frr;frr-k8s;frr-k8s-external
+type BGPBackend string
+
+// The names of BGP backends that a MetalLB resource may carry.
+const (
+	BGPBackendNative         BGPBackend = "native"
+	BGPBackendFRR            BGPBackend = "frr"
+	BGPBackendFRRK8s         BGPBackend = "frr-k8s"
+	BGPBackendFRRK8sExternal BGPBackend = "frr-k8s-external"
+)
+
+// Config are settings of a component's pods.
+type Config struct {
+	// PriorityClassName of the pods.
+	//
+	// +optional
+	PriorityClassName string `json:"priorityClassName,omitempty"`
+
+	// RuntimeClassName of the pods.
+	//
+	// +optional
+	RuntimeClassName string `json:"runtimeClassName,omitempty"`
+
+	// Affinity of the pods.
+	//
+	// +optional
+	Affinity *corev1.Affinity `json:"affinity,omitempty"`
+
+	// Annotations are added to the pods.
+	//
+	// +optional
+	Annotations map[string]string `json:"annotations,omitempty"`
+
+	// Resources of the component's container.
+	//
+	// +optional
+	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
+}
+
+// FRRK8sConfig are settings of a backend that this suite does not have.
+type FRRK8sConfig struct {
+	// AlwaysBlock are prefixes (CIDRs) that the backend refuses.
+	//
+	// +optional
+	// +kubebuilder:validation:items:Pattern=`^[0-9A-Fa-f.:]+/[0-9]{1,3}$`
+	AlwaysBlock []string `json:"alwaysBlock,omitempty"`
+
+	// Namespace of the backend.
+	//
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+
+	// SecretPassthrough hands references to Secrets on to the backend.
+	//
+	// +optional
+	SecretPassthrough bool `json:"secretPassthrough,omitempty"`
+}
+
+// Announcer turns one announcer module on and holds its settings.
+type Announcer struct {
+	// Name of the module: l2, bgp, or one that a build adds.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name"`
+
+	// L2 are settings of the module l2.
+	//
+	// +optional
+	L2 *L2Announcer `json:"l2,omitempty"`
+
+	// BGP are settings of the module bgp.
+	//
+	// +optional
+	BGP *BGPAnnouncer `json:"bgp,omitempty"`
+}
+
+// L2Announcer are settings of the module l2. Later versions add to it.
+type L2Announcer struct {
+	// ExcludeInterfaces are regular expressions for names of interfaces that are never announced on. Absent means the built-in list of
+	// interfaces that container networks create; an empty list excludes none.
+	//
+	// +optional
+	ExcludeInterfaces []string `json:"excludeInterfaces,omitzero"`
+}
+
+// BGPAnnouncer are settings of the module bgp. It has none yet; later versions add to it.
+type BGPAnnouncer struct{}
+
+// EndpointCopier are settings of the endpoint copier, which gives the Kubernetes API a Service of type LoadBalancer.
+type EndpointCopier struct {
+	// Enabled installs the endpoint copier. Absent means true.
+	//
+	// +optional
+	Enabled *bool `json:"enabled,omitempty"`
+}
+
+// MetalLBStatus says how the installation is.
+type MetalLBStatus struct {
+	// Conditions are Available, Progressing, Degraded, Upgradeable and one for each component.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// ObservedGeneration is the generation of the spec that the conditions speak of.
+	//
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+}
+
+// MetalLBList is a list of MetalLB resources.
+//
+// +kubebuilder:object:root=true
+type MetalLBList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []MetalLB `json:"items"`
+}

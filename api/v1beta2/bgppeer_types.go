@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1beta2
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// BGPPeer is a router that nodes announce to.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:storageversion
+// +kubebuilder:printcolumn:name="Address",type=string,JSONPath=`.spec.peerAddress`
+// +kubebuilder:printcolumn:name="ASN",type=string,JSONPath=`.spec.peerASN`
+// +kubebuilder:printcolumn:name="BFD Profile",type=string,JSONPath=`.spec.bfdProfile`
+// +kubebuilder:printcolumn:name="Multi Hops",type=string,JSONPath=`.spec.ebgpMultiHop`
+type BGPPeer struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +optional
+	Spec BGPPeerSpec `json:"spec,omitempty"`
+	// +optional
+	Status BGPPeerStatus `json:"status,omitzero"`
+}
+
+// BGPPeerSpec says who the peer is and how to speak with it.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.peerASN) && self.peerASN != 0) != (has(self.dynamicASN) && self.dynamicASN != ”)",message="exactly one of peerASN and dynamicASN must be set"
+// +kubebuilder:validation:XValidation:rule="(has(self.peerAddress) && self.peerAddress != ”) != (has(self.interface) && self.interface != ”)",message="exactly one of peerAddress and interface must be set"
+// +kubebuilder:validation:XValidation:rule="!has(self.keepaliveTime) || !has(self.holdTime) || duration(self.keepaliveTime) <= duration(self.holdTime)",message="keepaliveTime must not be longer than holdTime"
+// +kubebuilder:validation:XValidation:rule="!has(self.ebgpMultiHop) || !self.ebgpMultiHop || !has(self.peerASN) || self.peerASN != self.myASN",message="ebgpMultiHop is for a peer with another ASN"
+// +kubebuilder:validation:XValidation:rule="!has(self.password) || self.password == ” || !has(self.passwordSecret) || !has(self.passwordSecret.name) || self.passwordSecret.name == ”",message="at most one of password and passwordSecret may be set"
+type BGPPeerSpec struct {
+	// MyASN is the ASN of our side.
+	//
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	// +kubebuilder:validation:XValidation:rule="self != 0",message="myASN must not be 0"
+	MyASN uint32 `json:"myASN"`
+
+	// PeerASN is the ASN of the peer. Exactly one of peerASN and dynamicASN is set.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	PeerASN uint32 `json:"peerASN,omitempty"`
+
+	// DynamicASN takes the ASN from the peer: internal accepts only ours, external every other.
+	//
+	// +optional
+	DynamicASN DynamicASN `json:"dynamicASN,omitempty"`
+
+	// LocalASN is the ASN that this peer sees in place of MyASN.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=4294967295
+	LocalASN uint32 `json:"localASN,omitempty"`
+
+	// PeerAddress is the IP address of the peer. Exactly one of peerAddress and interface is set.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == '' || isIP(self)",message="invalid BGPPeer address: not an IP address"
+	PeerAddress string `json:"peerAddress,omitempty"`
+
+	// Interface of the node that an unnumbered session runs over, between link-local addresses.
+	//
+	// +optional
+	Interface string `json:"interface,omitempty"`
+
+	// SourceAddress is the address that the session starts from.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == '' || isIP(self)",message="invalid BGPPeer source address: not an IP address"
+	SourceAddress string `json:"sourceAddress,omitempty"`
+
+	// PeerPort is the TCP port of the peer.
+	//
+	// +optional
+	// +kubebuilder:default=179
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=16384
+	PeerPort uint16 `json:"peerPort,omitempty"`
+
+	// HoldTime is after how long without a message the session ends (RFC 4271 4.2): 0, or at least 3 s. Unset means 90 s.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="(duration(self) >= duration('0s') && duration(self) < duration('1s')) || (duration(self) >= duration('3s') && duration(self) <= duration('65535s'))",message="invalid hold time: must be 0 or from 3s to 65535s"
+	HoldTime *metav1.Duration `json:"holdTime,omitempty"`
+
+	// KeepaliveTime is the interval between keepalive messages. Unset means a third of the hold time.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('65535s')",message="invalid keepalive time: must be from 0s to 65535s"
+	KeepaliveTime *metav1.Duration `json:"keepaliveTime,omitempty"`
+
+	// ConnectTime is the wait between attempts to connect, in whole seconds.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('65535s')",message="connectTime must be from 1s to 65535s"
+	// +kubebuilder:validation:XValidation:rule="duration(self).getMilliseconds() % 1000 == 0",message="connectTime must be in whole seconds"
+	ConnectTime *metav1.Duration `json:"connectTime,omitempty"`
+
+	// RouterID is the BGP identifier of our side, written as an IPv4 address.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == '' || isIP(self)",message="invalid router ID: not an IP address"
+	RouterID string `json:"routerID,omitempty"`
+
+	// NodeSelectors select the nodes that speak with the peer; one that matches is enough. Empty means every node.
+	//
+	// +optional
+	NodeSelectors []metav1.LabelSelector `json:"nodeSelectors,omitempty"`
+
+	// Password for TCP MD5 signatures (RFC 2385). At most one of password and passwordSecret is set.
+	//
+	// +optional
+	Password string `json:"password,omitempty"`
+
+	// PasswordSecret names a Secret of type kubernetes.io/basic-auth in our namespace; its key password is used.
+	//
+	// +optional
+	PasswordSecret SecretReference `json:"passwordSecret,omitzero"`
+
+	// BFDProfile is the name of the BFDProfile that watches the session. Unset means no BFD.
+	//
+	// +optional
+	BFDProfile string `json:"bfdProfile,omitempty"`
+
+	// EnableGracefulRestart keeps our routes at the peer while a speaker restarts (RFC 4724). It cannot be changed once it is set.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="enableGracefulRestart cannot be changed"
+	EnableGracefulRestart bool `json:"enableGracefulRestart,omitempty"`
+
+	// EBGPMultiHop allows routers between us and the peer.
+	//
+	// +optional
+	EBGPMultiHop bool `json:"ebgpMultiHop,omitempty"`
+
+	// VRF is the VRF device that the session runs in.
+	//
+	// +optional
+	VRF string `json:"vrf,omitempty"`
+
+	// DisableMP has no effect.
+	//
+	// Deprecated: use dualStackAddressFamily.
+	//
+	// +optional
+	// +kubebuilder:default=false
+	DisableMP bool `json:"disableMP,omitempty"`
+
+	// DualStackAddressFamily also announces addresses of the other family than the session's.
+	//
+	// +optional
+	// +kubebuilder:default=false
+	DualStackAddressFamily bool `json:"dualStackAddressFamily,omitempty"`
+}
+
+// DynamicASN is how a peer's ASN is accepted when it is not given.
+//
+// +kubebuilder:validation:Enum=internal;external
+type DynamicASN string
+
+const (
+	// DynamicASNInternal accepts a peer with our own ASN.
+	DynamicASNInternal DynamicASN = "internal"
+	// DynamicASNExternal accepts a peer with any other ASN.
+	DynamicASNExternal DynamicASN = "external"
+)
+
+// SecretReference names a Secret.
+//
+// +structType=atomic
+type SecretReference struct {
+	// Name of the Secret.
+	//
+	// +optional
+	Name string `json:"name,omitempty"`
+	// Namespace is ignored: the Secret is looked up in our own namespace.
+	//
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+}
+
+// BGPPeerStatus says whether the peer is in use.
+type BGPPeerStatus struct {
+	// Conditions has the type Valid.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// BGPPeerList is a list of peers.
+//
+// +kubebuilder:object:root=true
+type BGPPeerList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []BGPPeer `json:"items"`
+}
