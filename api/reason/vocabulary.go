@@ -72,6 +72,7 @@ const (
 	TargetIsExternalName  Reason = "TargetIsExternalName"
 	EndpointsCopied       Reason = "EndpointsCopied"
 	SourceNotAllowed      Reason = "SourceNotAllowed"
+	SliceNameTaken        Reason = "SliceNameTaken"
 )
 
 var vocabulary = map[Reason]Text{
@@ -134,4 +135,5 @@ var vocabulary = map[Reason]Text{
 	TargetIsExternalName:  {Sentence: "the target Service is of type ExternalName and has no endpoints", Fix: "Use a Service of another type as target"},
 	EndpointsCopied:       {Sentence: "the endpoints of the source are in the target"},
 	SourceNotAllowed:      {Sentence: "the target Service may not copy the endpoints of this source", Fix: "Take a source in the namespace of the target, or allow the source with --allow-source of the endpoint-copier"},
+	SliceNameTaken:        {Sentence: "an EndpointSlice of another manager has the name that the copier needs", Fix: "Delete that EndpointSlice"},
 }
