@@ -44,7 +44,7 @@ type MetalLBSpec struct {
 	// SpeakerTolerations are added to those that speakers have for control plane nodes.
 	//
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self.all(t, !has(t.tolerationSeconds) || t.tolerationSeconds <= 0 || (has(t.effect) && t.effect == 'NoExecute'))",message="tolerationSeconds needs the effect NoExecute"
+	// +kubebuilder:validation:items:XValidation:rule="!has(self.tolerationSeconds) || self.tolerationSeconds <= 0 || (has(self.effect) && self.effect == 'NoExecute')",message="tolerationSeconds needs the effect NoExecute"
 	SpeakerTolerations []corev1.Toleration `json:"speakerTolerations,omitempty"`
 
 	// ControllerNodeSelector restricts the controller to the nodes with these labels.
@@ -55,7 +55,7 @@ type MetalLBSpec struct {
 	// ControllerTolerations are the tolerations of the controller.
 	//
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self.all(t, !has(t.tolerationSeconds) || t.tolerationSeconds <= 0 || (has(t.effect) && t.effect == 'NoExecute'))",message="tolerationSeconds needs the effect NoExecute"
+	// +kubebuilder:validation:items:XValidation:rule="!has(self.tolerationSeconds) || self.tolerationSeconds <= 0 || (has(self.effect) && self.effect == 'NoExecute')",message="tolerationSeconds needs the effect NoExecute"
 	ControllerTolerations []corev1.Toleration `json:"controllerTolerations,omitempty"`
 
 	// LogLevel is the log level of every component. Unset means info.

@@ -25,11 +25,11 @@ type BGPPeer struct {
 
 // BGPPeerSpec says who the peer is and how to speak with it.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.peerASN) && self.peerASN != 0) != (has(self.dynamicASN) && self.dynamicASN != ”)",message="exactly one of peerASN and dynamicASN must be set"
-// +kubebuilder:validation:XValidation:rule="(has(self.peerAddress) && self.peerAddress != ”) != (has(self.interface) && self.interface != ”)",message="exactly one of peerAddress and interface must be set"
+// +kubebuilder:validation:XValidation:rule="(has(self.peerASN) && self.peerASN != 0) != (has(self.dynamicASN) && size(self.dynamicASN) > 0)",message="exactly one of peerASN and dynamicASN must be set"
+// +kubebuilder:validation:XValidation:rule="(has(self.peerAddress) && size(self.peerAddress) > 0) != (has(self.interface) && size(self.interface) > 0)",message="exactly one of peerAddress and interface must be set"
 // +kubebuilder:validation:XValidation:rule="!has(self.keepaliveTime) || !has(self.holdTime) || duration(self.keepaliveTime) <= duration(self.holdTime)",message="keepaliveTime must not be longer than holdTime"
 // +kubebuilder:validation:XValidation:rule="!has(self.ebgpMultiHop) || !self.ebgpMultiHop || !has(self.peerASN) || self.peerASN != self.myASN",message="ebgpMultiHop is for a peer with another ASN"
-// +kubebuilder:validation:XValidation:rule="!has(self.password) || self.password == ” || !has(self.passwordSecret) || !has(self.passwordSecret.name) || self.passwordSecret.name == ”",message="at most one of password and passwordSecret may be set"
+// +kubebuilder:validation:XValidation:rule="!has(self.password) || size(self.password) == 0 || !has(self.passwordSecret) || !has(self.passwordSecret.name) || size(self.passwordSecret.name) == 0",message="at most one of password and passwordSecret may be set"
 type BGPPeerSpec struct {
 	// MyASN is the ASN of our side.
 	//
