@@ -22,6 +22,10 @@ const (
 	NoClusterIP          Reason = "NoClusterIP"
 	NotEnoughClusterIPs  Reason = "NotEnoughClusterIPs"
 	PoolFrozen           Reason = "PoolFrozen"
+	FamilyMismatch       Reason = "FamilyMismatch"
+	RequestChanged       Reason = "RequestChanged"
+	IPAllocated          Reason = "IPAllocated"
+	ClearAssignment      Reason = "ClearAssignment"
 )
 
 // Objects of the policy that are left out or served otherwise.
@@ -33,6 +37,7 @@ const (
 	InvalidSelector     Reason = "InvalidSelector"
 	DuplicateEntry      Reason = "DuplicateEntry"
 	ConfigurationError  Reason = "ConfigurationError"
+	Reconciled          Reason = "Reconciled"
 )
 
 // Announcing.
@@ -55,6 +60,15 @@ const (
 	NodeExcluded            Reason = "NodeExcluded"
 )
 
+// Membership of the speakers.
+const (
+	GossipKeyInvalid Reason = "GossipKeyInvalid"
+	GossipKeyDiffers Reason = "GossipKeyDiffers"
+	GossipPortTaken  Reason = "GossipPortTaken"
+	GossipUDPBlocked Reason = "GossipUDPBlocked"
+	MemberNameTaken  Reason = "MemberNameTaken"
+)
+
 // Installation by the operator.
 const (
 	AsExpected            Reason = "AsExpected"
@@ -62,6 +76,8 @@ const (
 	OperandMissing        Reason = "OperandMissing"
 	OperandNotReady       Reason = "OperandNotReady"
 	ApplyFailed           Reason = "ApplyFailed"
+	PodsRefused           Reason = "PodsRefused"
+	GossipKeyMissing      Reason = "GossipKeyMissing"
 	WrongName             Reason = "IncorrectMetalLBResourceName"
 	WrongNamespace        Reason = "IncorrectMetalLBResourceNamespace"
 	NativeBackendServes   Reason = "NativeBackendServes"
@@ -94,6 +110,10 @@ var vocabulary = map[Reason]Text{
 	NoClusterIP:          {Sentence: "the Service has no cluster IP", Fix: "Use a Service that is not headless"},
 	NotEnoughClusterIPs:  {Sentence: "the Service requires two address families and has one cluster IP", Fix: "Use ipFamilyPolicy PreferDualStack or SingleStack, or a dual-stack cluster"},
 	PoolFrozen:           {Sentence: "the pool is invalid: its addresses stay with their Services and no new ones are granted", Fix: "Correct the pool; its status and the controller's ConfigurationState say what is wrong"},
+	FamilyMismatch:       {Sentence: "the addresses are not of the Service's address families", Fix: "Request one address for each of the Service's ipFamilies"},
+	RequestChanged:       {Sentence: "the Service asks for other addresses than it has"},
+	IPAllocated:          {Sentence: "the Service got addresses"},
+	ClearAssignment:      {Sentence: "the Service may not keep its addresses"},
 
 	Valid:               {Sentence: "the object is valid"},
 	InvalidAddressRange: {Sentence: "an address range cannot be understood", Fix: "Write a CIDR (192.0.2.0/24) or a range from its lower to its higher end (192.0.2.1-192.0.2.9)"},
@@ -102,6 +122,7 @@ var vocabulary = map[Reason]Text{
 	InvalidSelector:     {Sentence: "a label selector cannot be understood", Fix: "Correct the selector"},
 	DuplicateEntry:      {Sentence: "an entry is given twice", Fix: "Remove one of the two"},
 	ConfigurationError:  {Sentence: "some objects are left out because they are not valid", Fix: "Correct the objects named in the message"},
+	Reconciled:          {Sentence: "every object of the configuration is in use"},
 
 	Announced:               {Sentence: "the address is announced"},
 	UnknownAnnouncer:        {Sentence: "there is no announcer of this name", Fix: "Use one of the known names in spec.announcers of the MetalLB resource"},
@@ -120,11 +141,19 @@ var vocabulary = map[Reason]Text{
 	NodeNetworkUnavailable:  {Sentence: "the node's network is not available", Fix: "Check the network plugin of the node"},
 	NodeExcluded:            {Sentence: "the node is labelled node.kubernetes.io/exclude-from-external-load-balancers", Fix: "Remove the label from the node"},
 
+	GossipKeyInvalid: {Sentence: "the speakers' common key is missing or unusable", Fix: "Delete the Secret memberlist and restart the controller, which creates a new one, then the speakers"},
+	GossipKeyDiffers: {Sentence: "a speaker uses another key", Fix: "Restart the speakers, so that all read the same Secret memberlist"},
+	GossipPortTaken:  {Sentence: "the port on which the speakers talk to each other is in use", Fix: "Stop the other process on the node or change the speakers' port for all nodes"},
+	GossipUDPBlocked: {Sentence: "the speakers reach each other over TCP only", Fix: "Allow UDP between the nodes on the port on which the speakers talk to each other"},
+	MemberNameTaken:  {Sentence: "two speakers use the same node name", Fix: "Check that every node has one speaker and a name of its own"},
+
 	AsExpected:            {Sentence: "everything is as the MetalLB resource asks"},
 	RollingOut:            {Sentence: "a workload is rolling out"},
 	OperandMissing:        {Sentence: "a workload does not exist yet"},
 	OperandNotReady:       {Sentence: "a workload is not ready", Fix: "See the events of its pods"},
 	ApplyFailed:           {Sentence: "a workload could not be applied", Fix: "See the message; the operator tries again"},
+	PodsRefused:           {Sentence: "Kubernetes refuses to create the pods of a workload", Fix: "See the events of the workload; often the namespace lacks the label pod-security.kubernetes.io/enforce: privileged or a quota is used up"},
+	GossipKeyMissing:      {Sentence: "the speakers wait for the Secret memberlist, which the controller creates when it starts", Fix: "If this lasts, see the controller's log"},
 	WrongName:             {Sentence: "only the MetalLB resource named metallb is served", Fix: "Create it with the name metallb and delete this one"},
 	WrongNamespace:        {Sentence: "only the MetalLB resource in the operator's namespace is served", Fix: "Create it in the operator's namespace and delete this one"},
 	NativeBackendServes:   {Sentence: "spec.bgpBackend is accepted and the native backend serves it"},

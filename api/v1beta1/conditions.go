@@ -24,6 +24,8 @@ const (
 	ConditionSpeakerAvailable = "SpeakerAvailable"
 	// ConditionEndpointCopierAvailable is True while the endpoint-copier Deployment is rolled out and available, or is not wanted.
 	ConditionEndpointCopierAvailable = "EndpointCopierAvailable"
+	// ConditionNativeBackend is present, and True, while spec.bgpBackend names another backend than the native one, which serves it.
+	ConditionNativeBackend = "NativeBackend"
 )
 
 // Condition types on the objects of the policy and on ConfigurationState.

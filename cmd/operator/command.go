@@ -4,17 +4,94 @@
 package operator
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"os"
+	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+
+	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/cmd/process"
+	"metalsuite.io/controllers/operator"
 )
+
+// options are the flags of the role.
+type options struct {
+	process.Options
+	image string
+}
 
 // New returns the operator command.
 func New() *cobra.Command {
-	return &cobra.Command{
+	var o options
+	command := &cobra.Command{
 		Use:   "operator",
-		Short: "Run the operator",
+		Short: "Run the operator: one MetalLB resource becomes the workloads of the suite",
 		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return errors.New("not part of this build yet") },
+		RunE:  func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
 	}
+	o.Bind(command.Flags())
+	command.Flags().StringVar(&o.image, "image", os.Getenv("RELATED_IMAGE_METALSUITE"), "image of the operands (env RELATED_IMAGE_METALSUITE)")
+	return command
 }
+
+func (o *options) run(ctx context.Context) error {
+	log, err := o.Logger()
+	if err != nil {
+		return err
+	}
+	if o.image == "" {
+		return errors.New("the image of the operands is not known: set --image or RELATED_IMAGE_METALSUITE")
+	}
+	config, err := o.RestConfig()
+	if err != nil {
+		return err
+	}
+	scheme, err := newScheme()
+	if err != nil {
+		return err
+	}
+	managerOptions := o.ManagerOptions(scheme, log)
+	managerOptions.Cache = operator.CacheOptions(o.Namespace)
+	mgr, err := ctrl.NewManager(config, managerOptions)
+	if err != nil {
+		return fmt.Errorf("creating the manager: %w", err)
+	}
+	if err := o.register(mgr); err != nil {
+		return err
+	}
+	log.Info("Starting", "namespace", o.Namespace)
+	return mgr.Start(ctx)
+}
+
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme))
+}
+
+func (o *options) register(mgr ctrl.Manager) error {
+	reconciler := &operator.Reconciler{
+		Client: mgr.GetClient(),
+		Live:   mgr.GetAPIReader(),
+		Events: mgr.GetEventRecorder(operator.FieldOwner),
+		Options: operator.Options{
+			Namespace:       o.Namespace,
+			Image:           o.image,
+			KnownAnnouncers: knownAnnouncers(),
+		},
+		Now: time.Now,
+	}
+	if err := reconciler.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("registering the reconciler: %w", err)
+	}
+	return errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping))
+}
+
+// knownAnnouncers are the names of the modules that cmd/speaker registers.
+func knownAnnouncers() []string { return []string{"l2", "bgp"} }

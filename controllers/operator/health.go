@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package operator
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"metalsuite.io/api/reason"
+)
+
+// health is what a workload's status says.
+type health struct {
+	// available: every pod that should run does, of whatever revision.
+	available bool
+	// complete: available, and every pod is of the newest revision.
+	complete bool
+	// stuck: it will not get better by waiting.
+	stuck bool
+	// problem says why it is not complete; nil when it is.
+	problem *reason.Problem
+}
+
+// waitingFor is the health of a workload that cannot be created or judged yet.
+func waitingFor(why reason.Reason, format string, args ...any) health {
+	return health{problem: reason.New(why, format, args...)}
+}
+
+func deploymentHealth(d *appsv1.Deployment) health {
+	want := int32(1)
+	if d.Spec.Replicas != nil {
+		want = *d.Spec.Replicas
+	}
+	s := d.Status
+	h := progress(counts{d.Name, want, s.UpdatedReplicas, s.AvailableReplicas, s.ObservedGeneration >= d.Generation})
+	if h.complete {
+		return h
+	}
+	if c := deploymentCondition(d, appsv1.DeploymentReplicaFailure); c != nil && c.Status == corev1.ConditionTrue {
+		h.stuck, h.problem = true, reason.New(reason.PodsRefused, "%s: %s", d.Name, c.Message)
+	} else if c := deploymentCondition(d, appsv1.DeploymentProgressing); c != nil && c.Status == corev1.ConditionFalse {
+		h.stuck, h.problem = true, reason.New(reason.OperandNotReady, "%s: %s", d.Name, c.Message)
+	}
+	return h
+}
+
+func deploymentCondition(d *appsv1.Deployment, kind appsv1.DeploymentConditionType) *appsv1.DeploymentCondition {
+	for i := range d.Status.Conditions {
+		if d.Status.Conditions[i].Type == kind {
+			return &d.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+func daemonSetHealth(ds *appsv1.DaemonSet) health {
+	s := ds.Status
+	return progress(counts{ds.Name, s.DesiredNumberScheduled, s.UpdatedNumberScheduled, s.NumberAvailable, s.ObservedGeneration >= ds.Generation})
+}
+
+// lacksPods reports whether a DaemonSet has fewer pods than nodes to run them on, which lasts only when the pods are refused.
+func lacksPods(ds *appsv1.DaemonSet) bool {
+	return ds.Status.ObservedGeneration >= ds.Generation && ds.Status.CurrentNumberScheduled < ds.Status.DesiredNumberScheduled
+}
+
+// counts is what both kinds of workload tell of their pods.
+type counts struct {
+	name                     string
+	want, updated, available int32
+	observed                 bool
+}
+
+func progress(c counts) health {
+	switch {
+	case !c.observed:
+		return waitingFor(reason.RollingOut, "%s: Kubernetes has not looked at the newest revision yet", c.name)
+	case c.available < c.want:
+		return waitingFor(reason.OperandNotReady, "%s: %d of %d pods are available", c.name, c.available, c.want)
+	case c.updated < c.want:
+		h := waitingFor(reason.RollingOut, "%s: %d of %d pods are of the newest revision", c.name, c.updated, c.want)
+		h.available = true
+		return h
+	}
+	return health{available: true, complete: true}
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package operator
+
+// What the operator may do. It sees MetalLB resources everywhere, to tell the user about one in the wrong place, and touches workloads
+// in its own namespace only. Of Secrets it reads that one exists, by name.
+//
+// +kubebuilder:rbac:groups=metallb.io,resources=metallbs,verbs=get;list;watch
+// +kubebuilder:rbac:groups=metallb.io,resources=metallbs/status,verbs=get;patch;update
+// +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+//
+// An owner reference that blocks its owner's deletion needs this where the admission plugin OwnerReferencesPermissionEnforcement is on.
+// +kubebuilder:rbac:groups=metallb.io,namespace=metallb-system,resources=metallbs/finalizers,verbs=update
+// +kubebuilder:rbac:groups=apps,namespace=metallb-system,resources=deployments;daemonsets,verbs=create;delete;get;list;patch;update;watch
+// +kubebuilder:rbac:groups="",namespace=metallb-system,resources=secrets,resourceNames=memberlist,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",namespace=metallb-system,resources=events,verbs=list

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package operator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"metalsuite.io/api/reason"
+	"metalsuite.io/api/v1beta1"
+)
+
+// EventRecorder is where the operator tells what happened to a resource.
+type EventRecorder interface {
+	// Eventf records an event on regarding; it neither blocks nor fails. related may be nil.
+	Eventf(regarding, related runtime.Object, eventType, reason, action, note string, args ...any)
+}
+
+// Reconciler makes the workloads what the MetalLB resource asks for. It is called by one worker at a time.
+type Reconciler struct {
+	// Client reads from a cache or from the API server and writes to the API server.
+	Client client.Client
+	// Live reads from the API server; only events are read with it, when pods are missing.
+	Live client.Reader
+	// Events receives what users should notice.
+	Events EventRecorder
+	// Options are what the rendering needs.
+	Options Options
+	// Now is the time.
+	Now func() time.Time
+}
+
+// Reconcile brings one MetalLB resource and its workloads together and patches its status once.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ctrl.Result, err error) {
+	cr := &v1beta1.MetalLB{}
+	if err := r.Client.Get(ctx, req.NamespacedName, cr); err != nil {
+		return result, client.IgnoreNotFound(err)
+	}
+	if !cr.DeletionTimestamp.IsZero() {
+		return result, nil
+	}
+	var seen observation
+	defer func() {
+		after, finishErr := r.finish(ctx, cr, seen)
+		err = errors.Join(err, finishErr)
+		if err == nil {
+			result.RequeueAfter = after
+		}
+	}()
+	if seen.misplaced = r.misplaced(cr); seen.misplaced != nil {
+		return result, nil
+	}
+	seen, err = r.install(ctx, cr)
+	return result, err
+}
+
+// misplaced says why a resource is not the one that is served; nil when it is.
+func (r *Reconciler) misplaced(cr *v1beta1.MetalLB) *reason.Problem {
+	if cr.Namespace != r.Options.Namespace {
+		return reason.New(reason.WrongNamespace, "only the MetalLB resource in namespace %s, where the operator runs, is served", r.Options.Namespace)
+	}
+	if cr.Name != ResourceName {
+		return reason.New(reason.WrongName, "only the MetalLB resource named %s is served", ResourceName)
+	}
+	return nil
+}
+
+// install applies what the resource asks for, removes what it no longer asks for and reports how all of it fares. A failure at one
+// workload does not keep the others from being applied.
+func (r *Reconciler) install(ctx context.Context, cr *v1beta1.MetalLB) (observation, error) {
+	seen := observation{native: string(cr.Spec.BGPBackend), problems: r.unknownAnnouncers(cr.Spec)}
+	desired := Render(*cr, r.Options)
+	components := map[string]health{}
+	var failures []error
+	for _, object := range desired {
+		h, err := r.deploy(ctx, object, &seen)
+		components[object.GetName()] = h
+		failures = append(failures, err)
+	}
+	failures = append(failures, r.prune(ctx, cr, desired))
+	for _, err := range failures {
+		if err != nil {
+			seen.problems = append(seen.problems, applyProblem(err))
+		}
+	}
+	seen.components = []component{
+		{controllerName, v1beta1.ConditionControllerAvailable, true, components[controllerName]},
+		{speakerName, v1beta1.ConditionSpeakerAvailable, true, components[speakerName]},
+		{copierName, v1beta1.ConditionEndpointCopierAvailable, copierEnabled(cr.Spec), components[copierName]},
+	}
+	return seen, errors.Join(failures...)
+}
+
+func (r *Reconciler) unknownAnnouncers(spec v1beta1.MetalLBSpec) []reason.Problem {
+	_, unknown, _ := announcersOf(spec, r.Options.KnownAnnouncers)
+	if len(unknown) == 0 {
+		return nil
+	}
+	return []reason.Problem{*reason.New(reason.UnknownAnnouncer, "spec.announcers: unknown %s; known are %s",
+		strings.Join(unknown, ", "), strings.Join(r.Options.KnownAnnouncers, ", "))}
+}
+
+// deploy ensures one workload and says how it fares.
+func (r *Reconciler) deploy(ctx context.Context, desired client.Object, seen *observation) (health, error) {
+	if d, ok := desired.(*appsv1.Deployment); ok {
+		live := &appsv1.Deployment{}
+		if err := r.ensure(ctx, d, live); err != nil {
+			return notApplied(err), err
+		}
+		return deploymentHealth(live), nil
+	}
+	return r.deploySpeaker(ctx, desired, seen)
+}
+
+// deploySpeaker creates the speakers only once the Secret that they mount exists: a kubelet that finds it missing tries again ever more
+// slowly, for up to two minutes. Speakers that exist are kept up to date in any case.
+func (r *Reconciler) deploySpeaker(ctx context.Context, desired client.Object, seen *observation) (health, error) {
+	hold, err := r.holdSpeaker(ctx, desired)
+	if err != nil {
+		return notApplied(err), err
+	}
+	if hold {
+		return health{problem: &reason.Problem{Reason: reason.GossipKeyMissing}}, nil
+	}
+	live := &appsv1.DaemonSet{}
+	if err := r.ensure(ctx, desired, live); err != nil {
+		return notApplied(err), err
+	}
+	h := daemonSetHealth(live)
+	if lacksPods(live) {
+		seen.incomplete = true
+		h = r.explain(ctx, live, h)
+	}
+	return h, nil
+}
+
+func (r *Reconciler) holdSpeaker(ctx context.Context, desired client.Object) (bool, error) {
+	secret := &metav1.PartialObjectMetadata{}
+	secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: r.Options.Namespace, Name: GossipSecret}, secret)
+	if err == nil {
+		return false, nil
+	}
+	if !apierrors.IsNotFound(err) {
+		return false, fmt.Errorf("looking for secret %s: %w", GossipSecret, err)
+	}
+	err = r.Client.Get(ctx, client.ObjectKeyFromObject(desired), &appsv1.DaemonSet{})
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	return false, err
+}
+
+// explain replaces the health of a DaemonSet that lacks pods by the refusal that its events tell of, if there is one.
+func (r *Reconciler) explain(ctx context.Context, ds *appsv1.DaemonSet, h health) health {
+	var events corev1.EventList
+	err := r.Live.List(ctx, &events, client.InNamespace(ds.Namespace),
+		client.MatchingFields{"involvedObject.uid": string(ds.UID), "reason": "FailedCreate"})
+	if err != nil || len(events.Items) == 0 {
+		return h
+	}
+	newest := events.Items[0]
+	for _, e := range events.Items[1:] {
+		if newest.LastTimestamp.Before(&e.LastTimestamp) {
+			newest = e
+		}
+	}
+	h.stuck, h.problem = true, reason.New(reason.PodsRefused, "%s: %s", ds.Name, newest.Message)
+	return h
+}
+
+func notApplied(err error) health {
+	p := applyProblem(err)
+	return health{problem: &p}
+}
+
+func applyProblem(err error) reason.Problem {
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return reason.Problem{Reason: reason.NamespaceTerminating}
+	}
+	return reason.Problem{Reason: reason.ApplyFailed, Detail: err.Error()}
+}
+
+// finish summarises what was seen and, only when that differs from what the status says already, patches the status and tells users
+// about what changed for them.
+func (r *Reconciler) finish(ctx context.Context, cr *v1beta1.MetalLB, seen observation) (time.Duration, error) {
+	before := cr.DeepCopy()
+	after := summarise(&cr.Status.Conditions, seen, cr.Generation, r.Now())
+	cr.Status.ObservedGeneration = cr.Generation
+	if equality.Semantic.DeepEqual(before.Status, cr.Status) {
+		return after, nil
+	}
+	changes := changesBetween(before.Status.Conditions, cr.Status.Conditions)
+	if err := r.Client.Status().Patch(ctx, cr, client.MergeFrom(before)); err != nil {
+		return 0, client.IgnoreNotFound(fmt.Errorf("patching the status: %w", err))
+	}
+	for _, c := range changes {
+		r.Events.Eventf(cr, nil, c.kind, c.reason, "Reconcile", "%s", c.note)
+	}
+	return after, nil
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package operator
+
+import (
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"metalsuite.io/api/v1beta1"
+)
+
+// gossipKeyPath is where the speaker finds the key of its membership.
+const gossipKeyPath = "/etc/metallb/memberlist"
+
+// controller returns the Deployment that gives Services their addresses. Exactly one decides at a time: the old pod ends before the
+// new one starts.
+func (r renderer) controller() *appsv1.Deployment {
+	pod := r.pod(controllerName, r.classArgs()...)
+	pod.Spec.Containers[0].Env = append(pod.Spec.Containers[0].Env,
+		corev1.EnvVar{Name: "METALLB_ML_SECRET_NAME", Value: GossipSecret},
+		corev1.EnvVar{Name: "METALLB_DEPLOYMENT", Value: controllerName},
+	)
+	runAsNobody(&pod)
+	configure(&pod, r.cr.Spec.ControllerConfig)
+	place(&pod, r.cr.Spec.ControllerNodeSelector, r.cr.Spec.ControllerTolerations)
+	return r.deployment(controllerName, 1, appsv1.RecreateDeploymentStrategyType, pod)
+}
+
+// speaker returns the DaemonSet that announces. It lives in the network of its node, and its one privilege is the raw socket: a
+// capability reaches a process without file capabilities only when it runs as root.
+func (r renderer) speaker() *appsv1.DaemonSet {
+	pod := r.pod(speakerName, r.speakerArgs()...)
+	pod.Spec.HostNetwork = true
+	pod.Spec.DNSPolicy = corev1.DNSClusterFirstWithHostNet
+	pod.Spec.Tolerations = controlPlaneTolerations()
+	pod.Spec.Volumes = []corev1.Volume{{Name: "memberlist", VolumeSource: corev1.VolumeSource{
+		Secret: &corev1.SecretVolumeSource{SecretName: GossipSecret, DefaultMode: ptr[int32](0o400)},
+	}}}
+	speakerContainer(&pod.Spec.Containers[0])
+	configure(&pod, r.cr.Spec.SpeakerConfig)
+	place(&pod, r.cr.Spec.NodeSelector, r.cr.Spec.SpeakerTolerations)
+	return r.daemonSet(speakerName, pod)
+}
+
+func speakerContainer(c *corev1.Container) {
+	c.Env = append(c.Env,
+		fieldEnv("METALLB_NODE_NAME", "spec.nodeName"),
+		fieldEnv("METALLB_ML_BIND_ADDR", "status.hostIP"),
+	)
+	c.Ports = append(c.Ports,
+		corev1.ContainerPort{Name: "memberlist-tcp", ContainerPort: gossipPort, Protocol: corev1.ProtocolTCP},
+		corev1.ContainerPort{Name: "memberlist-udp", ContainerPort: gossipPort, Protocol: corev1.ProtocolUDP},
+	)
+	c.VolumeMounts = []corev1.VolumeMount{{Name: "memberlist", MountPath: gossipKeyPath, ReadOnly: true}}
+	c.SecurityContext.RunAsUser = ptr[int64](0)
+	c.SecurityContext.RunAsGroup = ptr[int64](0)
+	c.SecurityContext.Capabilities.Add = []corev1.Capability{"NET_RAW"}
+	c.LivenessProbe.HTTPGet.Host = "127.0.0.1"
+	c.ReadinessProbe.HTTPGet.Host = "127.0.0.1"
+}
+
+func (r renderer) speakerArgs() []string {
+	args := append(r.classArgs(), "--health-probe-host=127.0.0.1")
+	if enabled, _, chosen := announcersOf(r.cr.Spec, r.options.KnownAnnouncers); chosen {
+		args = append(args, "--announcers="+strings.Join(enabled, ","))
+	}
+	return append(args, excludeArgs(r.cr.Spec.Announcers)...)
+}
+
+// excludeArgs hands the excluded interfaces on. No list leaves the speaker its own; an empty one becomes an expression that no name
+// matches.
+func excludeArgs(announcers []v1beta1.Announcer) []string {
+	var args []string
+	for _, a := range announcers {
+		if a.L2 == nil || a.L2.ExcludeInterfaces == nil {
+			continue
+		}
+		for _, expression := range a.L2.ExcludeInterfaces {
+			args = append(args, "--exclude-interfaces="+expression)
+		}
+		if len(args) == 0 {
+			args = append(args, "--exclude-interfaces=^$")
+		}
+	}
+	return args
+}
+
+// copier returns the Deployment that keeps the API server reachable behind a virtual address. It stays near the API servers, on
+// different nodes, and is among the last to be evicted.
+func (r renderer) copier() *appsv1.Deployment {
+	pod := r.pod(copierName, "--leader-elect")
+	runAsNobody(&pod)
+	pod.Spec.Containers[0].Resources = requests("5m", "32Mi")
+	pod.Spec.PriorityClassName = "system-cluster-critical"
+	pod.Spec.Tolerations = append(controlPlaneTolerations(),
+		corev1.Toleration{Key: "node-role.kubernetes.io/etcd", Operator: corev1.TolerationOpExists},
+		corev1.Toleration{Key: "CriticalAddonsOnly", Operator: corev1.TolerationOpExists},
+	)
+	pod.Spec.Affinity = preferControlPlane()
+	pod.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
+		MaxSkew:           1,
+		TopologyKey:       corev1.LabelHostname,
+		WhenUnsatisfiable: corev1.ScheduleAnyway,
+		LabelSelector:     &metav1.LabelSelector{MatchLabels: identity(copierName)},
+	}}
+	return r.deployment(copierName, 2, appsv1.RollingUpdateDeploymentStrategyType, pod)
+}
+
+func preferControlPlane() *corev1.Affinity {
+	return &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
+		PreferredDuringSchedulingIgnoredDuringExecution: []corev1.PreferredSchedulingTerm{{
+			Weight: 100,
+			Preference: corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{{
+				Key: "node-role.kubernetes.io/control-plane", Operator: corev1.NodeSelectorOpExists,
+			}}},
+		}},
+	}}
+}

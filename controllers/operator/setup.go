@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package operator
+
+import (
+	"context"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"metalsuite.io/api/v1beta1"
+)
+
+// CacheOptions is what the manager's cache may hold: MetalLB resources of all namespaces, and from the operator's own namespace its
+// workloads and the one Secret. The operator's roles allow no more.
+func CacheOptions(namespace string) cache.Options {
+	own := map[string]cache.Config{namespace: {}}
+	return cache.Options{ByObject: map[client.Object]cache.ByObject{
+		&appsv1.Deployment{}: {Namespaces: own},
+		&appsv1.DaemonSet{}:  {Namespaces: own},
+		&corev1.Secret{}:     {Namespaces: own, Field: fields.OneTermEqualSelector("metadata.name", GossipSecret)},
+	}}
+}
+
+// SetupWithManager registers the reconciler: it runs when a resource's spec changes, when one of its workloads changes in any way, and
+// when the Secret appears that the speakers wait for. Of the Secret only the metadata is read.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("metallb").
+		For(&v1beta1.MetalLB{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Owns(&appsv1.Deployment{}).
+		Owns(&appsv1.DaemonSet{}).
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.served)).
+		Complete(r)
+}
+
+// served is the one resource that is served, whatever the event.
+func (r *Reconciler) served(context.Context, client.Object) []reconcile.Request {
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: r.Options.Namespace, Name: ResourceName}}}
+}
