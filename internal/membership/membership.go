@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package membership
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/hashicorp/memberlist"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// State is what a speaker says about itself.
+type State struct {
+	// Fit says that the node is able to announce addresses.
+	Fit bool `json:"fit"`
+	// Links are the MAC addresses from which the speaker's claims come, by interface name.
+	Links map[string]string `json:"links,omitempty"`
+	// Version is the version of the speaker's program.
+	Version string `json:"version,omitempty"`
+}
+
+func (s State) equal(o State) bool {
+	return s.Fit == o.Fit && s.Version == o.Version && maps.Equal(s.Links, o.Links)
+}
+
+func (s State) clone() State {
+	s.Links = maps.Clone(s.Links)
+	return s
+}
+
+// Member is a speaker that is alive.
+type Member struct {
+	// Name is the name of the speaker's node.
+	Name string
+	// State is what the speaker said last; its zero value, so not fit, as long as Known is false.
+	State State
+	// Known is false from the moment a member appears until its state has arrived, usually a few milliseconds. A member that speaks
+	// a format which this program does not know counts as known and fit, without links.
+	Known bool
+}
+
+// Options are what a Membership needs to start.
+type Options struct {
+	// Name is the name of the node, unique among the members.
+	Name string
+	// Bind is the address and the port, for both UDP and TCP, of this member; the others are expected on the same port.
+	Bind netip.AddrPort
+	// Key encrypts all traffic; only members with the same key see each other.
+	Key Key
+	// Profile is how fast a lost member is noticed; Fast unless given.
+	Profile Profile
+	// Log gets members that come and go at V(0) and the rest at V(1) and above.
+	Log logr.Logger
+	// Metrics is where the metrics are registered; nil means nowhere.
+	Metrics prometheus.Registerer
+}
+
+// Membership is this node's view of the speakers that are alive. It is usable before, during and after Run; without Run, only the node
+// itself is a member.
+type Membership struct {
+	options Options
+	metrics metrics
+	queue   *memberlist.TransmitLimitedQueue
+	size    atomic.Int64
+
+	mu    sync.Mutex
+	table table
+	peers []netip.Addr
+
+	changed   chan struct{} // for the user: Members would answer otherwise
+	published chan struct{} // for Run: our own state changed
+	wake      chan struct{} // for Run: the peers or the members changed
+}
+
+// New checks the options and returns a Membership that touches no network before Run.
+func New(o Options) (*Membership, error) {
+	o.Profile = cmp.Or(o.Profile, Fast)
+	if err := o.validate(); err != nil {
+		return nil, fmt.Errorf("preparing the membership: %w", err)
+	}
+	m := &Membership{
+		options:   o,
+		metrics:   newMetrics(),
+		table:     newTable(o.Name, uint64(time.Now().UnixNano())),
+		changed:   make(chan struct{}, 1),
+		published: make(chan struct{}, 1),
+		wake:      make(chan struct{}, 1),
+	}
+	m.queue = &memberlist.TransmitLimitedQueue{
+		RetransmitMult: retransmitMult,
+		// The queue asks while it is locked, so the answer must not need our own lock.
+		NumNodes: func() int { return int(m.size.Load()) },
+	}
+	if err := m.metrics.register(o.Metrics); err != nil {
+		return nil, fmt.Errorf("registering the metrics of the membership: %w", err)
+	}
+	return m, nil
+}
+
+func (o Options) validate() error {
+	if o.Name == "" {
+		return errors.New("the node name is empty")
+	}
+	if !o.Bind.Addr().IsValid() || o.Bind.Addr().IsUnspecified() || o.Bind.Port() == 0 {
+		return fmt.Errorf("%q is not an address and port that other nodes can reach", o.Bind)
+	}
+	if _, known := timings[o.Profile]; !known {
+		return fmt.Errorf("unknown profile %q", o.Profile)
+	}
+	return o.Key.validate()
+}
+
+// Members returns the members that are alive, this node included, sorted by name. The result is the caller's own.
+func (m *Membership) Members() []Member {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.table.members()
+}
+
+// Changed receives a value after Members has changed. The channel has a capacity of one, notifications coalesce, and it is never closed.
+func (m *Membership) Changed() <-chan struct{} { return m.changed }
+
+// Publish makes s the state of this node, for itself at once and for the others within milliseconds. It does not block; a state equal
+// to the last one is not sent again.
+func (m *Membership) Publish(s State) {
+	m.mu.Lock()
+	news := m.table.publish(s.clone())
+	m.mu.Unlock()
+	if news {
+		signal(m.published)
+		signal(m.changed)
+	}
+}
+
+// SetPeers replaces the addresses at which other speakers are expected. As long as there is no live member at one of them, Run tries to
+// join it. This node's own address may be among them. It does not block.
+func (m *Membership) SetPeers(addresses []netip.Addr) {
+	peers := make([]netip.Addr, 0, len(addresses))
+	for _, a := range addresses {
+		if a.IsValid() {
+			peers = append(peers, a.Unmap())
+		}
+	}
+	slices.SortFunc(peers, netip.Addr.Compare)
+	m.mu.Lock()
+	m.peers = slices.Compact(peers)
+	m.mu.Unlock()
+	signal(m.wake)
+}
+
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

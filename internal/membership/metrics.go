@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package membership
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	members prometheus.Gauge
+	losses  prometheus.Counter
+}
+
+func newMetrics() metrics {
+	m := metrics{
+		members: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "metallb_speaker_members",
+			Help: "Number of speakers that are alive as this one sees them, itself included.",
+		}),
+		losses: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "metallb_speaker_member_losses_total",
+			Help: "Number of times that a speaker was lost or left.",
+		}),
+	}
+	m.members.Set(1)
+	return m
+}
+
+func (m metrics) register(r prometheus.Registerer) error {
+	if r == nil {
+		return nil
+	}
+	return errors.Join(r.Register(m.members), r.Register(m.losses))
+}
