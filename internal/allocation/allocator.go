@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package allocation
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"net/netip"
+	"slices"
+
+	"metalsuite.io/api/reason"
+)
+
+// Allocator remembers who holds which address and decides on requests. Its zero value is not usable; see New.
+type Allocator struct {
+	pools  []*poolState // by name
+	byName map[string]*poolState
+	pinned []*poolState // for Services that ask for no pool, in the order of trying; likewise the next
+	open   []*poolState
+	spans  []*span // of all pools that grant, by address
+
+	forbidden map[netip.Addr]reason.Reason
+
+	leases   map[Key]*lease
+	holdings map[netip.Addr]*holding
+	shared   map[sharing]map[netip.Addr]struct{}
+}
+
+type poolState struct {
+	Pool
+	spans    []*span // in the order of granting
+	capacity map[Family]int64
+	assigned map[Family]int64
+}
+
+// New returns an Allocator without pools.
+func New() *Allocator {
+	return &Allocator{
+		byName:   map[string]*poolState{},
+		leases:   map[Key]*lease{},
+		holdings: map[netip.Addr]*holding{},
+		shared:   map[sharing]map[netip.Addr]struct{}{},
+	}
+}
+
+// SetPools makes pools the complete set. Nothing is taken away here: what no longer fits is given up when its Service is decided on
+// again, and until then nobody else gets it. The caller has to decide on all Services again, those that hold addresses first.
+func (a *Allocator) SetPools(pools []Pool) {
+	a.pools, a.spans = nil, nil
+	a.byName = make(map[string]*poolState, len(pools))
+	for _, p := range pools {
+		a.addPool(p)
+	}
+	slices.SortFunc(a.pools, func(x, y *poolState) int { return cmp.Compare(x.Name, y.Name) })
+	slices.SortFunc(a.spans, func(x, y *span) int { return x.bounds.From().Compare(y.bounds.From()) })
+	a.orderPools()
+	for address, h := range a.holdings {
+		a.account(address, h.pool, 1)
+		if s := a.spanOf(address); s != nil {
+			s.used++
+		}
+	}
+}
+
+func (a *Allocator) addPool(p Pool) {
+	state := &poolState{Pool: p, capacity: map[Family]int64{}, assigned: map[Family]int64{}}
+	for i, r := range p.Ranges {
+		s := &span{pool: state, index: i, bounds: r, next: r.From()}
+		state.spans = append(state.spans, s)
+		state.capacity[s.family()] = addUp(state.capacity[s.family()], state.sizeOf(r))
+	}
+	a.pools = append(a.pools, state)
+	a.byName[p.Name] = state
+	if p.Frozen == nil {
+		a.spans = append(a.spans, state.spans...)
+	}
+}
+
+// orderPools lists the pools for automatic allocation: pinned ones by priority, smallest above 0 first; the rest by name.
+func (a *Allocator) orderPools() {
+	a.pinned, a.open = nil, nil
+	for _, p := range a.pools {
+		switch {
+		case !p.AutoAssign:
+		case p.Pin != nil:
+			a.pinned = append(a.pinned, p)
+		default:
+			a.open = append(a.open, p)
+		}
+	}
+	rank := func(p *poolState) int {
+		if p.Pin.Priority == 0 {
+			return math.MaxInt
+		}
+		return p.Pin.Priority
+	}
+	slices.SortStableFunc(a.pinned, func(x, y *poolState) int { return cmp.Compare(rank(x), rank(y)) })
+}
+
+// SetForbidden makes addresses the complete set of those that are never granted, each with what a Service that asks for it is told. A
+// Service that already holds one keeps it and is told so. The caller has to decide on all Services again.
+func (a *Allocator) SetForbidden(addresses map[netip.Addr]reason.Reason) {
+	before := a.forbidden
+	a.forbidden = maps.Clone(addresses)
+	for address := range before {
+		if _, still := addresses[address]; !still && a.holdings[address] == nil {
+			if s := a.spanOf(address); s != nil {
+				s.freed(address)
+			}
+		}
+	}
+}
+
+// Adopt takes over what a Service's status names if the Service may keep it, and grants nothing. At a start every Service is adopted,
+// in a fixed order, before the first is decided on: so nothing that is in use can be granted to another.
+func (a *Allocator) Adopt(s Service) {
+	if _, known := a.leases[s.Key]; known {
+		return
+	}
+	if kept, pool, cause := a.retain(&s); cause == nil && len(kept) > 0 {
+		a.settle(&s, kept, pool.Name)
+	}
+}
+
+// Decide gives the Service what it asks for, leaves it what it has, or takes away what it may not keep, and says why.
+func (a *Allocator) Decide(s Service) Decision {
+	before, _ := a.held(&s)
+	d := a.decide(&s)
+	d.Service = s.Key
+	d.Granted = without(d.Addresses, before)
+	d.Lost = without(before, d.Addresses)
+	if len(d.Lost) == 0 {
+		d.Cause = nil
+	}
+	return d
+}
+
+func (a *Allocator) decide(s *Service) Decision {
+	if problem := a.hopeless(s); problem != nil {
+		return Decision{Frees: a.settle(s, nil, ""), Problem: problem, Cause: problem}
+	}
+	kept, pool, cause := a.retain(s)
+	if cause == nil && len(kept) > 0 {
+		kept, cause = a.complete(s, kept, pool)
+	}
+	if cause == nil && len(kept) > 0 {
+		frees := a.settle(s, kept, pool.Name)
+		return Decision{Addresses: a.inOrder(s, kept), Pool: pool.Name, Problem: a.concern(s, kept, pool), Frees: frees}
+	}
+	frees := a.settle(s, nil, "")
+	addresses, pool, problem := a.search(s)
+	if problem != nil {
+		return Decision{Problem: problem, Cause: cause, Frees: frees}
+	}
+	a.settle(s, addresses, pool.Name)
+	return Decision{Addresses: addresses, Pool: pool.Name, Cause: cause, Frees: frees}
+}
+
+// hopeless returns why no pool whatever could serve the Service.
+func (a *Allocator) hopeless(s *Service) *reason.Problem {
+	switch {
+	case len(a.pools) == 0:
+		return reason.New(reason.NoPools, "")
+	case len(s.Families) == 0:
+		return reason.New(reason.NoClusterIP, "")
+	case s.Policy == RequireDualStack && len(s.Families) < 2:
+		return reason.New(reason.NotEnoughClusterIPs, "")
+	}
+	return nil
+}
+
+// Release forgets a Service that is gone or asks for nothing any more; it reports whether that frees anything. Unknown keys are fine.
+func (a *Allocator) Release(key Key) (frees bool) {
+	frees = a.settle(&Service{Key: key}, nil, "")
+	delete(a.leases, key)
+	return frees
+}
+
+// Holds returns what the Service holds.
+func (a *Allocator) Holds(key Key) []netip.Addr {
+	if l := a.leases[key]; l != nil {
+		return slices.Clone(l.addresses)
+	}
+	return nil
+}
+
+// Counts returns the figures of a pool; false when there is no such pool.
+func (a *Allocator) Counts(pool string) (Counts, bool) {
+	p := a.byName[pool]
+	if p == nil {
+		return Counts{}, false
+	}
+	withheld := map[Family]int64{}
+	for address := range a.forbidden {
+		if p.contains(address) && a.holdings[address] == nil {
+			withheld[FamilyOf(address)]++
+		}
+	}
+	available := func(f Family) int64 {
+		if p.Frozen != nil {
+			return 0
+		}
+		return takeOff(p.capacity[f], p.assigned[f]+withheld[f])
+	}
+	return Counts{
+		AssignedIPv4: p.assigned[IPv4], AvailableIPv4: available(IPv4),
+		AssignedIPv6: p.assigned[IPv6], AvailableIPv6: available(IPv6),
+	}, true
+}
+
+func without(list, taken []netip.Addr) []netip.Addr {
+	var rest []netip.Addr
+	for _, a := range list {
+		if !slices.Contains(taken, a) {
+			rest = append(rest, a)
+		}
+	}
+	return rest
+}

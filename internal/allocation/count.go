@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package allocation
+
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+	"net/netip"
+
+	"go4.org/netipx"
+)
+
+// Counts are the addresses of a pool by family and use. An address that several Services share counts once. Figures that do not fit
+// are math.MaxInt64; a range of 2^62 addresses or more counts as that.
+type Counts struct {
+	AssignedIPv4, AssignedIPv6   int64
+	AvailableIPv4, AvailableIPv6 int64
+}
+
+// size returns the number of addresses of a range, saturating.
+func size(r netipx.IPRange) int64 {
+	fromHigh, fromLow := halves(r.From())
+	toHigh, toLow := halves(r.To())
+	low, borrow := bits.Sub64(toLow, fromLow, 0)
+	high, _ := bits.Sub64(toHigh, fromHigh, borrow)
+	if high != 0 || low >= 1<<62-1 {
+		return math.MaxInt64
+	}
+	return int64(low) + 1
+}
+
+func halves(a netip.Addr) (high, low uint64) {
+	b := a.As16()
+	return binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
+}
+
+// buggyIn returns how many addresses of an IPv4 range end in .0 or .255.
+func buggyIn(r netipx.IPRange) int64 {
+	_, from := halves(r.From())
+	_, to := halves(r.To())
+	from, to = from&math.MaxUint32, to&math.MaxUint32
+	upTo := func(n uint64) int64 { // in [0, n)
+		return int64(n/256*2 + min(n%256, 1))
+	}
+	return upTo(to+1) - upTo(from)
+}
+
+func buggy(a netip.Addr) bool {
+	if !a.Is4() {
+		return false
+	}
+	last := a.As4()[3]
+	return last == 0 || last == 255
+}
+
+// addUp adds without overflow; both are not negative.
+func addUp(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
+}
+
+// takeOff subtracts; what does not fit stays so, and nothing falls below 0.
+func takeOff(a, b int64) int64 {
+	if a == math.MaxInt64 {
+		return a
+	}
+	return max(a-b, 0)
+}

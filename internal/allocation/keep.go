@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package allocation
+
+import (
+	"net/netip"
+	"slices"
+
+	"metalsuite.io/api/reason"
+)
+
+// held returns what the Service holds and the name of its pool: by memory, else by its status.
+func (a *Allocator) held(s *Service) ([]netip.Addr, string) {
+	if l := a.leases[s.Key]; l != nil {
+		return l.addresses, l.pool
+	}
+	return s.Current, s.CurrentPool
+}
+
+// retain returns what of the held addresses the Service may keep, and their pool; or why it may keep none. All nil when it holds none.
+func (a *Allocator) retain(s *Service) ([]netip.Addr, *poolState, *reason.Problem) {
+	held, hint := a.held(s)
+	if len(held) == 0 {
+		return nil, nil, nil
+	}
+	kept := oneOfEach(held, s.Families)
+	if len(kept) == 0 {
+		return nil, nil, reason.New(reason.FamilyMismatch, "%s is of no family of the Service", join(held))
+	}
+	pool, problem := a.poolHolding(kept, hint)
+	if problem == nil {
+		problem = disagreement(s, kept, pool)
+	}
+	if problem == nil && pool.Frozen == nil && !pool.admits(s.Key.Namespace, s.Labels) {
+		problem = reason.New(reason.PoolNotAllowed, "pool %s is not for this Service any more", pool.Name)
+	}
+	for i := 0; problem == nil && i < len(kept); i++ {
+		problem = a.conflict(s, kept[i])
+	}
+	if problem != nil {
+		return nil, nil, problem
+	}
+	return kept, pool, nil
+}
+
+// oneOfEach returns the first address of each family, in the order of the families.
+func oneOfEach(addresses []netip.Addr, families []Family) []netip.Addr {
+	var kept []netip.Addr
+	for _, f := range families {
+		if i := slices.IndexFunc(addresses, func(x netip.Addr) bool { return FamilyOf(x) == f }); i >= 0 {
+			kept = append(kept, addresses[i])
+		}
+	}
+	return kept
+}
+
+// disagreement returns how what is kept differs from what is asked for by name. A request that cannot be understood asks for nothing.
+func disagreement(s *Service, kept []netip.Addr, pool *poolState) *reason.Problem {
+	if s.RequestedPool != "" && s.RequestedPool != pool.Name {
+		return reason.New(reason.RequestChanged, "the Service asks for pool %s and has addresses of pool %s", s.RequestedPool, pool.Name)
+	}
+	if s.Invalid != nil || len(s.Requested) == 0 || sameSet(s.Requested, kept) {
+		return nil
+	}
+	return reason.New(reason.RequestChanged, "the Service asks for %s and has %s", join(s.Requested), join(kept))
+}
+
+// poolHolding returns the one pool to which all addresses belong. The pool that granted them goes first; while it is frozen its word
+// is enough, since nobody knows its ranges for sure.
+func (a *Allocator) poolHolding(addresses []netip.Addr, hint string) (*poolState, *reason.Problem) {
+	if p := a.byName[hint]; p != nil && (p.Frozen != nil || p.containsAll(addresses)) {
+		return p, nil
+	}
+	first := a.poolOf(addresses[0])
+	if first == nil {
+		return nil, reason.New(reason.AddressNotInPool, "%s is in no pool", addresses[0])
+	}
+	for _, address := range addresses[1:] {
+		p := a.poolOf(address)
+		if p == nil {
+			return nil, reason.New(reason.AddressNotInPool, "%s is in no pool", address)
+		}
+		if p != first {
+			return nil, reason.New(reason.AddressNotInPool, "%s is in pool %s and %s in pool %s, not in one pool", addresses[0], first.Name, address, p.Name)
+		}
+	}
+	return first, nil
+}
+
+func (p *poolState) containsAll(addresses []netip.Addr) bool {
+	return !slices.ContainsFunc(addresses, func(x netip.Addr) bool { return !p.contains(x) })
+}
+
+// poolOf returns the pool of an address: one that grants before frozen ones, those by name; nil when there is none.
+func (a *Allocator) poolOf(address netip.Addr) *poolState {
+	if s := a.spanOf(address); s != nil && s.pool.contains(address) {
+		return s.pool
+	}
+	for _, p := range a.pools {
+		if p.Frozen != nil && p.contains(address) {
+			return p
+		}
+	}
+	return nil
+}
+
+// complete adds the family that is missing, from the same pool, or says why what is kept is not enough.
+func (a *Allocator) complete(s *Service, kept []netip.Addr, pool *poolState) ([]netip.Addr, *reason.Problem) {
+	families, oneIsEnough := s.wants()
+	if len(kept) == len(families) {
+		return kept, nil
+	}
+	if len(s.Requested) == 0 && s.Invalid == nil && pool.Frozen == nil {
+		if extra, ok := a.firstIn(pool, missing(families, kept), s); ok {
+			return oneOfEach(append(slices.Clone(kept), extra), families), nil
+		}
+	}
+	if oneIsEnough || s.Invalid != nil || pool.Frozen != nil {
+		return kept, nil
+	}
+	return nil, reason.New(reason.FamilyMissing, "the Service needs two families and pool %s gives only one", pool.Name)
+}
+
+func missing(families []Family, have []netip.Addr) Family {
+	for _, f := range families {
+		if !slices.ContainsFunc(have, func(x netip.Addr) bool { return FamilyOf(x) == f }) {
+			return f
+		}
+	}
+	return 0
+}
+
+// concern returns what is wrong with addresses that nevertheless stay.
+func (a *Allocator) concern(s *Service, kept []netip.Addr, pool *poolState) *reason.Problem {
+	if s.Invalid != nil {
+		return s.Invalid
+	}
+	for _, address := range kept {
+		if problem := a.withheld(address); problem != nil {
+			return problem
+		}
+	}
+	if pool.Frozen != nil {
+		return frozen(pool)
+	}
+	return nil
+}
+
+// inOrder returns a copy in the order of the Service's families.
+func (a *Allocator) inOrder(s *Service, addresses []netip.Addr) []netip.Addr {
+	return oneOfEach(addresses, s.Families)
+}
+
+func sameSet(x, y []netip.Addr) bool {
+	return len(x) == len(y) && len(without(x, y)) == 0
+}

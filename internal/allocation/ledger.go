@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package allocation
+
+import (
+	"net/netip"
+	"slices"
+	"sort"
+
+	"go4.org/netipx"
+
+	"metalsuite.io/api/reason"
+)
+
+// lease is what one Service holds; without addresses it says that the Service was decided on and waits.
+type lease struct {
+	key       Key
+	addresses []netip.Addr
+	pool      string
+	sharing   sharing
+	ports     []Port
+}
+
+// holding is one address in use and the Services on it. All of them have the same sharing.
+type holding struct {
+	pool   string
+	leases []*lease
+}
+
+type sharing struct {
+	key, backend string
+}
+
+// sharing is empty for a Service that does not share, whatever its backends.
+func (s *Service) sharing() sharing {
+	if s.SharingKey == "" {
+		return sharing{}
+	}
+	return sharing{s.SharingKey, s.BackendKey}
+}
+
+// settle makes addresses the complete set that the Service holds and reports whether a Service that waits might profit.
+func (a *Allocator) settle(s *Service, addresses []netip.Addr, pool string) (frees bool) {
+	l := a.leases[s.Key]
+	if l == nil {
+		l = &lease{key: s.Key}
+		a.leases[s.Key] = l
+	}
+	for _, gone := range without(l.addresses, addresses) {
+		a.leave(l, gone)
+		frees = true
+	}
+	added := without(addresses, l.addresses)
+	stays := len(added) < len(addresses)
+	l.addresses = slices.Clone(addresses)
+	frees = a.restate(l, s, stays) || frees
+	l.pool = pool
+	for _, address := range added {
+		a.enter(l, address)
+	}
+	a.move(l)
+	return frees
+}
+
+// restate notes new ports and sharing rules of a lease; it reports whether others may now join an address that stays.
+func (a *Allocator) restate(l *lease, s *Service, stays bool) bool {
+	was, is := l.sharing, s.sharing()
+	samePorts := slices.Equal(l.ports, s.Ports)
+	if was == is && samePorts {
+		return false
+	}
+	l.sharing, l.ports = is, slices.Clone(s.Ports)
+	if was == is {
+		return stays && is.key != ""
+	}
+	for _, address := range l.addresses {
+		if a.holdings[address] != nil {
+			a.unlist(was, address)
+			a.list(is, address)
+		}
+	}
+	return stays
+}
+
+func (a *Allocator) enter(l *lease, address netip.Addr) {
+	h := a.holdings[address]
+	if h == nil {
+		h = &holding{pool: l.pool}
+		a.holdings[address] = h
+		a.account(address, h.pool, 1)
+		a.list(l.sharing, address)
+		if s := a.spanOf(address); s != nil {
+			s.used++
+		}
+	}
+	h.leases = append(h.leases, l)
+}
+
+func (a *Allocator) leave(l *lease, address netip.Addr) {
+	h := a.holdings[address]
+	h.leases = slices.DeleteFunc(h.leases, func(x *lease) bool { return x == l })
+	if len(h.leases) > 0 {
+		return
+	}
+	delete(a.holdings, address)
+	a.account(address, h.pool, -1)
+	a.unlist(l.sharing, address)
+	if s := a.spanOf(address); s != nil {
+		s.used--
+		s.freed(address)
+	}
+}
+
+// move books the addresses of a lease under its pool, after the pool was renamed, say.
+func (a *Allocator) move(l *lease) {
+	for _, address := range l.addresses {
+		if h := a.holdings[address]; h.pool != l.pool {
+			a.account(address, h.pool, -1)
+			h.pool = l.pool
+			a.account(address, h.pool, 1)
+		}
+	}
+}
+
+func (a *Allocator) account(address netip.Addr, pool string, n int64) {
+	if p := a.byName[pool]; p != nil {
+		p.assigned[FamilyOf(address)] += n
+	}
+}
+
+func (a *Allocator) list(s sharing, address netip.Addr) {
+	if s.key == "" {
+		return
+	}
+	if a.shared[s] == nil {
+		a.shared[s] = map[netip.Addr]struct{}{}
+	}
+	a.shared[s][address] = struct{}{}
+}
+
+func (a *Allocator) unlist(s sharing, address netip.Addr) {
+	delete(a.shared[s], address)
+	if len(a.shared[s]) == 0 {
+		delete(a.shared, s)
+	}
+}
+
+// conflict returns why the Service may not be on the address together with those that are; nil when it may.
+func (a *Allocator) conflict(s *Service, address netip.Addr) *reason.Problem {
+	h := a.holdings[address]
+	if h == nil {
+		return nil
+	}
+	for _, l := range h.leases {
+		if l.key == s.Key {
+			continue
+		}
+		if problem := clash(s, l, address); problem != nil {
+			return problem
+		}
+	}
+	return nil
+}
+
+func clash(s *Service, l *lease, address netip.Addr) *reason.Problem {
+	switch {
+	case s.SharingKey == "" || l.sharing.key == "":
+		return reason.New(reason.AddressInUse, "%s is in use by Service %s", address, l.key)
+	case s.SharingKey != l.sharing.key:
+		return reason.New(reason.SharingKeyDiffers, "%s is in use by Service %s with the sharing key %q", address, l.key, l.sharing.key)
+	case s.BackendKey != l.sharing.backend:
+		return reason.New(reason.SharingBackendDiffer, "%s is in use by Service %s with other backends", address, l.key)
+	}
+	for _, p := range s.Ports {
+		if slices.Contains(l.ports, p) {
+			return reason.New(reason.SharingPortCollides, "Service %s uses %s/%d on %s", l.key, p.Protocol, p.Number, address)
+		}
+	}
+	return nil
+}
+
+// spanOf returns the span that could grant the address; nil when there is none. It does not look at what makes single addresses
+// unusable.
+func (a *Allocator) spanOf(address netip.Addr) *span {
+	i := sort.Search(len(a.spans), func(i int) bool { return address.Less(a.spans[i].bounds.From()) })
+	if i == 0 || !a.spans[i-1].bounds.Contains(address) {
+		return nil
+	}
+	return a.spans[i-1]
+}
+
+// contains reports whether the address belongs to the pool.
+func (p *poolState) contains(address netip.Addr) bool {
+	if p.AvoidBuggyIPs && buggy(address) {
+		return false
+	}
+	return slices.ContainsFunc(p.spans, func(s *span) bool { return s.bounds.Contains(address) })
+}
+
+func (p *poolState) sizeOf(r netipx.IPRange) int64 {
+	n := size(r)
+	if p.AvoidBuggyIPs && r.From().Is4() {
+		n -= buggyIn(r)
+	}
+	return n
+}
+
+func (s *span) family() Family { return FamilyOf(s.bounds.From()) }

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package allocation
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"metalsuite.io/api/reason"
+)
+
+// search finds addresses for a Service that holds none. They come in the order of the Service's families.
+func (a *Allocator) search(s *Service) ([]netip.Addr, *poolState, *reason.Problem) {
+	switch {
+	case s.Invalid != nil:
+		return nil, nil, s.Invalid
+	case len(s.Requested) > 0:
+		return a.requested(s)
+	case s.RequestedPool != "":
+		return a.inPool(s)
+	}
+	return a.automatic(s)
+}
+
+func (a *Allocator) requested(s *Service) ([]netip.Addr, *poolState, *reason.Problem) {
+	addresses := oneOfEach(s.Requested, s.Families)
+	if len(addresses) != len(s.Families) || len(addresses) != len(s.Requested) {
+		return nil, nil, reason.New(reason.FamilyMismatch, "the Service is %s and asks for %s", joinFamilies(s.Families), join(s.Requested))
+	}
+	for _, address := range addresses {
+		if problem := a.withheld(address); problem != nil {
+			return nil, nil, problem
+		}
+	}
+	pool, problem := a.poolHolding(addresses, "")
+	if problem == nil {
+		problem = a.mayGrant(s, pool)
+	}
+	if problem != nil {
+		return nil, nil, problem
+	}
+	for _, address := range addresses {
+		if problem := a.conflict(s, address); problem != nil {
+			return nil, nil, problem
+		}
+	}
+	return addresses, pool, nil
+}
+
+// mayGrant returns why the pool gives nothing to a Service that asks for it, or for an address of it, by name.
+func (a *Allocator) mayGrant(s *Service, pool *poolState) *reason.Problem {
+	if name := s.RequestedPool; name != "" && name != pool.Name {
+		if a.byName[name] == nil {
+			return reason.New(reason.PoolNotFound, "there is no pool %s", name)
+		}
+		return reason.New(reason.AddressNotInPool, "%s is in pool %s, not in the requested pool %s", join(s.Requested), pool.Name, name)
+	}
+	if pool.Frozen != nil {
+		return frozen(pool)
+	}
+	if !pool.admits(s.Key.Namespace, s.Labels) {
+		return reason.New(reason.PoolNotAllowed, "pool %s is not for this Service", pool.Name)
+	}
+	return nil
+}
+
+func (a *Allocator) inPool(s *Service) ([]netip.Addr, *poolState, *reason.Problem) {
+	pool := a.byName[s.RequestedPool]
+	if pool == nil {
+		return nil, nil, reason.New(reason.PoolNotFound, "there is no pool %s", s.RequestedPool)
+	}
+	if problem := a.mayGrant(s, pool); problem != nil {
+		return nil, nil, problem
+	}
+	pools := []*poolState{pool}
+	if addresses, pool := a.best(s, pools); pool != nil {
+		return addresses, pool, nil
+	}
+	return nil, nil, explain(s, pools)
+}
+
+// automatic tries the pools pinned to the Service, then those open to all.
+func (a *Allocator) automatic(s *Service) ([]netip.Addr, *poolState, *reason.Problem) {
+	var tried []*poolState
+	for _, list := range [][]*poolState{a.pinned, a.open} {
+		pools := admitting(list, s)
+		if addresses, pool := a.best(s, granting(pools)); pool != nil {
+			return addresses, pool, nil
+		}
+		tried = append(tried, pools...)
+	}
+	return nil, nil, explain(s, tried)
+}
+
+func admitting(pools []*poolState, s *Service) []*poolState {
+	var list []*poolState
+	for _, p := range pools {
+		if p.admits(s.Key.Namespace, s.Labels) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+func granting(pools []*poolState) []*poolState {
+	if !slices.ContainsFunc(pools, isFrozen) {
+		return pools
+	}
+	return slices.DeleteFunc(slices.Clone(pools), isFrozen)
+}
+
+func isFrozen(p *poolState) bool { return p.Frozen != nil }
+
+// best takes the first pool that gives every family; where one is enough, then the first that gives the first family, then the second.
+func (a *Allocator) best(s *Service, pools []*poolState) ([]netip.Addr, *poolState) {
+	families, oneIsEnough := s.wants()
+	for _, p := range pools {
+		if addresses, ok := a.allIn(p, families, s); ok {
+			return addresses, p
+		}
+	}
+	if !oneIsEnough {
+		return nil, nil
+	}
+	for _, f := range families {
+		for _, p := range pools {
+			if address, ok := a.firstIn(p, f, s); ok {
+				return []netip.Addr{address}, p
+			}
+		}
+	}
+	return nil, nil
+}
+
+func (a *Allocator) allIn(p *poolState, families []Family, s *Service) ([]netip.Addr, bool) {
+	addresses := make([]netip.Addr, 0, len(families))
+	for _, f := range families {
+		address, ok := a.firstIn(p, f, s)
+		if !ok {
+			return nil, false
+		}
+		addresses = append(addresses, address)
+	}
+	return addresses, true
+}
+
+// firstIn returns the first address of the pool, in its order, that the Service may have: free or shared.
+func (a *Allocator) firstIn(p *poolState, f Family, s *Service) (netip.Addr, bool) {
+	found, at := a.firstFree(p, f)
+	for address := range a.shared[s.sharing()] {
+		if FamilyOf(address) != f || at == 0 && !address.Less(found) {
+			continue
+		}
+		sp := a.spanOf(address)
+		if sp == nil || sp.pool != p || !p.usable(address) || a.withheld(address) != nil {
+			continue
+		}
+		if at >= 0 && (sp.index > at || sp.index == at && !address.Less(found)) || a.conflict(s, address) != nil {
+			continue
+		}
+		found, at = address, sp.index
+	}
+	return found, at >= 0
+}
+
+// firstFree returns the first free address of the pool and the place of its range; -1 when there is none.
+func (a *Allocator) firstFree(p *poolState, f Family) (netip.Addr, int) {
+	free := func(x netip.Addr) bool {
+		return a.holdings[x] == nil && p.usable(x) && a.withheld(x) == nil
+	}
+	for _, s := range p.spans {
+		if s.family() != f {
+			continue
+		}
+		if address, ok := s.first(free); ok {
+			return address, s.index
+		}
+	}
+	return netip.Addr{}, -1
+}
+
+func (p *poolState) usable(address netip.Addr) bool { return !p.AvoidBuggyIPs || !buggy(address) }
+
+// withheld returns why nobody may be granted the address; nil when somebody may.
+func (a *Allocator) withheld(address netip.Addr) *reason.Problem {
+	r, ok := a.forbidden[address]
+	if !ok {
+		return nil
+	}
+	return reason.New(r, "%s: %s", address, r.Text().Sentence)
+}
+
+func frozen(p *poolState) *reason.Problem {
+	return reason.New(reason.PoolFrozen, "pool %s is invalid (%s) and grants nothing new", p.Name, p.Frozen.Reason)
+}
+
+// explain says why none of the pools that are for the Service served it.
+func explain(s *Service, pools []*poolState) *reason.Problem {
+	families, oneIsEnough := s.wants()
+	working := granting(pools)
+	switch {
+	case len(pools) == 0:
+		return reason.New(reason.NoMatchingPool, "")
+	case len(working) == 0:
+		return frozen(pools[0])
+	case !slices.ContainsFunc(working, func(p *poolState) bool { return p.serves(families, oneIsEnough) }):
+		return reason.New(reason.FamilyMissing, "no pool for this Service has %s: %s", joinFamilies(families), joinPools(working))
+	}
+	return reason.New(reason.PoolExhausted, "no %s address is free in %s", joinFamilies(families), joinPools(working))
+}
+
+func (p *poolState) serves(families []Family, oneIsEnough bool) bool {
+	n := 0
+	for _, f := range families {
+		if p.capacity[f] > 0 {
+			n++
+		}
+	}
+	return n == len(families) || oneIsEnough && n > 0
+}
+
+func join(addresses []netip.Addr) string {
+	texts := make([]string, len(addresses))
+	for i, a := range addresses {
+		texts[i] = a.String()
+	}
+	return strings.Join(texts, " and ")
+}
+
+func joinFamilies(families []Family) string {
+	texts := make([]string, len(families))
+	for i, f := range families {
+		texts[i] = f.String()
+	}
+	return strings.Join(texts, " and ")
+}
+
+// joinPools names a few pools; a list of all could be longer than a condition may be.
+func joinPools(pools []*poolState) string {
+	const most = 5
+	var b strings.Builder
+	b.WriteString("pool ")
+	for i, p := range pools {
+		if i == most {
+			b.WriteString(" and others")
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(p.Name)
+	}
+	return b.String()
+}
