@@ -12,6 +12,7 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -38,7 +39,8 @@ const (
 	slowestRetry = 30 * time.Second
 )
 
-// SetupWithManager adds the indexes, the watches and the reconciler to the manager.
+// SetupWithManager adds the indexes, the watches and the reconciler to the manager. A replica that does not lead fills its memory all
+// the same, so that it can take over at once.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
 	if err := r.addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
@@ -49,7 +51,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		For(&corev1.Service{}, builder.WithPredicates(r.isOrWasTarget())).
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(r.targetsOfSlice)).
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(r.allTargets), builder.WithPredicates(nodeMoved())).
-		WithOptions(controller.Options{RateLimiter: limiter, MaxConcurrentReconciles: 2}).
+		WithOptions(controller.Options{RateLimiter: limiter, MaxConcurrentReconciles: 2, EnableWarmup: ptr.To(true)}).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("setting up the endpoint-copier: %w", err)

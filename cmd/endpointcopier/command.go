@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -131,8 +132,33 @@ func (o *options) manager(config endpointcopier.Config) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("building the manager: %w", err)
 	}
-	if err := errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping)); err != nil {
+	if err := errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), addReadiness(mgr)); err != nil {
 		return nil, fmt.Errorf("adding health checks: %w", err)
 	}
 	return mgr, nil
 }
+
+// addReadiness makes the process ready once its memory is filled, whether it leads or not.
+func addReadiness(mgr ctrl.Manager) error {
+	synced := &syncedSignal{done: make(chan struct{})}
+	return errors.Join(mgr.Add(synced), mgr.AddReadyzCheck("caches", func(*http.Request) error {
+		select {
+		case <-synced.done:
+			return nil
+		default:
+			return errors.New("the objects of the cluster have not been read yet")
+		}
+	}))
+}
+
+// syncedSignal is started by the manager after its caches are filled.
+type syncedSignal struct{ done chan struct{} }
+
+// Start notes that the caches are filled and returns.
+func (s *syncedSignal) Start(context.Context) error {
+	close(s.done)
+	return nil
+}
+
+// NeedLeaderElection says that replicas that do not lead are started as well.
+func (s *syncedSignal) NeedLeaderElection() bool { return false }
