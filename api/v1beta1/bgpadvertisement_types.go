@@ -45,6 +45,9 @@ type BGPAdvertisementSpec struct {
 	// LocalPref is the local preference on sessions within one autonomous system. 0 leaves it to the receiver.
 	//
 	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Format=int64
+	// +kubebuilder:validation:Maximum=4294967295
 	LocalPref uint32 `json:"localPref,omitempty"`
 
 	// Communities are added to the announcement: 65000:100, large:65000:1:2, or a name that a Community resource defines.

@@ -32,6 +32,7 @@ type BGPPeerSpec struct {
 	// MyASN is the ASN of our side.
 	//
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Format=int64
 	// +kubebuilder:validation:Maximum=4294967295
 	// +kubebuilder:validation:XValidation:rule="self != 0",message="myASN must not be 0"
 	MyASN uint32 `json:"myASN"`
@@ -39,6 +40,7 @@ type BGPPeerSpec struct {
 	// PeerASN is the ASN of the peer.
 	//
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Format=int64
 	// +kubebuilder:validation:Maximum=4294967295
 	// +kubebuilder:validation:XValidation:rule="self != 0",message="peerASN must not be 0"
 	PeerASN uint32 `json:"peerASN"`

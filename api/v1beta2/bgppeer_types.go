@@ -34,6 +34,7 @@ type BGPPeerSpec struct {
 	// MyASN is the ASN of our side.
 	//
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Format=int64
 	// +kubebuilder:validation:Maximum=4294967295
 	// +kubebuilder:validation:XValidation:rule="self != 0",message="myASN must not be 0"
 	MyASN uint32 `json:"myASN"`
@@ -42,6 +43,7 @@ type BGPPeerSpec struct {
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Format=int64
 	// +kubebuilder:validation:Maximum=4294967295
 	PeerASN uint32 `json:"peerASN,omitempty"`
 
@@ -54,6 +56,7 @@ type BGPPeerSpec struct {
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Format=int64
 	// +kubebuilder:validation:Maximum=4294967295
 	LocalASN uint32 `json:"localASN,omitempty"`
 

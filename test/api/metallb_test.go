@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import (
+	"context"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"metalsuite.io/api/v1beta1"
+)
+
+const needsNoExecute = "tolerationSeconds needs the effect NoExecute"
+
+var _ = DescribeTable("MetalLB", admits("MetalLB"),
+	Entry("no spec", `{}`, accepted),
+	Entry("empty spec", `spec: {}`, accepted),
+	Entry("every field that metallb-operator has", `
+spec:
+  image: quay.io/metallb/speaker:v0.1
+  nodeSelector: {node-role.kubernetes.io/worker: ""}
+  speakerTolerations:
+  - {key: a, operator: Exists, effect: NoExecute, tolerationSeconds: 30}
+  - {operator: Exists}
+  controllerNodeSelector: {disk: ssd}
+  controllerTolerations: [{key: b, operator: Equal, value: x, effect: NoSchedule}]
+  logLevel: debug
+  loadBalancerClass: example.com/metal
+  controllerConfig:
+    priorityClassName: high
+    runtimeClassName: gvisor
+    annotations: {a: b}
+    resources: {limits: {cpu: 100m}, requests: {memory: 64Mi}}
+    affinity:
+      podAffinity:
+        requiredDuringSchedulingIgnoredDuringExecution:
+        - {topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app: x}}}
+  speakerConfig: {priorityClassName: system-node-critical}
+  bgpBackend: frr-k8s
+  frrk8sConfig: {alwaysBlock: [192.0.2.0/24, "2001:db8::/32"], namespace: frr, secretPassthrough: true}`, accepted),
+	Entry("our own fields", `
+spec:
+  announcers:
+  - {name: l2, l2: {excludeInterfaces: ["^docker.*"]}}
+  - {name: bgp, bgp: {}}
+  - {name: third-one}
+  endpointCopier: {enabled: false}`, accepted),
+	Entry("no announcers at all", `spec: {announcers: []}`, accepted),
+	Entry("bgpBackend empty", `spec: {bgpBackend: ""}`, accepted),
+	Entry("bgpBackend native", `spec: {bgpBackend: native}`, accepted),
+	Entry("bgpBackend frr", `spec: {bgpBackend: frr}`, accepted),
+	Entry("bgpBackend frr-k8s-external", `spec: {bgpBackend: frr-k8s-external}`, accepted),
+	Entry("class without prefix", `spec: {loadBalancerClass: metal}`, accepted),
+	Entry("toleration for ever", `spec: {speakerTolerations: [{key: a, operator: Exists, tolerationSeconds: 0}]}`, accepted),
+
+	Entry("unknown log level", `spec: {logLevel: verbose}`, "spec.logLevel: Unsupported value"),
+	Entry("unknown backend", `spec: {bgpBackend: bird}`, "spec.bgpBackend: Unsupported value"),
+	Entry("class with two slashes", `spec: {loadBalancerClass: a/b/c}`, "spec.loadBalancerClass"),
+	Entry("class with a space", `spec: {loadBalancerClass: "a b"}`, "spec.loadBalancerClass"),
+	Entry("seconds without NoExecute", `
+spec: {speakerTolerations: [{key: a, operator: Exists, effect: NoSchedule, tolerationSeconds: 30}]}`, needsNoExecute),
+	Entry("seconds without effect", `spec: {controllerTolerations: [{key: a, operator: Exists, tolerationSeconds: 30}]}`, needsNoExecute),
+	Entry("blocked prefix that is none", `spec: {frrk8sConfig: {alwaysBlock: [192.0.2.1]}}`, "spec.frrk8sConfig.alwaysBlock[0]"),
+	Entry("announcer without name", `spec: {announcers: [{l2: {}}]}`, "name: Required value"),
+	Entry("announcer with a name that is none", `spec: {announcers: [{name: L2_x}]}`, "spec.announcers[0].name"),
+	Entry("announcer twice", `spec: {announcers: [{name: l2}, {name: l2}]}`, "Duplicate value"),
+	Entry("unknown field", `spec: {extraContainers: []}`, "unknown field"),
+)
+
+var _ = Describe("MetalLB as stored", func() {
+	It("tells an empty list of announcers from an absent one", func(ctx context.Context) {
+		for _, announcers := range [][]v1beta1.Announcer{nil, {}, {{Name: "l2"}}} {
+			m := &v1beta1.MetalLB{
+				ObjectMeta: metav1.ObjectMeta{Namespace: "default", GenerateName: "metallb-"},
+				Spec:       v1beta1.MetalLBSpec{Announcers: announcers},
+			}
+			Expect(api.Create(ctx, m)).To(Succeed())
+			read := &v1beta1.MetalLB{}
+			Expect(api.Get(ctx, client.ObjectKeyFromObject(m), read)).To(Succeed())
+			Expect(read.Spec.Announcers).To(Equal(announcers))
+		}
+	})
+
+	It("adds nothing to an empty spec", func(ctx context.Context) {
+		Expect(create(ctx, "MetalLB", `spec: {}`).Object["spec"]).To(BeEmpty())
+	})
+
+	It("has one condition of a type", func(ctx context.Context) {
+		m := create(ctx, "MetalLB", `spec: {}`)
+		condition := map[string]any{"type": "Available", "status": "True", "reason": "AsExpected", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+		m.Object["status"] = map[string]any{"conditions": []any{condition, condition}}
+		Expect(api.Status().Update(ctx, m)).To(MatchError(ContainSubstring("Duplicate value")))
+		m.Object["status"] = map[string]any{"conditions": []any{condition}, "observedGeneration": int64(1)}
+		Expect(api.Status().Update(ctx, m)).To(Succeed())
+	})
+})
