@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+SHELL := /bin/bash -eo pipefail
+.DEFAULT_GOAL := help
+export GOFLAGS := -mod=readonly -buildvcs=false
+
+GO   ?= go
+LAB  := $(GO) run ./test/lab/cmd/lab
+TOOL := $(GO) tool -modfile=hack/tools/go.mod
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+# The packages whose goroutines meet are tested with the race detector, the rest without: it pays there and costs builds elsewhere.
+RACE_PACKAGES := ./announcers/... ./internal/... ./controllers/speaker/... ./cmd/...
+UNIT_PACKAGES := $$($(GO) list ./... | grep -vE '/test/e2e|/announcers|/internal/|/controllers/speaker|/cmd/|/hack/')
+
+.PHONY: help
+help: ## List all targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+##@ Build
+
+.PHONY: build
+build: ## Build the binary into bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/metalsuite .
+
+.PHONY: image
+image: ## Build the images of the lab without a container engine, into .lab/
+	$(LAB) image
+
+.PHONY: image-all
+image-all: ## Build the suite's image for linux/amd64 and linux/arm64 as an OCI layout
+	$(LAB) image --all-platforms
+
+##@ Generate
+
+.PHONY: generate
+generate: ## Regenerate code, CRDs, RBAC, docs and the bundle
+	hack/generate.sh
+	hack/manifests.sh
+	hack/bundle.sh
+
+.PHONY: verify
+verify: generate ## Fail when a generated file is stale
+	@stale=$$(git status --porcelain -- api config bundle docs); \
+	if [ -n "$$stale" ]; then echo "stale or uncommitted generated files; run 'make generate' and commit:"; echo "$$stale"; exit 1; fi
+	@echo "generated files are up to date"
+
+.PHONY: lint
+lint: ## Run the linters
+	$(GO) run $(GOLANGCI_LINT) run ./...
+
+##@ Test
+
+.PHONY: test
+test: verify test-unit test-bundle test-e2e ## Run every test: unit, envtest, bundle and end to end on the lab
+
+.PHONY: envtest
+envtest: ## Build etcd and kube-apiserver for the tests against an API server
+	$(LAB) build --only envtest >/dev/null
+
+.PHONY: test-unit
+test-unit: envtest ## Run the unit tests and those against an API server
+	export KUBEBUILDER_ASSETS=$$($(LAB) build --only envtest 2>/dev/null | tail -n 1); \
+	$(GO) vet ./...; \
+	$(GO) test -count=1 -shuffle=on -timeout 10m $(UNIT_PACKAGES); \
+	$(GO) test -count=1 -shuffle=on -race -timeout 10m $(RACE_PACKAGES)
+
+.PHONY: test-bundle
+test-bundle: ## Validate the OLM bundle
+	cd test/bundle && $(GO) test -count=1 ./...
+
+.PHONY: test-e2e
+test-e2e: lab-up ## Run the user stories on the lab
+	source .lab/env && $(GO) test -count=1 -timeout 25m -v ./test/e2e/... -ginkgo.fail-on-pending
+
+.PHONY: bench
+bench: ## Print figures; never passes or fails by time
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
+
+##@ Lab
+
+.PHONY: lab-up
+lab-up: ## Start a real Kubernetes of several nodes on this machine (NODES=3 API_SERVERS=1 PROXY_MODE=nftables)
+	$(LAB) up
+
+.PHONY: lab-down
+lab-down: ## Stop the lab and remove all of it
+	$(LAB) down
+
+.PHONY: demo
+demo: ## Show the main job on real input: lab, install, Service, failover
+	$(GO) run ./test/demo
