@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package allocation
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"metalsuite.io/api/reason"
+)
+
+// model is the slow and obvious allocator: it walks every address and remembers nothing but who holds what.
+type model struct {
+	pools     []Pool
+	forbidden map[netip.Addr]reason.Reason
+	services  map[Key]Service
+	held      map[Key][]netip.Addr
+}
+
+func (m *model) all(p Pool, f Family) []netip.Addr {
+	var list []netip.Addr
+	for _, r := range p.Ranges {
+		for a := r.From(); ; a = a.Next() {
+			last := a.AsSlice()[len(a.AsSlice())-1]
+			if FamilyOf(a) == f && !(p.AvoidBuggyIPs && a.Is4() && (last == 0 || last == 255)) {
+				list = append(list, a)
+			}
+			if a == r.To() {
+				break
+			}
+		}
+	}
+	return list
+}
+
+func (m *model) inPool(p Pool, a netip.Addr) bool { return slices.Contains(m.all(p, FamilyOf(a)), a) }
+
+func (m *model) together(s Service, a netip.Addr) bool {
+	for key, list := range m.held {
+		o := m.services[key]
+		if key == s.Key || !slices.Contains(list, a) {
+			continue
+		}
+		if s.SharingKey == "" || s.SharingKey != o.SharingKey || s.BackendKey != o.BackendKey {
+			return false
+		}
+		for _, p := range s.Ports {
+			if slices.Contains(o.Ports, p) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (m *model) admits(p Pool, s Service) bool {
+	if p.Pin == nil || p.Pin.Namespaces == nil {
+		return true
+	}
+	_, ok := p.Pin.Namespaces[s.Key.Namespace]
+	return ok
+}
+
+func (m *model) mayKeep(s Service, list []netip.Addr) (Pool, bool) {
+	for _, p := range m.pools {
+		ok := m.admits(p, s) && (s.RequestedPool == "" || s.RequestedPool == p.Name)
+		for _, a := range list {
+			ok = ok && m.inPool(p, a) && m.together(s, a)
+		}
+		if ok {
+			return p, true
+		}
+	}
+	return Pool{}, false
+}
+
+func (m *model) first(s Service, p Pool, f Family) []netip.Addr {
+	for _, a := range m.all(p, f) {
+		if _, no := m.forbidden[a]; !no && m.together(s, a) {
+			return []netip.Addr{a}
+		}
+	}
+	return nil
+}
+
+func (m *model) decide(s Service) []netip.Addr {
+	had := m.held[s.Key]
+	m.services[s.Key] = s
+	delete(m.held, s.Key)
+	if got := m.outcome(s, had); len(got) > 0 {
+		m.held[s.Key] = got
+	}
+	return m.held[s.Key]
+}
+
+func (m *model) outcome(s Service, had []netip.Addr) []netip.Addr {
+	if s.Policy == RequireDualStack && len(s.Families) < 2 {
+		return nil
+	}
+	optional := s.Policy == PreferDualStack && len(s.Families) == 2
+	var keep []netip.Addr
+	for _, f := range s.Families {
+		for _, a := range had {
+			if FamilyOf(a) == f {
+				keep = append(keep, a)
+			}
+		}
+	}
+	if len(s.Requested) > 0 && !sameElements(keep, s.Requested) {
+		keep = nil
+	}
+	if len(keep) > 0 {
+		if p, ok := m.mayKeep(s, keep); ok {
+			if len(keep) < len(s.Families) && len(s.Requested) == 0 {
+				other := IPv4 + IPv6 - FamilyOf(keep[0])
+				keep = append(keep, m.first(s, p, other)...)
+			}
+			if len(keep) == len(s.Families) || optional {
+				return m.sorted(s, keep)
+			}
+		}
+	}
+	return m.fresh(s, optional)
+}
+
+func (m *model) fresh(s Service, optional bool) []netip.Addr {
+	if len(s.Requested) > 0 {
+		for _, a := range s.Requested {
+			if _, no := m.forbidden[a]; no || !m.together(s, a) {
+				return nil
+			}
+		}
+		if _, ok := m.mayKeep(s, s.Requested); !ok || len(s.Requested) != len(s.Families) || len(m.sorted(s, s.Requested)) != len(s.Families) {
+			return nil
+		}
+		return m.sorted(s, s.Requested)
+	}
+	for _, pools := range m.candidates(s) {
+		for _, p := range pools {
+			var got []netip.Addr
+			for _, f := range s.Families {
+				got = append(got, m.first(s, p, f)...)
+			}
+			if len(got) == len(s.Families) {
+				return got
+			}
+		}
+		for i := 0; optional && i < len(s.Families); i++ {
+			for _, p := range pools {
+				if got := m.first(s, p, s.Families[i]); got != nil {
+					return got
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (m *model) candidates(s Service) [][]Pool {
+	var named, pinnedPools, open []Pool
+	for _, p := range m.pools {
+		switch {
+		case !m.admits(p, s):
+		case s.RequestedPool == p.Name:
+			named = append(named, p)
+		case s.RequestedPool != "" || !p.AutoAssign:
+		case p.Pin != nil:
+			pinnedPools = append(pinnedPools, p)
+		default:
+			open = append(open, p)
+		}
+	}
+	byName := func(x, y Pool) int { return cmp.Compare(x.Name, y.Name) }
+	slices.SortFunc(open, byName)
+	slices.SortFunc(pinnedPools, func(x, y Pool) int {
+		px, py := x.Pin.Priority, y.Pin.Priority
+		if (px == 0) != (py == 0) {
+			return py - px
+		}
+		return cmp.Or(cmp.Compare(px, py), byName(x, y))
+	})
+	return [][]Pool{named, pinnedPools, open}
+}
+
+func (m *model) sorted(s Service, list []netip.Addr) []netip.Addr {
+	var out []netip.Addr
+	for _, f := range s.Families {
+		for _, a := range list {
+			if FamilyOf(a) == f {
+				out = append(out, a)
+			}
+		}
+	}
+	return out
+}
+
+func sameElements(x, y []netip.Addr) bool {
+	x, y = slices.Clone(x), slices.Clone(y)
+	slices.SortFunc(x, netip.Addr.Compare)
+	slices.SortFunc(y, netip.Addr.Compare)
+	return slices.Equal(x, y)
+}
+
+// TestAgainstModel drives random sequences and demands, after every step, the very addresses that the obvious allocator gives; at
+// times it restarts from what the Services' statuses say, and nothing may move.
+func TestAgainstModel(t *testing.T) {
+	for seed := range uint64(40) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { drive(t, rand.New(rand.NewPCG(seed, 1)), 400) })
+	}
+}
+
+func drive(t *testing.T, r *rand.Rand, steps int) {
+	m := &model{services: map[Key]Service{}, held: map[Key][]netip.Addr{}}
+	a := New()
+	m.pools = randomPools(r)
+	a.SetPools(m.pools)
+	for step := range steps {
+		switch n := r.IntN(40); {
+		case n == 0:
+			m.pools = randomPools(r)
+			a.SetPools(m.pools)
+		case n == 1:
+			m.forbidden = map[netip.Addr]reason.Reason{randomAddr(r): reason.NodeAddress, randomAddr(r): reason.NodeAddress}
+			a.SetForbidden(m.forbidden)
+		case n == 2:
+			a = restarted(t, m, a)
+		case n < 10:
+			key := randomKey(r)
+			a.Release(key)
+			delete(m.held, key)
+			delete(m.services, key)
+		default:
+			s := randomService(r)
+			before := slices.Clone(m.held[s.Key])
+			want := m.decide(s)
+			got := a.Decide(s)
+			if !slices.Equal(got.Addresses, want) {
+				t.Fatalf("step %d: %+v (had %v) got %v, want %v (%v)", step, s, before, got.Addresses, want, got.Problem)
+			}
+			if (got.Problem == nil) != (len(want) > 0) && reasonOf(got.Problem) != reason.NodeAddress {
+				t.Fatalf("step %d: %v with problem %v", step, got.Addresses, got.Problem)
+			}
+			for _, x := range got.Granted {
+				if _, no := m.forbidden[x]; no {
+					t.Fatalf("step %d: granted the forbidden %v", step, x)
+				}
+			}
+			if len(before) > 0 && len(got.Lost) > 0 && got.Cause == nil && len(s.Families) == 2 {
+				t.Fatalf("step %d: lost %v without a cause", step, got.Lost)
+			}
+		}
+		checkCounts(t, m, a, step)
+	}
+}
+
+// restarted settles all Services, then builds an Allocator from their statuses alone.
+func restarted(t *testing.T, m *model, a *Allocator) *Allocator {
+	t.Helper()
+	keys := make([]Key, 0, len(m.services))
+	for key := range m.services {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, func(x, y Key) int { return cmp.Compare(x.String(), y.String()) })
+	for range 3 { // one Service that gives way lets another in
+		for _, key := range keys {
+			a.Decide(m.services[key])
+			m.decide(m.services[key])
+		}
+	}
+	fresh := New()
+	fresh.SetPools(m.pools)
+	fresh.SetForbidden(m.forbidden)
+	for _, key := range keys {
+		fresh.Adopt(withStatus(m.services[key], m.held[key]))
+	}
+	for _, key := range keys {
+		if had := m.held[key]; len(had) > 0 {
+			if d := fresh.Decide(withStatus(m.services[key], had)); !slices.Equal(d.Addresses, had) {
+				t.Fatalf("a restart moved %v from %v to %v (%v)", key, had, d.Addresses, d.Cause)
+			}
+		}
+	}
+	for _, key := range keys {
+		m.held[key] = fresh.Decide(withStatus(m.services[key], m.held[key])).Addresses
+		if len(m.held[key]) == 0 {
+			delete(m.held, key)
+		}
+	}
+	return fresh
+}
+
+func withStatus(s Service, addresses []netip.Addr) Service { s.Current = addresses; return s }
+
+func checkCounts(t *testing.T, m *model, a *Allocator, step int) {
+	t.Helper()
+	seen := map[netip.Addr]struct{}{}
+	for _, list := range m.held {
+		for _, x := range list {
+			seen[x] = struct{}{}
+		}
+	}
+	if len(seen) != len(a.holdings) {
+		t.Fatalf("step %d: %d addresses in use, want %d", step, len(a.holdings), len(seen))
+	}
+}
+
+func randomKey(r *rand.Rand) Key { return Key{fmt.Sprint("n", r.IntN(2)), fmt.Sprint("s", r.IntN(14))} }
+
+func randomAddr(r *rand.Rand) netip.Addr {
+	if r.IntN(2) == 0 {
+		return netip.AddrFrom4([4]byte{192, 0, 2, byte(250 + r.IntN(6))})
+	}
+	return netip.MustParseAddr(fmt.Sprintf("2001:db8::%d", 1+r.IntN(8)))
+}
+
+func randomPools(r *rand.Rand) []Pool {
+	var pools []Pool
+	cuts := []string{"192.0.2.250-192.0.2.252", "192.0.2.253-192.0.3.1", "192.0.3.2-192.0.3.2", "2001:db8::1-2001:db8::3", "2001:db8::4-2001:db8::8"}
+	r.Shuffle(len(cuts), func(i, j int) { cuts[i], cuts[j] = cuts[j], cuts[i] })
+	for i := range 1 + r.IntN(3) {
+		p := pool(fmt.Sprint("p", (i+r.IntN(2)*3)%5), cuts[i])
+		if i+3 < len(cuts) && r.IntN(3) > 0 {
+			p.Ranges = append(p.Ranges, pool("", cuts[i+3]).Ranges...)
+		}
+		if slices.ContainsFunc(pools, func(o Pool) bool { return o.Name == p.Name }) {
+			continue
+		}
+		p.AutoAssign, p.AvoidBuggyIPs = r.IntN(4) > 0, r.IntN(4) == 0
+		switch r.IntN(4) {
+		case 0:
+			p = pinned(p, r.IntN(3))
+		case 1:
+			p = pinned(p, r.IntN(3), "n1")
+		}
+		pools = append(pools, p)
+	}
+	return pools
+}
+
+func randomService(r *rand.Rand) Service {
+	s := Service{Key: randomKey(r), Policy: FamilyPolicy(r.IntN(3))}
+	s.Families = [][]Family{{IPv4}, {IPv6}, {IPv4, IPv6}, {IPv6, IPv4}}[r.IntN(4)]
+	if len(s.Families) == 2 && s.Policy == SingleStack {
+		s.Policy = PreferDualStack
+	}
+	s.Ports = []Port{{"TCP", int32(r.IntN(3))}}
+	if r.IntN(3) == 0 {
+		s.SharingKey, s.BackendKey = fmt.Sprint("k", r.IntN(2)), []string{"", "app=a"}[r.IntN(4)/3]
+	}
+	if r.IntN(5) == 0 {
+		s.RequestedPool = fmt.Sprint("p", r.IntN(5))
+	}
+	if r.IntN(5) == 0 {
+		s.Requested = []netip.Addr{randomAddr(r)}
+		if other := randomAddr(r); r.IntN(2) == 0 && FamilyOf(other) != FamilyOf(s.Requested[0]) {
+			s.Requested = append(s.Requested, other)
+		}
+	}
+	return s
+}
