@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+)
+
+const policyFile = "/usr/sbin/policy-rc.d"
+
+// packages are the Debian packages that the lab runs on.
+var packages = []string{
+	"ca-certificates", "conntrack", "containerd", "containernetworking-plugins", "frr", "iproute2", "ipset", "iptables", "kmod", "mount", "nftables", "runc", "tcpdump", "util-linux",
+}
+
+// InstallPackages installs the Debian packages that are missing. Packages that come with a service must not start it: the lab runs its own, with its own files.
+func InstallPackages(ctx context.Context, logFile string, progress func(string, ...any)) error {
+	missing := missingPackages(ctx)
+	if len(missing) == 0 {
+		return nil
+	}
+	progress("installing Debian packages: %s", strings.Join(missing, " "))
+	restore, err := forbidServices()
+	if err != nil {
+		return err
+	}
+	defer restore()
+	log, err := os.Create(logFile)
+	if err != nil {
+		return fmt.Errorf("opening the log: %w", err)
+	}
+	defer log.Close()
+	for _, args := range [][]string{{"update"}, append([]string{"install", "-y", "--no-install-recommends"}, missing...)} {
+		cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-o", "DPkg::Lock::Timeout=120"}, args...)...)
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		cmd.Stdout, cmd.Stderr = log, log
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("apt-get %s (log: %s): %w", args[0], logFile, err)
+		}
+	}
+	return nil
+}
+
+func missingPackages(ctx context.Context) []string {
+	// dpkg-query fails when one name is unknown, and still prints the others.
+	out, _ := exec.CommandContext(ctx, "dpkg-query", append([]string{"-W", "-f", "${Package} ${db:Status-Abbrev}\n"}, packages...)...).Output()
+	installed := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		if len(fields) == 2 && strings.HasPrefix(fields[1], "ii") {
+			installed[fields[0]] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(packages), func(name string) bool { return installed[name] })
+}
+
+// forbidServices makes Debian's own hook refuse to start services, unless the machine has a policy already.
+func forbidServices() (restore func(), err error) {
+	file, err := os.OpenFile(policyFile, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		return func() {}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("forbidding services: %w", err)
+	}
+	defer file.Close()
+	if _, err := file.WriteString("#!/bin/sh\nexit 101\n"); err != nil {
+		return nil, fmt.Errorf("forbidding services: %w", err)
+	}
+	return func() { _ = os.Remove(policyFile) }, nil
+}
