@@ -63,6 +63,12 @@ type LinkReporter interface {
 	LinkAddresses() map[string]string
 }
 
+// Reannouncer is an optional ability of an Announcer: it repeats its claims at once, for neighbours that may have heard another one.
+type Reannouncer interface {
+	// Reannounce repeats every claim that is effective. It never blocks.
+	Reannounce()
+}
+
 // Desired is everything a node is to announce through one module.
 type Desired struct {
 	// Addresses are distinct by Addr; their order has no meaning.
