@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Generates what follows from the types under api/: deep copies and config/crd/bases. Run from anywhere.
+# Generates what follows from the packages under api/: deep copies, config/crd/bases and docs/reasons.md. Run from anywhere.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -11,3 +11,5 @@ go tool -modfile=hack/tools/go.mod controller-gen \
 	crd:crdVersions=v1 \
 	output:crd:artifacts:config=config/crd/bases \
 	"paths=./api/..."
+
+go run ./hack/reasons
