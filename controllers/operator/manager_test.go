@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package operator
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/yaml"
+
+	"metalsuite.io/api/v1beta1"
+)
+
+// The manifests name this namespace, so this spec uses it, too.
+const shippedNamespace = "metallb-system"
+
+var _ = Describe("the operator under the roles it ships with", Serial, func() {
+	It("wakes up for all that concerns it and may do all that it does", func(ctx context.Context) {
+		Expect(api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: shippedNamespace}})).To(Succeed())
+		grantShippedRoles(ctx)
+		h := &house{namespace: shippedNamespace}
+		h.start(ctx)
+
+		By("installing when the resource appears, the speakers when their key does")
+		cr := h.resource(v1beta1.MetalLBSpec{})
+		Expect(api.Create(ctx, cr)).To(Succeed())
+		Eventually(h.exists(controllerName, &appsv1.Deployment{})).WithContext(ctx).Should(Succeed())
+		Consistently(h.exists(speakerName, &appsv1.DaemonSet{}), "300ms").WithContext(ctx).ShouldNot(Succeed())
+		Expect(api.Create(ctx, h.gossipKey())).To(Succeed())
+		Eventually(h.exists(speakerName, &appsv1.DaemonSet{})).WithContext(ctx).Should(Succeed())
+		Eventually(h.exists(copierName, &appsv1.Deployment{})).WithContext(ctx).Should(Succeed())
+
+		By("seeing the workloads become ready")
+		h.allReady(ctx)
+		Eventually(h.fetch(cr)).WithContext(ctx).Should(haveCondition(v1beta1.ConditionAvailable, yes, "AsExpected"))
+
+		By("putting a deleted workload back")
+		uid := h.speaker(ctx).UID
+		Expect(api.Delete(ctx, h.speaker(ctx))).To(Succeed())
+		Eventually(func(ctx context.Context) (string, error) {
+			ds := &appsv1.DaemonSet{}
+			err := api.Get(ctx, client.ObjectKey{Namespace: h.namespace, Name: speakerName}, ds)
+			return string(ds.UID), err
+		}).WithContext(ctx).ShouldNot(Or(BeEmpty(), Equal(string(uid))))
+
+		By("removing the copier when it is switched off")
+		Expect(h.fetch(cr)(ctx)).NotTo(BeNil())
+		cr.Spec.EndpointCopier = &v1beta1.EndpointCopier{Enabled: ptr(false)}
+		Expect(api.Update(ctx, cr)).To(Succeed())
+		Eventually(h.exists(copierName, &appsv1.Deployment{})).WithContext(ctx).ShouldNot(Succeed())
+
+		By("telling a resource in the wrong place")
+		stray := &v1beta1.MetalLB{ObjectMeta: metav1.ObjectMeta{Name: "metallb", Namespace: "default"}}
+		Expect(api.Create(ctx, stray)).To(Succeed())
+		Eventually(h.fetch(stray)).WithContext(ctx).Should(haveCondition(v1beta1.ConditionDegraded, yes, "IncorrectMetalLBResourceNamespace"))
+		Eventually(func(ctx context.Context) ([]corev1.Event, error) {
+			var list corev1.EventList
+			err := api.List(ctx, &list, client.InNamespace("default"), client.MatchingFields{"reason": "IncorrectMetalLBResourceNamespace"})
+			return list.Items, err
+		}).WithContext(ctx).ShouldNot(BeEmpty())
+	}, SpecTimeout(time.Minute))
+})
+
+// start runs the manager as the operator's service account until the spec ends.
+func (h *house) start(ctx context.Context) {
+	as := rest.CopyConfig(config)
+	as.Impersonate.UserName = "system:serviceaccount:" + shippedNamespace + ":metalsuite-operator"
+	mgr, err := ctrl.NewManager(as, ctrl.Options{
+		Scheme:  testScheme(),
+		Cache:   CacheOptions(h.namespace),
+		Metrics: metricsserver.Options{BindAddress: "0"},
+		Logger:  GinkgoLogr,
+	})
+	Expect(err).NotTo(HaveOccurred())
+	options := testOptions()
+	options.Namespace = h.namespace
+	reconciler := &Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder(FieldOwner), Options: options, Now: time.Now,
+	}
+	Expect(reconciler.SetupWithManager(mgr)).To(Succeed())
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(running) }()
+	DeferCleanup(func() {
+		stop()
+		Eventually(ended, "20s").Should(Receive(BeNil()))
+	})
+}
+
+func (h *house) exists(name string, into client.Object) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return api.Get(ctx, client.ObjectKey{Namespace: h.namespace, Name: name}, into)
+	}
+}
+
+func (h *house) fetch(cr *v1beta1.MetalLB) func(context.Context) (*v1beta1.MetalLB, error) {
+	return func(ctx context.Context) (*v1beta1.MetalLB, error) {
+		return cr, api.Get(ctx, client.ObjectKeyFromObject(cr), cr)
+	}
+}
+
+// grantShippedRoles creates the operator's roles and bindings as config/rbac ships them.
+func grantShippedRoles(ctx context.Context) {
+	GinkgoHelper()
+	for _, name := range []string{"role.yaml", "role_binding.yaml"} {
+		raw, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", "operator", name))
+		Expect(err).NotTo(HaveOccurred())
+		for _, document := range splitYAML(string(raw)) {
+			object := &unstructured.Unstructured{}
+			Expect(yaml.Unmarshal([]byte(document), &object.Object)).To(Succeed())
+			if len(object.Object) > 0 {
+				Expect(api.Create(ctx, object)).To(Succeed())
+			}
+		}
+	}
+}
+
+func splitYAML(text string) []string { return strings.Split(text, "\n---\n") }
