@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"metalsuite.io/api/reason"
+)
+
+// findings collects what is wrong with each object.
+type findings map[ObjectRef][]*reason.Problem
+
+func (f findings) add(object ObjectRef, problem *reason.Problem) {
+	if problem != nil {
+		f[object] = append(f[object], problem)
+	}
+}
+
+// problems makes one problem of all findings on an object: it has the first one's reason and the details of all.
+func (f findings) problems() []Problem {
+	refs := slices.SortedFunc(maps.Keys(f), func(a, b ObjectRef) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+	})
+	out := make([]Problem, 0, len(refs))
+	for _, ref := range refs {
+		out = append(out, Problem{Object: ref, Problem: *join(f[ref])})
+	}
+	return out
+}
+
+func join(all []*reason.Problem) *reason.Problem {
+	details := make([]string, len(all))
+	for i, p := range all {
+		details[i] = p.Detail
+	}
+	return &reason.Problem{Reason: all[0].Reason, Detail: strings.Join(details, "; ")}
+}
+
+// firstOf returns the first problem that is one.
+func firstOf(problems ...*reason.Problem) *reason.Problem {
+	for _, p := range problems {
+		if p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// byAge returns the objects sorted by creation and name: who comes first is right when two contradict each other.
+func byAge[T any, P interface {
+	*T
+	metav1.Object
+}](objects []T) []P {
+	sorted := make([]P, len(objects))
+	for i := range objects {
+		sorted[i] = &objects[i]
+	}
+	slices.SortFunc(sorted, func(a, b P) int {
+		return cmp.Or(a.GetCreationTimestamp().Compare(b.GetCreationTimestamp().Time), cmp.Compare(a.GetName(), b.GetName()))
+	})
+	return sorted
+}
+
+// repeated returns a problem when an entry of the field is given twice.
+func repeated(field string, entries []string) *reason.Problem {
+	seen := make(map[string]struct{}, len(entries))
+	for _, e := range entries {
+		if _, twice := seen[e]; twice {
+			return reason.New(reason.DuplicateEntry, "%s has %q twice", field, e)
+		}
+		seen[e] = struct{}{}
+	}
+	return nil
+}
