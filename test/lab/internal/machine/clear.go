@@ -34,6 +34,9 @@ func Clear(ctx context.Context, extra ...string) error {
 	if err := endProcesses(ctx); err != nil {
 		return err
 	}
+	if err := removeStrays(); err != nil {
+		return err
+	}
 	if err := unmountBelow(Run, Data); err != nil {
 		return err
 	}
@@ -195,6 +198,31 @@ func mountsBelow(folders []string) ([]string, error) {
 		}
 	}
 	return points, lines.Err()
+}
+
+// removeStrays removes what the lab's programs put into folders that they share with others: the sockets of containers' shims, which each shim's folder names, and
+// the kubelet's links to the logs of containers.
+func removeStrays() error {
+	// Glob fails on a bad pattern only.
+	shims, _ := filepath.Glob(filepath.Join(Run, "*", "containerd", "io.containerd.runtime.v2.task", "*", "*", "address"))
+	var strays []string
+	for _, shim := range shims {
+		if address, err := os.ReadFile(shim); err == nil {
+			strays = append(strays, strings.TrimPrefix(strings.TrimSpace(string(address)), "unix://"))
+		}
+	}
+	links, _ := filepath.Glob("/var/log/containers/*.log")
+	for _, link := range links {
+		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, Data+"/") {
+			strays = append(strays, link)
+		}
+	}
+	for _, stray := range strays {
+		if err := os.Remove(stray); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("removing what a container left: %w", err)
+		}
+	}
+	return nil
 }
 
 func removeNamespaces(ctx context.Context) error {
