@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package l2
+
+import (
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+
+	"metalsuite.io/announcers"
+	"metalsuite.io/announcers/l2/link"
+	"metalsuite.io/api/reason"
+)
+
+// kubeProxyLink is where kube-proxy in IPVS mode puts the addresses of all Services, for itself and not for the network. With strict ARP,
+// which that mode needs beside any layer 2 announcer, the kernel does not answer for them.
+const kubeProxyLink = "kube-ipvs0"
+
+// port is an interface as the decision sees it.
+type port struct {
+	link.Link
+	// unfit says why the interface can never be announced on as it is (excluded, no Ethernet); nil when it could be.
+	unfit *reason.Problem
+	// fault says why the interface cannot be announced on right now; nil when it can be. It is set whenever unfit is.
+	fault *reason.Problem
+}
+
+// inspect judges an interface by what it is.
+func inspect(l link.Link, excluded []*regexp.Regexp) port {
+	p := port{Link: l, unfit: unfit(l, excluded)}
+	switch {
+	case p.unfit != nil:
+		p.fault = p.unfit
+	case !l.Up:
+		p.fault = reason.New(reason.NoCarrier, "interface %s is switched off", l.Name)
+	case !l.Carrier:
+		p.fault = reason.New(reason.NoCarrier, "interface %s has no carrier", l.Name)
+	}
+	return p
+}
+
+func unfit(l link.Link, excluded []*regexp.Regexp) *reason.Problem {
+	for _, pattern := range excluded {
+		if pattern.MatchString(l.Name) {
+			return reason.New(reason.NoUsableInterface, "interface %s is excluded by the pattern %s", l.Name, pattern)
+		}
+	}
+	switch {
+	case l.Master != 0:
+		return reason.New(reason.NoUsableInterface, "interface %s is a port of another interface", l.Name)
+	case l.Loopback || l.NoARP || !l.Broadcast || !l.MAC.IsUnicast():
+		return reason.New(reason.NoUsableInterface, "interface %s does not use ARP", l.Name)
+	}
+	return nil
+}
+
+// decision is what the desired addresses come to on the interfaces at hand.
+type decision struct {
+	states map[netip.Addr]announcers.State
+	claims map[claim]struct{}
+}
+
+// decide places every desired address on the interfaces, which are sorted by name. It is a function of its arguments alone.
+func decide(ports []port, desired []announcers.Address) decision {
+	d := decision{states: make(map[netip.Addr]announcers.State, len(desired)), claims: make(map[claim]struct{}, len(desired))}
+	local := localAddresses(ports)
+	for _, a := range desired {
+		if p := refusal(a.Addr, local); p != nil {
+			d.states[a.Addr] = announcers.State{Phase: announcers.Refused, Problem: p}
+			continue
+		}
+		state, on := place(ports, a)
+		d.states[a.Addr] = state
+		for _, p := range on {
+			d.claims[claim{addr: a.Addr, index: p.Index, mac: p.MAC}] = struct{}{}
+		}
+	}
+	return d
+}
+
+// localAddresses maps the addresses of this node to their interfaces. The kernel answers for them, on every interface.
+func localAddresses(ports []port) map[netip.Addr]string {
+	local := map[netip.Addr]string{}
+	for _, p := range ports {
+		if p.Name == kubeProxyLink {
+			continue
+		}
+		for _, a := range p.Addresses {
+			local[a] = p.Name
+		}
+	}
+	return local
+}
+
+func refusal(a netip.Addr, local map[netip.Addr]string) *reason.Problem {
+	if !a.Is4() {
+		return reason.New(reason.FamilyNotServed, "%s is not an IPv4 address, and the announcer l2 serves only these", a)
+	}
+	if name, ok := local[a]; ok {
+		return reason.New(reason.LocalAddress, "%s is configured on interface %s of this node, where the kernel answers for it", a, name)
+	}
+	return nil
+}
+
+// place finds the interfaces for an address.
+func place(ports []port, a announcers.Address) (announcers.State, []port) {
+	candidates := selected(ports, a.Interfaces)
+	if len(candidates) == 0 {
+		return announcers.State{Phase: announcers.Waiting, Problem: nothingSelected(a.Interfaces)}, nil
+	}
+	var names []string
+	var on []port
+	for _, p := range candidates {
+		if p.fault == nil {
+			names, on = append(names, p.Name), append(on, p)
+		}
+	}
+	if len(on) == 0 {
+		return announcers.State{Phase: announcers.Waiting, Problem: worst(candidates)}, nil
+	}
+	return announcers.State{Phase: announcers.Effective, Interfaces: names}, on
+}
+
+// selected returns the interfaces of these names, or every one that is fit when there are no names.
+func selected(ports []port, names []string) []port {
+	var out []port
+	for _, p := range ports {
+		if slices.Contains(names, p.Name) || len(names) == 0 && p.unfit == nil {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func nothingSelected(names []string) *reason.Problem {
+	if len(names) == 0 {
+		return reason.New(reason.NoUsableInterface, "")
+	}
+	return reason.New(reason.InterfaceMissing, "this node has no interface %s", strings.Join(names, ", "))
+}
+
+// worst is the fault to show when all interfaces have one: that of an interface that could work before that of one that never will.
+func worst(ports []port) *reason.Problem {
+	for _, p := range ports {
+		if p.unfit == nil {
+			return p.fault
+		}
+	}
+	return ports[0].fault
+}
+
+// fitness says why this node cannot announce anything; nil when it can.
+func fitness(ports []port) *reason.Problem {
+	fit := selected(ports, nil)
+	if len(fit) == 0 {
+		return nothingSelected(nil)
+	}
+	for _, p := range fit {
+		if p.fault == nil {
+			return nil
+		}
+	}
+	return worst(fit)
+}
+
+// hardware maps the interfaces that can be announced on to their hardware addresses.
+func hardware(ports []port) map[string]string {
+	macs := map[string]string{}
+	for _, p := range ports {
+		if p.fault == nil {
+			macs[p.Name] = p.MAC.String()
+		}
+	}
+	return macs
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package link shows the network interfaces of this host and opens raw sockets on them.
+//
+// Link and MAC are plain values. Host reads the kernel through netlink and packet sockets and exists on Linux only; elsewhere it
+// compiles and refuses. The package knows nothing about addresses that are announced. A Host holds no state and may be used from any
+// goroutine; a Socket may be read by one goroutine while others write.
+package link
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+)
+
+// MAC is an Ethernet hardware address.
+type MAC [6]byte
+
+// Broadcast is the Ethernet destination of everybody on the segment.
+var Broadcast = MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+
+// String returns the address in the usual colon form.
+func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
+
+// IsUnicast says whether the address names one station: neither zero nor a group.
+func (m MAC) IsUnicast() bool { return m != MAC{} && m[0]&1 == 0 }
+
+// Link is one network interface at one moment.
+type Link struct {
+	Index int
+	Name  string
+	// MAC is zero when the interface has no Ethernet address.
+	MAC MAC
+	// Up says that the administrator switched the interface on.
+	Up bool
+	// Carrier says that the interface is up and the kernel considers it operational (IFF_RUNNING).
+	Carrier bool
+	// Master is the index of the bridge, bond or VRF that the interface is a port of; 0 when it is of none.
+	Master int
+	// NoARP says that the interface does not take part in ARP.
+	NoARP bool
+	// Broadcast says that the interface has a broadcast address.
+	Broadcast bool
+	// Loopback says that the interface leads nowhere else.
+	Loopback bool
+	// Addresses are the addresses configured on the interface, sorted.
+	Addresses []netip.Addr
+}
+
+// Equal says whether two observations of an interface are the same.
+func (l Link) Equal(o Link) bool {
+	addresses := slices.Equal(l.Addresses, o.Addresses)
+	l.Addresses, o.Addresses = nil, nil
+	return addresses && l.plain() == o.plain()
+}
+
+// plain is a Link without its slice, so that it can be compared.
+type plain struct {
+	index, master                           int
+	name                                    string
+	mac                                     MAC
+	up, carrier, noARP, broadcast, loopback bool
+}
+
+func (l Link) plain() plain {
+	return plain{l.Index, l.Master, l.Name, l.MAC, l.Up, l.Carrier, l.NoARP, l.Broadcast, l.Loopback}
+}

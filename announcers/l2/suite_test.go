@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package l2
+
+import (
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+func TestL2(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "Announcer l2")
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package l2
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mdlayher/packet"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"metalsuite.io/announcers/l2/link"
+)
+
+// answerTime is how long the peer waits for answers; two nodes on one machine need far less.
+const answerTime = 60 * time.Millisecond
+
+// veth is a segment made of a veth pair between two network namespaces.
+type veth struct {
+	tb         testing.TB
+	node, peer netns.NsHandle
+	inNode     *netlink.Handle
+	inPeer     *netlink.Handle
+	conn       *packet.Conn
+	listening  sync.WaitGroup
+
+	mu   sync.Mutex
+	wire []seen
+}
+
+func newVeth(tb testing.TB) *veth {
+	tb.Helper()
+	if os.Geteuid() != 0 {
+		tb.Fatal("these tests make network namespaces and raw sockets, so they must run as root")
+	}
+	v := &veth{tb: tb, node: namespace(tb), peer: namespace(tb)}
+	v.inNode, v.inPeer = handle(tb, v.node), handle(tb, v.peer)
+	v.add()
+	return v
+}
+
+// namespace makes a network namespace without name: it is gone when its handle is closed.
+func namespace(tb testing.TB) netns.NsHandle {
+	tb.Helper()
+	var ns netns.NsHandle
+	done := make(chan error)
+	go func() {
+		// The thread stays locked and so ends with this goroutine: it is of no use to others in its new namespace.
+		runtime.LockOSThread()
+		var err error
+		ns, err = netns.New()
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		tb.Fatalf("making a network namespace: %v", err)
+	}
+	tb.Cleanup(func() { _ = ns.Close() })
+	return ns
+}
+
+func handle(tb testing.TB, ns netns.NsHandle) *netlink.Handle {
+	tb.Helper()
+	h, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
+	if err != nil {
+		tb.Fatalf("opening netlink in a namespace: %v", err)
+	}
+	tb.Cleanup(h.Close)
+	return h
+}
+
+func (v *veth) must(err error) {
+	v.tb.Helper()
+	if err != nil {
+		v.tb.Fatal(err)
+	}
+}
+
+func (v *veth) links() Links { return HostLinks(link.NewHostAt(v.node)) }
+
+func (v *veth) add() {
+	attributes := netlink.NewLinkAttrs()
+	attributes.Name, attributes.HardwareAddr = lan, nodeMAC[:]
+	v.must(v.inNode.LinkAdd(&netlink.Veth{LinkAttrs: attributes, PeerName: "peer0", PeerHardwareAddr: peerMAC[:], PeerNamespace: netlink.NsFd(v.peer)}))
+	v.must(v.inNode.LinkSetUp(v.nodeLink()))
+	v.must(v.inPeer.LinkSetUp(v.peerLink()))
+	v.listen()
+}
+
+func (v *veth) remove() {
+	v.must(v.inNode.LinkDel(v.nodeLink()))
+	v.must(v.conn.Close())
+	v.listening.Wait()
+}
+
+func (v *veth) nodeLink() netlink.Link { return v.find(v.inNode, lan) }
+func (v *veth) peerLink() netlink.Link { return v.find(v.inPeer, "peer0") }
+
+func (v *veth) find(h *netlink.Handle, name string) netlink.Link {
+	l, err := h.LinkByName(name)
+	v.must(err)
+	return l
+}
+
+// listen records every ARP frame that reaches the peer.
+func (v *veth) listen() {
+	index := v.peerLink().Attrs().Index
+	opened := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		err := netns.Set(v.peer)
+		if err == nil {
+			v.conn, err = packet.Listen(&net.Interface{Index: index, HardwareAddr: peerMAC[:]}, packet.Raw, unix.ETH_P_ARP, nil)
+		}
+		opened <- err
+	}()
+	v.must(<-opened)
+	conn := v.conn
+	v.listening.Go(func() { v.record(conn) })
+	v.tb.Cleanup(func() { _ = conn.Close(); v.listening.Wait() })
+}
+
+func (v *veth) record(conn *packet.Conn) {
+	buffer := make([]byte, 256)
+	for {
+		n, _, err := conn.ReadFrom(buffer)
+		if errors.Is(err, unix.ENETDOWN) {
+			continue
+		}
+		if err != nil {
+			return
+		}
+		if f, ok := read(slices.Clone(buffer[:n])); ok && f.from != peerMAC {
+			v.mu.Lock()
+			v.wire = append(v.wire, f)
+			v.mu.Unlock()
+		}
+	}
+}
+
+func (v *veth) ask(addr netip.Addr) []link.MAC {
+	_, err := v.conn.WriteTo(who(addr), &packet.Addr{HardwareAddr: link.Broadcast[:]})
+	if err != nil {
+		return nil
+	}
+	deadline := time.After(answerTime)
+	poll := time.NewTicker(2 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		select {
+		case <-deadline:
+			return nil
+		case <-poll.C:
+			if macs := v.answers(addr); len(macs) > 0 {
+				return macs
+			}
+		}
+	}
+}
+
+func (v *veth) answers(addr netip.Addr) []link.MAC {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var macs []link.MAC
+	v.wire = slices.DeleteFunc(v.wire, func(f seen) bool {
+		if f.to != peerMAC {
+			return false
+		}
+		if f.packet.SenderIP == addr {
+			macs = append(macs, link.MAC(f.packet.SenderHardwareAddr))
+		}
+		return true
+	})
+	return macs
+}
+
+func (v *veth) unasked() []seen {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(v.wire), func(f seen) bool { return f.to == peerMAC })
+}
+
+func (v *veth) setCarrier(on bool) {
+	if on {
+		v.must(v.inPeer.LinkSetUp(v.peerLink()))
+		return
+	}
+	v.must(v.inPeer.LinkSetDown(v.peerLink()))
+}
+
+func (v *veth) setMAC(m link.MAC) { v.must(v.inNode.LinkSetHardwareAddr(v.nodeLink(), m[:])) }
+
+func (v *veth) configure(addr netip.Addr) {
+	parsed, err := netlink.ParseAddr(fmt.Sprintf("%s/24", addr))
+	v.must(err)
+	v.must(v.inNode.AddrAdd(v.nodeLink(), parsed))
+}
