@@ -218,3 +218,12 @@ func without(list, taken []netip.Addr) []netip.Addr {
 	}
 	return rest
 }
+
+// Pools returns the names of the pools, sorted.
+func (a *Allocator) Pools() []string {
+	names := make([]string, len(a.pools))
+	for i, p := range a.pools {
+		names[i] = p.Name
+	}
+	return names
+}

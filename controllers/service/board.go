@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"sync"
+
+	"metalsuite.io/api/reason"
+	"metalsuite.io/internal/allocation"
+)
+
+// board is where the one who decides leaves what the writers are to write. It is safe for concurrent use; what is on it are values.
+type board struct {
+	mu       sync.Mutex
+	services map[allocation.Key]desired
+	pools    map[string]poolReport
+	problems []string
+	judged   bool
+}
+
+// poolReport is what is to stand in the status of one pool.
+type poolReport struct {
+	counts  allocation.Counts
+	problem *reason.Problem
+}
+
+func newBoard() *board {
+	return &board{services: map[allocation.Key]desired{}, pools: map[string]poolReport{}}
+}
+
+func (b *board) postService(key allocation.Key, d desired) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.services[key] = d
+}
+
+func (b *board) service(key allocation.Key) (desired, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	d, ok := b.services[key]
+	return d, ok
+}
+
+// dropService forgets a Service that is gone.
+func (b *board) dropService(key allocation.Key) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.services, key)
+}
+
+// dropLeft forgets a Service that has left us, unless it has come back since.
+func (b *board) dropLeft(key allocation.Key) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.services[key].leaves {
+		delete(b.services, key)
+	}
+}
+
+func (b *board) postPool(name string, counts allocation.Counts) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if report, ok := b.pools[name]; ok {
+		report.counts = counts
+		b.pools[name] = report
+	}
+}
+
+// postPolicy replaces what is said about all pools and about the configuration.
+func (b *board) postPolicy(pools map[string]poolReport, problems []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pools, b.problems, b.judged = pools, problems, true
+}
+
+func (b *board) pool(name string) (poolReport, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	report, ok := b.pools[name]
+	return report, ok
+}
+
+// verdict returns the problems of the configuration; false until it was judged once.
+func (b *board) verdict() ([]string, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.problems, b.judged
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"net/netip"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"metalsuite.io/api/reason"
+	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/internal/allocation"
+)
+
+func keyOf(s *corev1.Service) allocation.Key {
+	return allocation.Key{Namespace: s.Namespace, Name: s.Name}
+}
+
+// isOurs reports whether a Service is served under this load balancer class; the empty class is that of Services without one.
+func isOurs(s *corev1.Service, class string) bool {
+	if s.Spec.Type != corev1.ServiceTypeLoadBalancer {
+		return false
+	}
+	if s.Spec.LoadBalancerClass == nil {
+		return class == ""
+	}
+	return *s.Spec.LoadBalancerClass == class
+}
+
+// observe reads everything about a Service that decides on its addresses.
+func observe(s *corev1.Service) allocation.Service {
+	addresses, _ := annotation(s, v1beta1.AnnotationLoadBalancerIPs)
+	requested, invalid := allocation.ParseRequest(addresses, s.Spec.LoadBalancerIP)
+	pool, _ := annotation(s, v1beta1.AnnotationAddressPool)
+	sharing, _ := annotation(s, v1beta1.AnnotationAllowSharedIP)
+	return allocation.Service{
+		Key:           keyOf(s),
+		Labels:        s.Labels,
+		Families:      families(s),
+		Policy:        familyPolicy(s),
+		Requested:     requested,
+		RequestedPool: strings.TrimSpace(pool),
+		Invalid:       invalid,
+		SharingKey:    sharing,
+		BackendKey:    backendKey(s),
+		Ports:         ports(s),
+		Current:       addressesOf(s),
+		CurrentPool:   s.Annotations[v1beta1.AnnotationAllocatedFromPool],
+	}
+}
+
+// annotation reads an annotation of a Service, else its deprecated form; it reports whether the deprecated form counted.
+func annotation(s *corev1.Service, key string) (value string, deprecated bool) {
+	if v, ok := s.Annotations[key]; ok {
+		return v, false
+	}
+	v, ok := s.Annotations[v1beta1.LegacyAnnotationPrefix+strings.TrimPrefix(key, v1beta1.AnnotationPrefix)]
+	return v, ok
+}
+
+func usesDeprecated(s *corev1.Service) bool {
+	for _, key := range []string{v1beta1.AnnotationLoadBalancerIPs, v1beta1.AnnotationAddressPool, v1beta1.AnnotationAllowSharedIP} {
+		if _, deprecated := annotation(s, key); deprecated {
+			return true
+		}
+	}
+	return false
+}
+
+// families are those of the cluster IPs, which stand in the order of spec.ipFamilies.
+func families(s *corev1.Service) []allocation.Family {
+	ips := s.Spec.ClusterIPs
+	if len(ips) == 0 {
+		ips = []string{s.Spec.ClusterIP}
+	}
+	var list []allocation.Family
+	for _, ip := range ips {
+		if a, err := netip.ParseAddr(ip); err == nil {
+			list = append(list, allocation.FamilyOf(a))
+		}
+	}
+	return list
+}
+
+func familyPolicy(s *corev1.Service) allocation.FamilyPolicy {
+	if s.Spec.IPFamilyPolicy == nil {
+		return allocation.SingleStack
+	}
+	switch *s.Spec.IPFamilyPolicy {
+	case corev1.IPFamilyPolicyPreferDualStack:
+		return allocation.PreferDualStack
+	case corev1.IPFamilyPolicyRequireDualStack:
+		return allocation.RequireDualStack
+	case corev1.IPFamilyPolicySingleStack:
+	}
+	return allocation.SingleStack
+}
+
+// backendKey is empty for Services whose traffic any node takes; the others may share an address only where their endpoints are the
+// same ones.
+func backendKey(s *corev1.Service) string {
+	if s.Spec.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyLocal {
+		return ""
+	}
+	return labels.Set(s.Spec.Selector).String()
+}
+
+func ports(s *corev1.Service) []allocation.Port {
+	list := make([]allocation.Port, 0, len(s.Spec.Ports))
+	for _, p := range s.Spec.Ports {
+		protocol := string(p.Protocol)
+		if protocol == "" {
+			protocol = string(corev1.ProtocolTCP)
+		}
+		list = append(list, allocation.Port{Protocol: protocol, Number: p.Port})
+	}
+	return list
+}
+
+// addressesOf are the addresses in the Service's status; what is no address there is nobody's.
+func addressesOf(s *corev1.Service) []netip.Addr {
+	var list []netip.Addr
+	for _, i := range s.Status.LoadBalancer.Ingress {
+		if a, err := netip.ParseAddr(i.IP); err == nil {
+			list = append(list, a.Unmap())
+		}
+	}
+	return list
+}
+
+// forbidden are the addresses that nobody is granted: the nodes' own and the API servers'.
+func forbidden(nodes []corev1.Node, apiServers []discoveryv1.EndpointSlice) map[netip.Addr]reason.Reason {
+	all := map[netip.Addr]reason.Reason{}
+	add := func(text string, why reason.Reason) {
+		if a, err := netip.ParseAddr(text); err == nil {
+			all[a.Unmap()] = why
+		}
+	}
+	for i := range nodes {
+		for _, a := range nodes[i].Status.Addresses {
+			add(a.Address, reason.NodeAddress)
+		}
+	}
+	for i := range apiServers {
+		for _, e := range apiServers[i].Endpoints {
+			for _, a := range e.Addresses {
+				add(a, reason.APIServerAddress)
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"metalsuite.io/api/reason"
+	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/internal/allocation"
+	"metalsuite.io/internal/policy"
+)
+
+// Request is what the Reconciler is asked for: one Service, or, with the zero value, everything.
+type Request struct {
+	Service allocation.Key
+}
+
+// Everything asks for a pass over all Services under a policy compiled anew.
+var everything = Request{}
+
+// Reconciler decides. Its one worker owns everything in it but the board and loaded.
+type Reconciler struct {
+	reader    client.Reader
+	namespace string
+	class     string
+	log       logr.Logger
+	// prepare is done once before the first pass; it handles its own errors.
+	prepare func(context.Context)
+	out     outlet
+
+	allocator *allocation.Allocator
+	records   map[allocation.Key]record
+	loaded    atomic.Bool
+}
+
+// outlet takes what was decided to where it is written. No method blocks.
+type outlet interface {
+	// service posts what a Service gets.
+	service(allocation.Key, desired)
+	// pool posts the figures of a pool after they may have changed.
+	pool(string, allocation.Counts)
+	// policy posts the verdict on all pools and on the configuration.
+	policy(map[string]poolReport, []string)
+}
+
+// record is one of our Services as last seen, and what was decided on it.
+type record struct {
+	service    allocation.Service
+	generation int64
+	// since is when the Service got its addresses, created when it was made: who has waited or held longer goes first.
+	since, created time.Time
+	decision       allocation.Decision
+}
+
+// waits reports whether a Service could do with more than it has.
+func (r record) waits() bool {
+	return len(r.decision.Addresses) < max(1, len(r.service.Families))
+}
+
+// inputs is one consistent reading of the cluster.
+type inputs struct {
+	services   []corev1.Service
+	pools      []v1beta1.IPAddressPool
+	namespaces []corev1.Namespace
+	nodes      []corev1.Node
+	apiServers []discoveryv1.EndpointSlice
+}
+
+func newReconciler(reader client.Reader, o Options, log logr.Logger, prepare func(context.Context), out outlet) *Reconciler {
+	return &Reconciler{
+		reader: reader, namespace: o.Namespace, class: o.Class, log: log, prepare: prepare, out: out,
+		allocator: allocation.New(), records: map[allocation.Key]record{},
+	}
+}
+
+// Reconcile decides on one Service or on all. Until everything was read and decided once, every request is one for everything; an error
+// means that nothing was decided, and the caller tries again with back-off.
+func (r *Reconciler) Reconcile(ctx context.Context, request Request) (reconcile.Result, error) {
+	if request == everything || !r.loaded.Load() {
+		return reconcile.Result{}, r.all(ctx)
+	}
+	return reconcile.Result{}, r.one(ctx, request.Service)
+}
+
+// Loaded reports whether the first pass has ended. It is safe for concurrent use.
+func (r *Reconciler) Loaded() bool { return r.loaded.Load() }
+
+func (r *Reconciler) all(ctx context.Context) error {
+	if !r.loaded.Load() {
+		r.prepare(ctx)
+	}
+	in, err := r.read(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the cluster: %w", err)
+	}
+	r.adoptPolicy(in)
+	for _, key := range r.observeAll(in.services) {
+		r.decide(key)
+	}
+	r.serveWaiting()
+	r.countAll()
+	if !r.loaded.Swap(true) {
+		r.log.Info("First pass done", "services", len(r.records), "pools", len(in.pools))
+	}
+	return nil
+}
+
+func (r *Reconciler) read(ctx context.Context) (inputs, error) {
+	var (
+		services   corev1.ServiceList
+		pools      v1beta1.IPAddressPoolList
+		namespaces corev1.NamespaceList
+		nodes      corev1.NodeList
+		apiServers discoveryv1.EndpointSliceList
+	)
+	for _, list := range []client.ObjectList{&services, &namespaces, &nodes} {
+		if err := r.reader.List(ctx, list); err != nil {
+			return inputs{}, fmt.Errorf("listing %T: %w", list, err)
+		}
+	}
+	if err := r.reader.List(ctx, &pools, client.InNamespace(r.namespace)); err != nil {
+		return inputs{}, fmt.Errorf("listing pools: %w", err)
+	}
+	if err := r.reader.List(ctx, &apiServers, client.InNamespace(apiServerNamespace), apiServerLabels); err != nil {
+		return inputs{}, fmt.Errorf("listing endpoints of the API server: %w", err)
+	}
+	return inputs{services.Items, pools.Items, namespaces.Items, nodes.Items, apiServers.Items}, nil
+}
+
+// adoptPolicy compiles the policy and hands it to the Allocator.
+func (r *Reconciler) adoptPolicy(in inputs) {
+	objects := policy.Objects{Pools: in.pools, Namespaces: map[string]map[string]string{}}
+	for i := range in.namespaces {
+		objects.Namespaces[in.namespaces[i].Name] = in.namespaces[i].Labels
+	}
+	compiled := policy.Compile(objects)
+	r.allocator.SetForbidden(forbidden(in.nodes, in.apiServers))
+	r.allocator.SetPools(compiled.Pools)
+	r.report(in.pools, compiled.Problems)
+}
+
+// report posts what is wrong with each pool.
+func (r *Reconciler) report(pools []v1beta1.IPAddressPool, problems []policy.Problem) {
+	reports := make(map[string]poolReport, len(pools))
+	for i := range pools {
+		counts, _ := r.allocator.Counts(pools[i].Name)
+		reports[pools[i].Name] = poolReport{counts: counts}
+	}
+	texts := make([]string, 0, len(problems))
+	for _, p := range problems {
+		texts = append(texts, fmt.Sprintf("%s %s: %s: %s", p.Object.Kind, p.Object.Name, p.Reason, p.Message()))
+		if report, ok := reports[p.Object.Name]; ok && p.Object.Kind == policy.KindIPAddressPool {
+			report.problem = &reason.Problem{Reason: p.Reason, Detail: p.Detail}
+			reports[p.Object.Name] = report
+		}
+	}
+	r.out.policy(reports, texts)
+}
+
+// observeAll takes note of all Services, lets those go that are not ours any more, and takes over what our Services' statuses name. It
+// returns the keys of ours: who holds addresses first, then by age.
+func (r *Reconciler) observeAll(services []corev1.Service) []allocation.Key {
+	gone := maps.Clone(r.records)
+	for i := range services {
+		s := &services[i]
+		if isOurs(s, r.class) {
+			delete(gone, keyOf(s))
+			r.note(s)
+		} else {
+			delete(gone, keyOf(s))
+			r.leave(s)
+		}
+	}
+	for key := range gone {
+		r.forget(key)
+	}
+	keys := r.inOrder(func(record) bool { return true })
+	for _, key := range keys {
+		r.allocator.Adopt(r.records[key].service)
+	}
+	return keys
+}
+
+// note remembers a Service of ours as it is now.
+func (r *Reconciler) note(s *corev1.Service) {
+	rec := r.records[keyOf(s)]
+	rec.service, rec.generation, rec.created = observe(s), s.Generation, s.CreationTimestamp.Time
+	rec.since = time.Time{}
+	if c := meta.FindStatusCondition(s.Status.Conditions, v1beta1.ConditionAddressAllocated); c != nil {
+		rec.since = c.LastTransitionTime.Time
+	}
+	r.records[keyOf(s)] = rec
+}
+
+// inOrder returns the keys of the records that count: holders before those that wait, then by how long, then by age and name.
+func (r *Reconciler) inOrder(counts func(record) bool) []allocation.Key {
+	var list []record
+	for _, rec := range r.records {
+		if counts(rec) {
+			list = append(list, rec)
+		}
+	}
+	slices.SortFunc(list, earlier)
+	keys := make([]allocation.Key, len(list))
+	for i := range list {
+		keys[i] = list[i].service.Key
+	}
+	return keys
+}
+
+func earlier(x, y record) int {
+	return cmp.Or(
+		cmp.Compare(bit(len(x.service.Current) == 0), bit(len(y.service.Current) == 0)),
+		cmp.Compare(bit(x.since.IsZero()), bit(y.since.IsZero())),
+		x.since.Compare(y.since),
+		x.created.Compare(y.created),
+		cmp.Compare(x.service.Key.Namespace, y.service.Key.Namespace),
+		cmp.Compare(x.service.Key.Name, y.service.Key.Name),
+	)
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// one decides on a single Service, and on those that wait if that frees anything.
+func (r *Reconciler) one(ctx context.Context, key allocation.Key) error {
+	var s corev1.Service
+	err := r.reader.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}, &s)
+	frees := false
+	switch {
+	case apierrors.IsNotFound(err):
+		frees = r.forget(key)
+	case err != nil:
+		return fmt.Errorf("reading service: %w", err)
+	case !isOurs(&s, r.class):
+		frees = r.leave(&s)
+	default:
+		r.note(&s)
+		frees = r.decide(key)
+	}
+	if frees {
+		r.serveWaiting()
+	}
+	return nil
+}
+
+// decide decides on a Service that was noted and posts the outcome; it reports whether one that waits may profit.
+func (r *Reconciler) decide(key allocation.Key) (frees bool) {
+	rec := r.records[key]
+	before := rec.decision
+	rec.decision = r.allocator.Decide(rec.service)
+	r.records[key] = rec
+	r.out.service(key, desired{decision: rec.decision, generation: rec.generation})
+	if len(rec.decision.Granted)+len(rec.decision.Lost) > 0 {
+		r.log.Info("Addresses changed", "service", key.String(), "pool", rec.decision.Pool, "granted", rec.decision.Granted, "lost", rec.decision.Lost)
+		r.count(before.Pool, rec.decision.Pool)
+	}
+	return rec.decision.Frees
+}
+
+// serveWaiting tries those that wait again, the oldest first, until nothing more comes free.
+func (r *Reconciler) serveWaiting() {
+	for again := true; again; {
+		again = false
+		for _, key := range r.inOrder(record.waits) {
+			again = r.decide(key) || again
+		}
+	}
+}
+
+// leave lets a Service go that is not ours; what we wrote on it is taken back. What a Service of another class bears is only taken back
+// if this process wrote it: it may be another controller's.
+func (r *Reconciler) leave(s *corev1.Service) (frees bool) {
+	key := keyOf(s)
+	rec, known := r.records[key]
+	if !known && (s.Spec.Type == corev1.ServiceTypeLoadBalancer || !isMarked(s)) {
+		return false
+	}
+	frees = r.release(key, rec)
+	r.out.service(key, desired{leaves: true, decision: allocation.Decision{Service: key, Addresses: rec.decision.Addresses}})
+	return frees
+}
+
+// forget lets a Service go that is gone.
+func (r *Reconciler) forget(key allocation.Key) (frees bool) {
+	return r.release(key, r.records[key])
+}
+
+func (r *Reconciler) release(key allocation.Key, rec record) (frees bool) {
+	delete(r.records, key)
+	frees = r.allocator.Release(key)
+	r.count(rec.decision.Pool)
+	return frees
+}
+
+func (r *Reconciler) count(pools ...string) {
+	for _, name := range slices.Compact(pools) {
+		if counts, ok := r.allocator.Counts(name); ok {
+			r.out.pool(name, counts)
+		}
+	}
+}
+
+// countAll posts the figures of all pools after a pass.
+func (r *Reconciler) countAll() { r.count(r.allocator.Pools()...) }

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/internal/kube"
+)
+
+// stateName is the name of the controller's ConfigurationState, and of its component.
+const stateName = "controller"
+
+// eventSource is the name under which events are reported, as users' tooling knows it.
+const eventSource = "metallb-controller"
+
+// The Service of the API servers, whose endpoints are never granted (Kubernetes: default/kubernetes).
+const apiServerNamespace = corev1.NamespaceDefault
+
+var apiServerLabels = client.MatchingLabels{discoveryv1.LabelServiceName: "kubernetes"}
+
+// Options are what the role's flags say.
+type Options struct {
+	// Namespace is where pools and the role's own objects are.
+	Namespace string
+	// Class is the load balancer class that is served; empty means Services without one.
+	Class string
+	// SecretName is the Secret with the key of the speakers' membership; empty means that somebody else cares for it.
+	SecretName string
+	// Deployment is the Deployment of this role, which owns the objects that the role creates; it may be empty.
+	Deployment string
+}
+
+// CacheOptions narrows a cache to what the role reads. Nothing is copied on reading: what comes from the cache must not be changed.
+func CacheOptions(namespace string) cache.Options {
+	shared := true
+	here := cache.ByObject{Namespaces: map[string]cache.Config{namespace: {}}}
+	return cache.Options{
+		DefaultTransform:             cache.TransformStripManagedFields(),
+		DefaultUnsafeDisableDeepCopy: &shared,
+		ByObject: map[client.Object]cache.ByObject{
+			&v1beta1.IPAddressPool{}:      here,
+			&v1beta1.ConfigurationState{}: here,
+			&discoveryv1.EndpointSlice{}:  {Namespaces: map[string]cache.Config{apiServerNamespace: {}}},
+		},
+	}
+}
+
+// Setup adds the role to a manager whose cache was made with CacheOptions: the Reconciler with its watches, the writers, and a readiness
+// check that passes once everything was read and decided, or while another replica leads.
+func Setup(mgr manager.Manager, o Options) error {
+	log := mgr.GetLogger()
+	keeper := newSecretKeeper(mgr.GetClient(), mgr.GetAPIReader(), o, log)
+	state := kube.StateWriter{
+		Client: mgr.GetClient(), Namespace: o.Namespace, Name: stateName,
+		Labels:    map[string]string{v1beta1.LabelComponentType: stateName},
+		Condition: v1beta1.ConditionPoolReconcilerValid,
+	}
+	w := newWriters(mgr.GetClient(), mgr.GetEventRecorder(eventSource), state, log)
+	w.owners = keeper.owners
+	r := newReconciler(mgr.GetClient(), o, log, keeper.first, w)
+	c, err := controller.NewTyped("service", mgr, controller.TypedOptions[Request]{Reconciler: r, MaxConcurrentReconciles: 1})
+	if err != nil {
+		return fmt.Errorf("creating the reconciler: %w", err)
+	}
+	if err := watch(mgr, c, w); err != nil {
+		return err
+	}
+	return errors.Join(
+		mgr.Add(manager.RunnableFunc(w.services.Run)),
+		mgr.Add(manager.RunnableFunc(w.pools.Run)),
+		mgr.Add(manager.RunnableFunc(w.states.Run)),
+		mgr.Add(manager.RunnableFunc(keeper.Run)),
+		mgr.AddReadyzCheck("loaded", readiness(mgr.Elected(), r)),
+	)
+}
+
+func readiness(elected <-chan struct{}, r *Reconciler) healthz.Checker {
+	return func(*http.Request) error {
+		select {
+		case <-elected:
+		default:
+			return nil
+		}
+		if !r.Loaded() {
+			return errors.New("not everything was read yet")
+		}
+		return nil
+	}
+}
+
+// watch asks for a decision wherever one may come out differently. What changes only the status of pools or of the ConfigurationState
+// goes to their writers, which repair it.
+func watch(mgr manager.Manager, c controller.TypedController[Request], w *writers) error {
+	ch := mgr.GetCache()
+	repairPool := func(p *v1beta1.IPAddressPool) { w.pools.EnqueueAfter(p.Name, settling) }
+	repairState := func(s *v1beta1.ConfigurationState) {
+		if s.Name == stateName {
+			w.states.Enqueue(stateName)
+		}
+	}
+	return errors.Join(
+		c.Watch(source.TypedKind(ch, &corev1.Service{}, each(func(s *corev1.Service) Request { return Request{Service: keyOf(s)} }))),
+		c.Watch(source.TypedKind(ch, &v1beta1.IPAddressPool{}, whenChanged(always, samePool, repairPool))),
+		c.Watch(source.TypedKind(ch, &corev1.Namespace{}, whenChanged(always, sameLabels, nil))),
+		c.Watch(source.TypedKind(ch, &corev1.Node{}, whenChanged(always, sameAddresses, nil))),
+		c.Watch(source.TypedKind(ch, &discoveryv1.EndpointSlice{}, whenChanged(ofAPIServers, sameEndpoints, nil))),
+		c.Watch(source.TypedKind(ch, &v1beta1.ConfigurationState{}, whenChanged(never, nil, repairState))),
+	)
+}
+
+type queue = workqueue.TypedRateLimitingInterface[Request]
+
+// each asks for what concerns one object, whatever happened to it.
+func each[T client.Object](request func(T) Request) handler.TypedEventHandler[T, Request] {
+	return handler.TypedFuncs[T, Request]{
+		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[T], q queue) { q.Add(request(e.Object)) },
+		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[T], q queue) { q.Add(request(e.ObjectNew)) },
+		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[T], q queue) { q.Add(request(e.Object)) },
+	}
+}
+
+// whenChanged asks for everything when an object that matters comes, goes, or is not the same as before. Whatever happens, other is told,
+// if given.
+func whenChanged[T client.Object](matters func(T) bool, same func(x, y T) bool, other func(T)) handler.TypedEventHandler[T, Request] {
+	hear := func(o T, q queue, changed bool) {
+		if changed {
+			q.Add(everything)
+		}
+		if other != nil {
+			other(o)
+		}
+	}
+	return handler.TypedFuncs[T, Request]{
+		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[T], q queue) { hear(e.Object, q, matters(e.Object)) },
+		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[T], q queue) {
+			hear(e.ObjectNew, q, matters(e.ObjectNew) && !same(e.ObjectOld, e.ObjectNew))
+		},
+		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[T], q queue) { hear(e.Object, q, matters(e.Object)) },
+	}
+}
+
+func samePool(x, y *v1beta1.IPAddressPool) bool { return x.Generation == y.Generation }
+
+func sameLabels(x, y *corev1.Namespace) bool { return maps.Equal(x.Labels, y.Labels) }
+
+func sameAddresses(x, y *corev1.Node) bool {
+	return slices.Equal(x.Status.Addresses, y.Status.Addresses)
+}
+
+func ofAPIServers(s *discoveryv1.EndpointSlice) bool {
+	return s.Labels[discoveryv1.LabelServiceName] == "kubernetes"
+}
+
+func sameEndpoints(x, y *discoveryv1.EndpointSlice) bool {
+	return ofAPIServers(x) && equality.Semantic.DeepEqual(x.Endpoints, y.Endpoints)
+}
+
+func always[T any](T) bool { return true }
+
+func never[T any](T) bool { return false }

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"metalsuite.io/api/reason"
+	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/internal/allocation"
+	"metalsuite.io/internal/kube"
+)
+
+const (
+	serviceWriters = 8
+	poolWriters    = 1
+	// settling is how long the figures of a pool may change before they are written: a burst of grants is one write.
+	settling = 200 * time.Millisecond
+)
+
+// EventRecorder is where users are told what happened to an object. It never blocks.
+type EventRecorder interface {
+	Eventf(regarding, related runtime.Object, kind, reason, action, note string, args ...any)
+}
+
+// writers bring the board to the API server. They are the outlet of the Reconciler.
+type writers struct {
+	client client.Client
+	events EventRecorder
+	state  kube.StateWriter
+	board  *board
+	// owners are given to the ConfigurationState when it is created; nil gives it none.
+	owners func(context.Context) ([]metav1.OwnerReference, error)
+
+	namespace string
+	services  *kube.Writer[allocation.Key]
+	pools     *kube.Writer[string]
+	states    *kube.Writer[string]
+}
+
+func newWriters(c client.Client, events EventRecorder, state kube.StateWriter, log logr.Logger) *writers {
+	w := &writers{client: c, events: events, state: state, board: newBoard(), namespace: state.Namespace}
+	w.services = kube.NewWriter("service-status", serviceWriters, log, w.writeService)
+	w.pools = kube.NewWriter("pool-status", poolWriters, log, w.writePool)
+	w.states = kube.NewWriter("configuration-state", 1, log, w.writeState)
+	return w
+}
+
+func (w *writers) service(key allocation.Key, d desired) {
+	w.board.postService(key, d)
+	w.services.Enqueue(key)
+}
+
+func (w *writers) pool(name string, counts allocation.Counts) {
+	w.board.postPool(name, counts)
+	w.pools.EnqueueAfter(name, settling)
+}
+
+func (w *writers) policy(pools map[string]poolReport, problems []string) {
+	w.board.postPolicy(pools, problems)
+	for name := range pools {
+		w.pools.EnqueueAfter(name, settling)
+	}
+	w.states.Enqueue(stateName)
+}
+
+// writeService brings the status of a Service to what the board says. A conflict comes back as an error, and the next try starts from
+// what the cache has heard since.
+func (w *writers) writeService(ctx context.Context, key allocation.Key) error {
+	d, ok := w.board.service(key)
+	if !ok {
+		return nil
+	}
+	var before corev1.Service
+	err := w.client.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}, &before)
+	if apierrors.IsNotFound(err) {
+		w.board.dropService(key)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading service %s: %w", key, err)
+	}
+	after := d.apply(&before)
+	if !equality.Semantic.DeepEqual(&before, after) {
+		if err := w.patch(ctx, &before, after); err != nil {
+			return client.IgnoreNotFound(err)
+		}
+		for _, e := range d.events(&before, after) {
+			w.events.Eventf(after, nil, e.kind, e.reason, "Allocate", "%s", note(e.message))
+		}
+	}
+	if d.leaves {
+		w.board.dropLeft(key)
+	}
+	return nil
+}
+
+// patch writes the difference through the status subresource, which carries annotations too (Kubernetes: service status strategy). The
+// resource version goes along, so nothing that somebody else wrote meanwhile is overwritten.
+func (w *writers) patch(ctx context.Context, before, after client.Object) error {
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := w.client.Status().Patch(ctx, after.DeepCopyObject().(client.Object), patch); err != nil {
+		return fmt.Errorf("writing status of %s: %w", client.ObjectKeyFromObject(before), err)
+	}
+	return nil
+}
+
+// writePool brings the status of a pool to what the board says, and tells on the pool when it is not valid.
+func (w *writers) writePool(ctx context.Context, name string) error {
+	report, ok := w.board.pool(name)
+	if !ok {
+		return nil
+	}
+	var before v1beta1.IPAddressPool
+	if err := w.client.Get(ctx, types.NamespacedName{Namespace: w.namespace, Name: name}, &before); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	after := before.DeepCopy()
+	after.Status.AssignedIPv4, after.Status.AvailableIPv4 = report.counts.AssignedIPv4, report.counts.AvailableIPv4
+	after.Status.AssignedIPv6, after.Status.AvailableIPv6 = report.counts.AssignedIPv6, report.counts.AvailableIPv6
+	judged := kube.SetProblem(&after.Status.Conditions, v1beta1.ConditionValid, report.problem, reason.Valid, before.Generation)
+	if equality.Semantic.DeepEqual(before.Status, after.Status) {
+		return nil
+	}
+	if err := w.patch(ctx, &before, after); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if p := report.problem; p != nil && judged {
+		w.events.Eventf(after, nil, corev1.EventTypeWarning, string(p.Reason), "Validate", "%s", note(p.Message()))
+	}
+	return nil
+}
+
+func (w *writers) writeState(ctx context.Context, _ string) error {
+	problems, judged := w.board.verdict()
+	if !judged {
+		return nil
+	}
+	state := w.state
+	if w.owners != nil {
+		owners, err := w.owners(ctx)
+		if err != nil {
+			return err
+		}
+		state.Owner = owners
+	}
+	return state.Write(ctx, problems, nil)
+}
+
+// longestNote is the limit of an event's note (Kubernetes: events.k8s.io/v1 Event.note, 1 kB).
+const longestNote = 1023
+
+func note(text string) string {
+	if len(text) <= longestNote {
+		return text
+	}
+	return text[:longestNote-3] + "..."
+}
