@@ -1,20 +1,82 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package speaker wires the speaker role: options, clients, run group.
+// Package speaker wires the speaker role: options, clients, announcers, run group. It is the one place where announcer modules are named.
 package speaker
 
 import (
 	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"metalsuite.io/announcers/l2"
+	"metalsuite.io/cmd/process"
 )
+
+// keyFile is the name of the gossip key in the mounted Secret.
+const keyFile = "secretkey"
+
+// options are the flags of the speaker.
+type options struct {
+	process.Options
+	class             string
+	node              string
+	podName           string
+	podUID            string
+	bindAddress       string
+	bindPort          uint16
+	keyPath           string
+	announcers        []string
+	excludeInterfaces []string
+	ignoreExcludeLB   bool
+}
 
 // New returns the speaker command.
 func New() *cobra.Command {
-	return &cobra.Command{
+	var o options
+	cmd := &cobra.Command{
 		Use:   "speaker",
-		Short: "Run the speaker",
+		Short: "Announce the addresses of Services from this node",
 		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return errors.New("not part of this build yet") },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.validate(); err != nil {
+				return err
+			}
+			return run(cmd.Context(), o)
+		},
 	}
+	o.Bind(cmd.Flags())
+	flags := cmd.Flags()
+	flags.StringVar(&o.class, "lb-class", "", "serve only Services of this loadBalancerClass; empty serves those without class")
+	flags.StringVar(&o.node, "node-name", os.Getenv("METALLB_NODE_NAME"), "name of this node (env METALLB_NODE_NAME)")
+	flags.StringVar(&o.podName, "pod-name", os.Getenv("METALLB_POD_NAME"), "name of this pod, which owns its status objects (env METALLB_POD_NAME)")
+	flags.StringVar(&o.podUID, "pod-uid", os.Getenv("METALLB_POD_UID"), "UID of this pod (env METALLB_POD_UID)")
+	flags.StringVar(&o.bindAddress, "ml-bindaddr", os.Getenv("METALLB_ML_BIND_ADDR"), "address of this node on which speakers find each other (env METALLB_ML_BIND_ADDR)")
+	flags.Uint16Var(&o.bindPort, "ml-bindport", 7946, "port on which speakers find each other, TCP and UDP")
+	flags.StringVar(&o.keyPath, "ml-secret-key-path", "/etc/metallb/memberlist", "folder with the key that protects the speakers' traffic, in a file named secretkey")
+	flags.StringSliceVar(&o.announcers, "announcers", Names(), "announcers to run; none means that nothing is announced")
+	flags.StringArrayVar(&o.excludeInterfaces, "exclude-interfaces", l2.DefaultExcludedInterfaces, "regular expressions of interface names never to announce on")
+	flags.BoolVar(&o.ignoreExcludeLB, "ignore-exclude-lb", false, "announce from nodes labelled node.kubernetes.io/exclude-from-external-load-balancers too")
+	return cmd
 }
+
+func (o *options) validate() error {
+	if o.node == "" {
+		return errors.New("the name of the node is not known: set --node-name or METALLB_NODE_NAME")
+	}
+	if _, err := netip.ParseAddr(o.bindAddress); err != nil {
+		return fmt.Errorf("the address of the node is not known: set --ml-bindaddr or METALLB_ML_BIND_ADDR: %w", err)
+	}
+	for _, name := range o.announcers {
+		if modules[name] == nil {
+			return fmt.Errorf("unknown announcer %q: use %s", name, strings.Join(Names(), ", "))
+		}
+	}
+	return nil
+}
+
+func (o *options) keyFile() string { return filepath.Join(o.keyPath, keyFile) }

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"metalsuite.io/announcers"
+	"metalsuite.io/announcers/bgp"
+	"metalsuite.io/announcers/l2"
+)
+
+// environment is what a module may be made from.
+type environment struct {
+	log               logr.Logger
+	registerer        prometheus.Registerer
+	excludeInterfaces []string
+}
+
+// modules is the registry of announcers: another one adds its line here and edits nothing else.
+var modules = map[string]func(environment) (announcers.Announcer, error){
+	l2.Name: func(e environment) (announcers.Announcer, error) {
+		return l2.New(l2.Options{Log: e.log, Registerer: e.registerer, ExcludeInterfaces: e.excludeInterfaces})
+	},
+	bgp.Name: func(environment) (announcers.Announcer, error) { return bgp.New(), nil },
+}
+
+// Names returns the names of all announcers, sorted.
+func Names() []string { return slices.Sorted(maps.Keys(modules)) }
+
+// build makes the announcers that were asked for.
+func build(names []string, e environment) ([]announcers.Announcer, error) {
+	var out []announcers.Announcer
+	for _, name := range names {
+		log := e.log.WithName(name)
+		a, err := modules[name](environment{log: log, registerer: e.registerer, excludeInterfaces: e.excludeInterfaces})
+		if err != nil {
+			return nil, fmt.Errorf("making announcer %s: %w", name, err)
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/api/v1beta2"
+	"metalsuite.io/cmd/version"
+	"metalsuite.io/controllers/speaker"
+	"metalsuite.io/internal/kube"
+	"metalsuite.io/internal/membership"
+)
+
+// hold is how long a returning node must be able to announce before it counts in elections.
+const hold = 3 * time.Second
+
+// retryStart is how long the speaker waits before it tries again to reach an API server that was away when it started.
+const retryStart = 2 * time.Second
+
+func run(ctx context.Context, o options) error {
+	log, err := o.Logger()
+	if err != nil {
+		return err
+	}
+	config, err := o.RestConfig()
+	if err != nil {
+		return err
+	}
+	members, err := o.membership(log)
+	if err != nil {
+		return err
+	}
+	modules, err := build(o.announcers, environment{log: log, registerer: metrics.Registry, excludeInterfaces: o.excludeInterfaces})
+	if err != nil {
+		return err
+	}
+	objects, err := newObjects(config, o.Namespace)
+	if err != nil {
+		return err
+	}
+	recorder, stop, err := newRecorder(config)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	status := speaker.NewStatus(speaker.StatusOptions{
+		Client: objects.client, Recorder: recorder, Node: o.node, Namespace: o.Namespace, PodName: o.podName, PodUID: o.podUID,
+		Metrics: speaker.NewMetrics(metrics.Registry, o.node), Log: log.WithName("status"),
+	})
+	trigger := kube.NewTrigger()
+	source := speaker.NewSource(objects.cache, o.Namespace, o.class, trigger)
+	loop := speaker.New(speaker.Options{
+		Node: o.node, Version: version.Version, IgnoreExcludeLabel: o.ignoreExcludeLB, Hold: hold,
+		Observer: source, Members: members, Modules: modules, Trigger: trigger, Clock: clock.RealClock{}, Log: log,
+		OnOutcome: status.Report,
+	})
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return members.Run(ctx) })
+	group.Go(func() error { return loop.Run(ctx) })
+	group.Go(func() error { return status.Run(ctx) })
+	group.Go(func() error { return objects.cache.Start(ctx) })
+	group.Go(func() error { return insist(ctx, log, source.Start) })
+	group.Go(func() error {
+		return insist(ctx, log, func(ctx context.Context) error { return status.Watch(ctx, objects.cache) })
+	})
+	group.Go(func() error { return o.ServeMetrics(ctx, config, log) })
+	group.Go(func() error {
+		alive := func(*http.Request) error { return nil }
+		ready := func(*http.Request) error { return loop.Ready() }
+		return o.ServeHealth(ctx, alive, ready)
+	})
+	log.Info("Speaker started", "node", o.node, "announcer", o.announcers)
+	return group.Wait()
+}
+
+func (o *options) membership(log logr.Logger) (*membership.Membership, error) {
+	key, err := membership.ReadKey(o.keyFile())
+	if err != nil {
+		return nil, err
+	}
+	address, err := netip.ParseAddr(o.bindAddress)
+	if err != nil {
+		return nil, fmt.Errorf("parsing the address of the node: %w", err)
+	}
+	return membership.New(membership.Options{
+		Name: o.node, Bind: netip.AddrPortFrom(address, o.bindPort), Key: key, Log: log.WithName("members"), Metrics: metrics.Registry,
+	})
+}
+
+// objects is the speaker's view of the API server: reads come from memory.
+type objects struct {
+	cache  cache.Cache
+	client client.Client
+}
+
+func newObjects(config *rest.Config, namespace string) (objects, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1beta1.AddToScheme, v1beta2.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return objects{}, fmt.Errorf("registering kinds: %w", err)
+		}
+	}
+	options := speaker.CacheOptions(namespace)
+	options.Scheme = scheme
+	c, err := cache.New(config, options)
+	if err != nil {
+		return objects{}, fmt.Errorf("preparing the cache: %w", err)
+	}
+	writer, err := client.New(config, client.Options{Scheme: scheme, Cache: &client.CacheOptions{Reader: c}})
+	if err != nil {
+		return objects{}, fmt.Errorf("preparing the client: %w", err)
+	}
+	return objects{cache: c, client: writer}, nil
+}
+
+// newRecorder returns a recorder of events; stop waits for nothing.
+func newRecorder(config *rest.Config) (record.EventRecorder, func(), error) {
+	clients, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("preparing events: %w", err)
+	}
+	broadcaster := record.NewBroadcaster()
+	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: clients.CoreV1().Events("")})
+	return broadcaster.NewRecorder(clientgoscheme.Scheme, corev1.EventSource{Component: "metallb-speaker"}), broadcaster.Shutdown, nil
+}
+
+// insist calls start until it succeeds, so that an API server that is away delays the speaker and does not stop it.
+func insist(ctx context.Context, log logr.Logger, start func(context.Context) error) error {
+	for {
+		err := start(ctx)
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		log.Info("API server not reached, will be tried again", "error", err.Error())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(retryStart):
+		}
+	}
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/record"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Reasons of the events on Services; users' tooling knows them by these words.
+const (
+	eventNodeAssigned   = "nodeAssigned"
+	eventAnnounceFailed = "announceFailed"
+)
+
+// protocols are the words that events and metrics have always used for announcers of these names.
+var protocols = map[string]string{"l2": "layer2"}
+
+func protocol(announcer string) string {
+	if p, ok := protocols[announcer]; ok {
+		return p
+	}
+	return announcer
+}
+
+// events tells users what this node does for their Services, each thing once.
+type events struct {
+	recorder record.EventRecorder
+	reader   client.Reader
+	node     string
+
+	mu   sync.Mutex
+	told map[string][]event
+}
+
+type event struct{ kind, reason, message string }
+
+func newEvents(recorder record.EventRecorder, reader client.Reader, node string) *events {
+	return &events{recorder: recorder, reader: reader, node: node, told: map[string][]event{}}
+}
+
+// tell records what is new about a Service since it was told last.
+func (e *events) tell(ctx context.Context, key string, o serviceOutcome) {
+	now := e.about(o)
+	for _, n := range e.swap(key, now) {
+		if target, ok := e.target(ctx, key); ok {
+			e.recorder.Event(target, n.kind, n.reason, n.message)
+		}
+	}
+}
+
+// about returns what there is to say of a Service on this node.
+func (e *events) about(o serviceOutcome) []event {
+	var out []event
+	for _, name := range slices.Sorted(maps.Keys(o.States)) {
+		for i, state := range o.States[name] {
+			if state.Problem != nil {
+				out = append(out, event{corev1.EventTypeWarning, eventAnnounceFailed,
+					fmt.Sprintf("address %s is not announced from node %q with protocol %q: %s: %s",
+						o.Verdict.Addresses[i], e.node, protocol(name), state.Problem.Reason, state.Problem.Message())})
+			} else if i == 0 {
+				out = append(out, event{corev1.EventTypeNormal, eventNodeAssigned,
+					fmt.Sprintf("announced from node %q with protocol %q", e.node, protocol(name))})
+			}
+		}
+	}
+	return out
+}
+
+// swap remembers what is said now and returns what is new in it.
+func (e *events) swap(key string, now []event) []event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var fresh []event
+	for _, n := range now {
+		if !slices.Contains(e.told[key], n) {
+			fresh = append(fresh, n)
+		}
+	}
+	if len(now) == 0 {
+		delete(e.told, key)
+	} else {
+		e.told[key] = now
+	}
+	return fresh
+}
+
+func (e *events) target(ctx context.Context, key string) (*corev1.Service, bool) {
+	namespace, name, _ := strings.Cut(key, "/")
+	var service corev1.Service
+	if err := e.reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, &service); err != nil {
+		return nil, false
+	}
+	return &service, true
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"net/netip"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"metalsuite.io/api/v1beta1"
+)
+
+// labelExclude keeps a node out of load balancing (Kubernetes: node.kubernetes.io/exclude-from-external-load-balancers).
+const labelExclude = corev1.LabelNodeExcludeBalancers
+
+// serving returns the nodes with an endpoint that can serve, by Service. An endpoint serves when it is ready (an absent value means
+// ready) or, while it terminates, still serving (Kubernetes: discovery.k8s.io/v1 EndpointConditions).
+func serving(slices []discoveryv1.EndpointSlice) map[types.NamespacedName]map[string]bool {
+	nodes := map[types.NamespacedName]map[string]bool{}
+	for i := range slices {
+		service := slices[i].Labels[discoveryv1.LabelServiceName]
+		if service == "" {
+			continue
+		}
+		key := types.NamespacedName{Namespace: slices[i].Namespace, Name: service}
+		for _, e := range slices[i].Endpoints {
+			if !canServe(e.Conditions) {
+				continue
+			}
+			if nodes[key] == nil {
+				nodes[key] = map[string]bool{}
+			}
+			nodes[key][nodeOf(e)] = true
+		}
+	}
+	return nodes
+}
+
+func canServe(c discoveryv1.EndpointConditions) bool {
+	return c.Ready == nil || *c.Ready || (c.Serving != nil && *c.Serving)
+}
+
+func nodeOf(e discoveryv1.Endpoint) string {
+	if e.NodeName == nil {
+		return ""
+	}
+	return *e.NodeName
+}
+
+// observeService returns what a decision has to know of a Service, and false when it is not ours or has no address yet.
+func observeService(s *corev1.Service, class string, serving map[string]bool) (Service, bool) {
+	if !ours(s, class) {
+		return Service{}, false
+	}
+	addresses := ingress(s)
+	if len(addresses) == 0 {
+		return Service{}, false
+	}
+	return Service{
+		Key:          s.Namespace + "/" + s.Name,
+		Labels:       s.Labels,
+		Addresses:    addresses,
+		Pool:         s.Annotations[v1beta1.AnnotationAllocatedFromPool],
+		Local:        s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
+		ServingNodes: serving,
+	}, true
+}
+
+// ours says whether a Service is of our class: without class when ours is empty, else of exactly that class.
+func ours(s *corev1.Service, class string) bool {
+	if s.Spec.Type != corev1.ServiceTypeLoadBalancer || s.DeletionTimestamp != nil {
+		return false
+	}
+	if s.Spec.LoadBalancerClass == nil {
+		return class == ""
+	}
+	return *s.Spec.LoadBalancerClass == class
+}
+
+// ingress returns the addresses of a Service's status, in order. Host names are not ours and are passed over.
+func ingress(s *corev1.Service) []netip.Addr {
+	var out []netip.Addr
+	for _, i := range s.Status.LoadBalancer.Ingress {
+		if a, err := netip.ParseAddr(i.IP); err == nil {
+			out = append(out, a.Unmap())
+		}
+	}
+	return out
+}
+
+func observeNode(n *corev1.Node) Node {
+	_, excluded := n.Labels[labelExclude]
+	node := Node{Excluded: excluded}
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeNetworkUnavailable && c.Status == corev1.ConditionTrue {
+			node.NetworkUnavailable = true
+		}
+	}
+	for _, a := range n.Status.Addresses {
+		if a.Type != corev1.NodeInternalIP {
+			continue
+		}
+		if addr, err := netip.ParseAddr(a.Address); err == nil {
+			node.Addresses = append(node.Addresses, addr.Unmap())
+		}
+	}
+	return node
+}

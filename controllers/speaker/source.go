@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync/atomic"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/api/v1beta2"
+	"metalsuite.io/internal/kube"
+	"metalsuite.io/internal/policy"
+)
+
+// Source keeps the objects of the cluster in memory and turns them into the world of a decision.
+//
+// World is called by one goroutine; the informers' handlers run on theirs and only set flags and fire the trigger.
+type Source struct {
+	cache     cache.Cache
+	namespace string
+	class     string
+	trigger   kube.Trigger
+	synced    atomic.Bool
+	stale     atomic.Bool
+	policy    *policy.Policy
+}
+
+// CacheOptions narrows a cache to what the speaker reads: the suite's own kinds in its namespace, the rest everywhere, nothing copied.
+func CacheOptions(namespace string) cache.Options {
+	here := cache.ByObject{Namespaces: map[string]cache.Config{namespace: {}}}
+	shared := true
+	return cache.Options{
+		DefaultTransform:             cache.TransformStripManagedFields(),
+		DefaultUnsafeDisableDeepCopy: &shared,
+		ByObject: map[client.Object]cache.ByObject{
+			&v1beta1.IPAddressPool{}:      here,
+			&v1beta1.L2Advertisement{}:    here,
+			&v1beta1.BGPAdvertisement{}:   here,
+			&v1beta2.BGPPeer{}:            here,
+			&v1beta1.BFDProfile{}:         here,
+			&v1beta1.Community{}:          here,
+			&v1beta1.ServiceL2Status{}:    here,
+			&v1beta1.ConfigurationState{}: here,
+		},
+	}
+}
+
+// NewSource returns a source over a cache made with CacheOptions. Trigger fires on every change that a decision may depend on.
+func NewSource(c cache.Cache, namespace, class string, trigger kube.Trigger) *Source {
+	s := &Source{cache: c, namespace: namespace, class: class, trigger: trigger}
+	s.stale.Store(true)
+	return s
+}
+
+// Start registers for changes and returns once everything was read for the first time. It fails when the API server cannot say which
+// kinds it serves; the caller tries again.
+func (s *Source) Start(ctx context.Context) error {
+	policyKinds := []client.Object{&v1beta1.IPAddressPool{}, &v1beta1.L2Advertisement{}, &v1beta1.BGPAdvertisement{}, &v1beta2.BGPPeer{}, &v1beta1.BFDProfile{}, &v1beta1.Community{}}
+	for _, kind := range policyKinds {
+		if err := s.watch(ctx, kind, func(_, _ client.Object) bool { return true }); err != nil {
+			return err
+		}
+	}
+	for _, kind := range []client.Object{&corev1.Node{}, &corev1.Namespace{}} {
+		if err := s.watch(ctx, kind, labelsChanged); err != nil {
+			return err
+		}
+	}
+	for _, kind := range []client.Object{&corev1.Service{}, &discoveryv1.EndpointSlice{}} {
+		if err := s.watch(ctx, kind, func(_, _ client.Object) bool { return false }); err != nil {
+			return err
+		}
+	}
+	if !s.cache.WaitForCacheSync(ctx) {
+		return fmt.Errorf("reading the cluster: %w", ctx.Err())
+	}
+	s.synced.Store(true)
+	s.trigger.Fire()
+	return nil
+}
+
+// watch fires the trigger on every change of a kind, and marks the policy stale when affects says so. old is nil on creation, new on
+// deletion.
+func (s *Source) watch(ctx context.Context, kind client.Object, affects func(old, new client.Object) bool) error {
+	informer, err := s.cache.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
+	if err != nil {
+		return fmt.Errorf("watching %T: %w", kind, err)
+	}
+	changed := func(old, new client.Object) {
+		if affects(old, new) {
+			s.stale.Store(true)
+		}
+		s.trigger.Fire()
+	}
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc: func(o any) { changed(nil, object(o)) },
+		UpdateFunc: func(o, n any) {
+			old, new := object(o), object(n)
+			if old.GetResourceVersion() != new.GetResourceVersion() {
+				changed(old, new)
+			}
+		},
+		DeleteFunc: func(o any) { changed(object(o), nil) },
+	})
+	if err != nil {
+		return fmt.Errorf("watching %T: %w", kind, err)
+	}
+	return nil
+}
+
+// object unwraps what an informer hands over; a deletion that was missed comes in an envelope.
+func object(o any) client.Object {
+	if d, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+		o = d.Obj
+	}
+	obj, _ := o.(client.Object)
+	return obj
+}
+
+func labelsChanged(old, new client.Object) bool {
+	return old == nil || new == nil || !maps.Equal(old.GetLabels(), new.GetLabels())
+}
+
+// World returns the objects' part of the world, and false until everything was read once.
+func (s *Source) World(ctx context.Context) (World, bool, error) {
+	if !s.synced.Load() {
+		return World{}, false, nil
+	}
+	var nodes corev1.NodeList
+	if err := s.cache.List(ctx, &nodes); err != nil {
+		return World{}, false, fmt.Errorf("listing nodes: %w", err)
+	}
+	if err := s.compile(ctx, nodes.Items); err != nil {
+		return World{}, false, err
+	}
+	services, err := s.services(ctx)
+	if err != nil {
+		return World{}, false, err
+	}
+	w := World{Policy: s.policy, Services: services, Nodes: make(map[string]Node, len(nodes.Items))}
+	for i := range nodes.Items {
+		w.Nodes[nodes.Items[i].Name] = observeNode(&nodes.Items[i])
+	}
+	return w, true, nil
+}
+
+func (s *Source) services(ctx context.Context) ([]Service, error) {
+	var list corev1.ServiceList
+	if err := s.cache.List(ctx, &list); err != nil {
+		return nil, fmt.Errorf("listing services: %w", err)
+	}
+	var endpoints discoveryv1.EndpointSliceList
+	if err := s.cache.List(ctx, &endpoints); err != nil {
+		return nil, fmt.Errorf("listing endpoint slices: %w", err)
+	}
+	nodes := serving(endpoints.Items)
+	var out []Service
+	for i := range list.Items {
+		key := types.NamespacedName{Namespace: list.Items[i].Namespace, Name: list.Items[i].Name}
+		if service, ok := observeService(&list.Items[i], s.class, nodes[key]); ok {
+			out = append(out, service)
+		}
+	}
+	return out, nil
+}
+
+// compile makes a new policy if an object it depends on has changed.
+func (s *Source) compile(ctx context.Context, nodes []corev1.Node) error {
+	if !s.stale.Swap(false) {
+		return nil
+	}
+	objects, err := s.objects(ctx, nodes)
+	if err != nil {
+		s.stale.Store(true)
+		return err
+	}
+	s.policy = policy.Compile(objects)
+	return nil
+}
+
+func (s *Source) objects(ctx context.Context, nodes []corev1.Node) (policy.Objects, error) {
+	var (
+		pools       v1beta1.IPAddressPoolList
+		l2          v1beta1.L2AdvertisementList
+		bgp         v1beta1.BGPAdvertisementList
+		peers       v1beta2.BGPPeerList
+		profiles    v1beta1.BFDProfileList
+		communities v1beta1.CommunityList
+		namespaces  corev1.NamespaceList
+	)
+	for _, list := range []client.ObjectList{&pools, &l2, &bgp, &peers, &profiles, &communities, &namespaces} {
+		if err := s.cache.List(ctx, list); err != nil {
+			return policy.Objects{}, fmt.Errorf("listing %T: %w", list, err)
+		}
+	}
+	o := policy.Objects{
+		Pools: pools.Items, L2Advertisements: l2.Items, BGPAdvertisements: bgp.Items, BGPPeers: peers.Items,
+		BFDProfiles: profiles.Items, Communities: communities.Items,
+		Namespaces: map[string]map[string]string{}, Nodes: map[string]map[string]string{},
+	}
+	for _, n := range namespaces.Items {
+		o.Namespaces[n.Name] = n.Labels
+	}
+	for _, n := range nodes {
+		o.Nodes[n.Name] = n.Labels
+	}
+	return o, nil
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/utils/clock"
+
+	"metalsuite.io/announcers"
+	"metalsuite.io/announcers/announcertest"
+	"metalsuite.io/api/reason"
+	"metalsuite.io/internal/kube"
+	"metalsuite.io/internal/membership"
+)
+
+// patience bounds how long a test waits for what must happen.
+const patience = 10 * time.Second
+
+// observed is an Observer that answers what the test has set.
+type observed struct {
+	mu    sync.Mutex
+	world World
+	ready bool
+}
+
+func (o *observed) World(context.Context) (World, bool, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.world, o.ready, nil
+}
+
+func (o *observed) set(w World) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.world, o.ready = w, true
+}
+
+// rig is a speaker of node n1 with fakes around it.
+type rig struct {
+	t        *testing.T
+	world    *observed
+	members  *membership.Fake
+	trigger  kube.Trigger
+	outcomes chan Outcome
+}
+
+func start(t *testing.T, modules ...announcers.Announcer) *rig {
+	t.Helper()
+	r := &rig{t: t, world: &observed{}, members: membership.NewFake("n1"), trigger: kube.NewTrigger(), outcomes: make(chan Outcome, 100)}
+	s := New(Options{
+		Node: "n1", Hold: 20 * time.Millisecond, Observer: r.world, Members: r.members, Modules: modules,
+		Trigger: r.trigger, Clock: clock.RealClock{}, Log: logr.Discard(), OnOutcome: func(o Outcome) { r.outcomes <- o },
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("running: %v", err)
+		}
+	})
+	return r
+}
+
+// until waits for an outcome that the test wants.
+func (r *rig) until(what string, wanted func(Outcome) bool) {
+	r.t.Helper()
+	deadline := time.After(patience)
+	for {
+		select {
+		case o := <-r.outcomes:
+			if wanted(o) {
+				return
+			}
+		case <-deadline:
+			r.t.Fatalf("never seen: %s", what)
+		}
+	}
+}
+
+func owns(o Outcome, a string) bool {
+	state, ok := o.Reports["fake"].States[netip.MustParseAddr(a)]
+	return ok && state.Phase == announcers.Effective
+}
+
+func TestTheAddressMovesWhenItsOwnerIsLost(t *testing.T) {
+	r := start(t, announcertest.NewFake("fake", announcers.Exclusive))
+	for _, n := range []string{"n2", "n3"} {
+		r.members.Set(n, membership.State{Fit: true})
+	}
+	w := base()
+	w.Services = []Service{service("web", "192.0.2.10")}
+	r.world.set(w)
+	r.trigger.Fire()
+	var owner string
+	r.until("an owner while all are fit", func(o Outcome) bool {
+		owner = o.Plan.Verdicts["default/web"].Owner
+		return owner != "" && len(o.World.Members) == 3 && othersFit("", o.World.Members) && o.World.Members[0].State.Fit
+	})
+	if owner == "n1" {
+		r.members.Set("n2", membership.State{Fit: true})
+	}
+	r.members.Remove("n2")
+	r.members.Remove("n3")
+	r.until("the last node owns the address", func(o Outcome) bool { return owns(o, "192.0.2.10") })
+}
+
+func TestNothingIsAnnouncedBeforeEverythingWasRead(t *testing.T) {
+	fake := announcertest.NewFake("fake", announcers.Exclusive)
+	r := start(t, fake)
+	r.members.Set("n2", membership.State{Fit: true})
+	r.trigger.Fire()
+	w := base()
+	w.Services = []Service{service("web", "192.0.2.10")}
+	r.world.set(w)
+	r.trigger.Fire()
+	r.until("the first outcome has the policy", func(o Outcome) bool {
+		if o.World.Policy == nil {
+			t.Fatal("decided without having read the cluster")
+		}
+		return true
+	})
+}
+
+func TestAModuleThatCannotWorkCostsTheOthersNothing(t *testing.T) {
+	broken := announcertest.NewFake("broken", announcers.Exclusive)
+	broken.FailRun(errors.Join(errors.New("opening a socket"), reason.New(reason.RawSocketDenied, "")))
+	r := start(t, broken, announcertest.NewFake("fake", announcers.Exclusive))
+	w := base()
+	w.Nodes = map[string]Node{"n1": {}}
+	w.Services = []Service{service("web", "192.0.2.10")}
+	r.world.set(w)
+	r.trigger.Fire()
+	r.until("the working module announces and the other says why not", func(o Outcome) bool {
+		problem := o.Reports["broken"].Problem
+		return owns(o, "192.0.2.10") && problem != nil && problem.Reason == reason.RawSocketDenied
+	})
+}

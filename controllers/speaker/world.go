@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"net/netip"
+
+	"metalsuite.io/internal/membership"
+	"metalsuite.io/internal/policy"
+)
+
+// World is everything that one decision looks at, as values.
+type World struct {
+	// Self is the name of the node that decides.
+	Self string
+	// Policy is what the administrator asked for.
+	Policy *policy.Policy
+	// Services have at least one address each.
+	Services []Service
+	// Nodes are the cluster's nodes by name.
+	Nodes map[string]Node
+	// Members are the live speakers, this one included.
+	Members []membership.Member
+	// IgnoreExcludeLabel lets nodes announce that carry node.kubernetes.io/exclude-from-external-load-balancers.
+	IgnoreExcludeLabel bool
+}
+
+// Node is what a decision has to know about a node.
+type Node struct {
+	// NetworkUnavailable is the node's condition of that name (Kubernetes: NodeNetworkUnavailable).
+	NetworkUnavailable bool
+	// Excluded is whether the node carries the label node.kubernetes.io/exclude-from-external-load-balancers.
+	Excluded bool
+	// Addresses are the node's own.
+	Addresses []netip.Addr
+}
+
+// Service is what a decision has to know about a Service of type LoadBalancer.
+type Service struct {
+	// Key is namespace/name.
+	Key    string
+	Labels map[string]string
+	// Addresses are those of its status, in order.
+	Addresses []netip.Addr
+	// Pool is where the addresses were granted from, in the word of the controller; it may be empty.
+	Pool string
+	// Local is externalTrafficPolicy Local: only nodes with a serving endpoint take its traffic.
+	Local bool
+	// ServingNodes are the nodes with an endpoint that can serve (ready, or terminating and still serving). An endpoint without node
+	// counts under the empty name.
+	ServingNodes map[string]bool
+}
