@@ -163,6 +163,7 @@ func (r renderer) container(component string, args []string) corev1.Container {
 		Env: []corev1.EnvVar{
 			fieldEnv("METALLB_NAMESPACE", "metadata.namespace"),
 			fieldEnv("METALLB_POD_NAME", "metadata.name"),
+			fieldEnv("METALLB_POD_UID", "metadata.uid"),
 		},
 		Ports: []corev1.ContainerPort{
 			{Name: "metricshttps", ContainerPort: metricsPort, Protocol: corev1.ProtocolTCP},
