@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command demo shows the main job of the suite on real input, with one command: a real Kubernetes on this machine, the operator
+// installed, one MetalLB resource, a pool, an HTTP Service of three replicas, packets seen from a client, a failover.
+//
+// It leaves the lab up and ends with the line "demo: ok"; any step that fails ends it with exit code 1.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"metalsuite.io/test/suite"
+)
+
+const (
+	namespace = "hello-kubernetes"
+	app       = "hello"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	d := &demo{}
+	err := d.run(ctx)
+	d.table()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "demo: failed:", err)
+		os.Exit(1)
+	}
+	fmt.Print(lookAround)
+	fmt.Println("demo: ok")
+}
+
+const lookAround = `
+The lab is still up. To look around:
+
+  source .lab/env
+  $LAB_KUBECTL get metallb -A
+  $LAB_KUBECTL get services -A
+  $LAB_KUBECTL -n metallb-system get pods,servicel2statuses,configurationstates -o wide
+  ip netns exec $LAB_CLIENT ip neighbour
+
+To remove it: make lab-down
+
+`
+
+// demo is the state between steps, and what the table shows.
+type demo struct {
+	suite *suite.Suite
+	addr  netip.Addr
+	owner string
+	rows  []row
+}
+
+type row struct {
+	step, seen string
+	took       time.Duration
+}
+
+// step is one line of the table: it returns what was seen.
+type step struct {
+	name string
+	run  func(context.Context) (string, error)
+}
+
+func (d *demo) run(ctx context.Context) error {
+	for _, s := range []step{
+		{"start a Kubernetes of three nodes", d.labUp},
+		{"install the operator", d.install},
+		{"apply one MetalLB resource", d.metallb},
+		{"make a pool and an L2Advertisement", d.pool},
+		{"deploy three HTTP servers", d.deploy},
+		{"create a LoadBalancer Service", d.service},
+		{"ask by ARP who has its address", d.askARP},
+		{"HTTP from the client", d.http},
+		{"cut the owner's link", d.cut},
+		{"HTTP from the client", d.http},
+		{"give the link back", d.heal},
+	} {
+		fmt.Printf("--- %s\n", s.name)
+		begin := time.Now()
+		seen, err := s.run(ctx)
+		if err != nil {
+			d.rows = append(d.rows, row{s.name, "FAILED", time.Since(begin)})
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		d.rows = append(d.rows, row{s.name, seen, time.Since(begin)})
+		fmt.Printf("    %s\n", seen)
+	}
+	return nil
+}
+
+// table prints the steps with what was seen and how long each took.
+func (d *demo) table() {
+	fmt.Printf("\n%-36s %-66s %9s\n%s\n", "step", "seen", "time", strings.Repeat("-", 113))
+	for _, r := range d.rows {
+		fmt.Printf("%-36s %-66s %8.2fs\n", r.step, r.seen, r.took.Seconds())
+	}
+	fmt.Println()
+}
+
+func (d *demo) labUp(ctx context.Context) (string, error) {
+	up := exec.CommandContext(ctx, "go", "run", "./test/lab/cmd/lab", "up")
+	up.Stdout, up.Stderr = os.Stdout, os.Stderr
+	if err := up.Run(); err != nil {
+		return "", fmt.Errorf("starting the lab: %w", err)
+	}
+	var err error
+	if d.suite, err = suite.Open(); err != nil {
+		return "", err
+	}
+	for _, node := range d.suite.Lab.Nodes() {
+		if err := d.suite.Lab.Heal(ctx, node.Name); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("%d nodes are Ready", len(d.suite.Lab.Nodes())), d.suite.Reset(ctx, namespace)
+}
+
+func (d *demo) install(ctx context.Context) (string, error) {
+	return "kubectl apply -k config/default; the operator is available", d.suite.Install(ctx)
+}
+
+func (d *demo) metallb(ctx context.Context) (string, error) {
+	begin := time.Now()
+	if err := d.suite.Apply(ctx, suite.MetalLB()); err != nil {
+		return "", err
+	}
+	if err := d.suite.AwaitAvailable(ctx, time.Minute); err != nil {
+		return "", err
+	}
+	took := time.Since(begin)
+	out, err := d.suite.Kubectl(ctx, "", "get", "metallb", "-A")
+	fmt.Print(out)
+	return fmt.Sprintf("Available is True after %.1f s", took.Seconds()), err
+}
+
+func (d *demo) pool(ctx context.Context) (string, error) {
+	first := d.suite.Lab.Pool4().Masked().Addr().Next()
+	pool := suite.Pool("ip-pool", fmt.Sprintf("%s-%s", first, first.Next().Next()))
+	return "three addresses from " + first.String(),
+		errors.Join(d.suite.Apply(ctx, pool), d.suite.Apply(ctx, suite.L2Advertisement("ip-pool-l2-adv", "ip-pool")))
+}
+
+func (d *demo) deploy(ctx context.Context) (string, error) {
+	err := errors.Join(d.suite.Apply(ctx, suite.HelloNamespace(namespace)), d.suite.Apply(ctx, suite.HelloDeployment(namespace, app, 3)))
+	if err != nil {
+		return "", err
+	}
+	return "3 replicas are available", d.suite.AwaitDeployment(ctx, namespace, app, time.Minute)
+}
+
+func (d *demo) service(ctx context.Context) (string, error) {
+	if err := d.suite.Apply(ctx, suite.HelloService(namespace, app, app)); err != nil {
+		return "", err
+	}
+	addresses, err := d.suite.AwaitAddresses(ctx, namespace, app, 10*time.Second)
+	if err != nil {
+		return "", err
+	}
+	d.addr = addresses[0]
+	return "EXTERNAL-IP " + d.addr.String(), nil
+}
+
+func (d *demo) askARP(ctx context.Context) (string, error) {
+	node, mac, err := d.suite.OneAnswer(ctx, d.addr, 10*time.Second, time.Second)
+	d.owner = node
+	return fmt.Sprintf("exactly one MAC answers for %s: %s (%s)", d.addr, mac, node), err
+}
+
+func (d *demo) http(ctx context.Context) (string, error) {
+	line, err := d.suite.Get(ctx, d.suite.Lab.Client(), d.addr, 80, 10*time.Second)
+	return "200: " + line + " through " + d.owner, err
+}
+
+func (d *demo) cut(ctx context.Context) (string, error) {
+	move, err := d.suite.Watch(ctx, d.addr, 15*time.Second, func(ctx context.Context) error { return d.suite.Lab.Cut(ctx, d.owner) })
+	d.owner = move.To
+	return fmt.Sprintf("%s is silent for %.0f ms, then %s answers instead of %s", d.addr, float64(move.Silence.Microseconds())/1000, move.To, move.From), err
+}
+
+func (d *demo) heal(ctx context.Context) (string, error) {
+	for _, node := range d.suite.Lab.Nodes() {
+		if err := d.suite.Lab.Heal(ctx, node.Name); err != nil {
+			return "", err
+		}
+	}
+	return "all links are up", d.suite.AwaitNodesReady(ctx, 2*time.Minute)
+}

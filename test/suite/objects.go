@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package suite
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+
+	"metalsuite.io/api/v1beta1"
+)
+
+// helloImage is the test server's image, which the lab loads on every node.
+const helloImage = "metalsuite.io/hello:lab"
+
+// Pool returns a pool of these addresses.
+func Pool(name string, addresses ...string) *v1beta1.IPAddressPool {
+	return &v1beta1.IPAddressPool{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: Namespace},
+		Spec:       v1beta1.IPAddressPoolSpec{Addresses: addresses},
+	}
+}
+
+// L2Advertisement returns an advertisement for these pools.
+func L2Advertisement(name string, pools ...string) *v1beta1.L2Advertisement {
+	return &v1beta1.L2Advertisement{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: Namespace},
+		Spec:       v1beta1.L2AdvertisementSpec{IPAddressPools: pools},
+	}
+}
+
+// HelloNamespace returns a namespace for test servers.
+func HelloNamespace(name string) *corev1.Namespace {
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+}
+
+// HelloDeployment returns test servers that answer with their name, spread over the nodes.
+func HelloDeployment(namespace, name string, replicas int32) *appsv1.Deployment {
+	labels := map[string]string{"app": name}
+	return &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: ptr.To(replicas),
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec: corev1.PodSpec{
+					TopologySpreadConstraints: []corev1.TopologySpreadConstraint{{
+						MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.DoNotSchedule,
+						LabelSelector: &metav1.LabelSelector{MatchLabels: labels},
+					}},
+					// A node that was cut off must not lose its server while a test looks elsewhere.
+					Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
+					TerminationGracePeriodSeconds: ptr.To(int64(0)),
+					Containers: []corev1.Container{{
+						Name: "hello", Image: helloImage, ImagePullPolicy: corev1.PullIfNotPresent,
+						Ports:          []corev1.ContainerPort{{Name: "http", ContainerPort: 8080, Protocol: corev1.ProtocolTCP}},
+						ReadinessProbe: &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/", Port: intstr.FromString("http")}}},
+					}},
+				},
+			},
+		},
+	}
+}
+
+// HelloService returns a Service of type LoadBalancer, port 80, in front of the test servers of that name.
+func HelloService(namespace, name, app string) *corev1.Service {
+	return &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
+		Spec: corev1.ServiceSpec{
+			Type:     corev1.ServiceTypeLoadBalancer,
+			Selector: map[string]string{"app": app},
+			Ports:    []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromString("http"), Protocol: corev1.ProtocolTCP}},
+		},
+	}
+}
