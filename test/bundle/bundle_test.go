@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package bundle validates the OLM bundle with the validators that catalogs use. It is a module of its own, so that their dependencies
+// stay out of the suite.
+package bundle
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/operator-framework/api/pkg/manifests"
+	"github.com/operator-framework/api/pkg/validation"
+	interfaces "github.com/operator-framework/api/pkg/validation/interfaces"
+)
+
+const folder = "../../bundle"
+
+func load(t *testing.T) *manifests.Bundle {
+	t.Helper()
+	b, err := manifests.GetBundleFromDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestValidators(t *testing.T) {
+	extra := interfaces.Validators{
+		validation.OperatorHubV2Validator, validation.StandardCapabilitiesValidator, validation.StandardCategoriesValidator,
+		validation.ObjectValidator, validation.AlphaDeprecatedAPIsValidator, validation.GoodPracticesValidator,
+	}
+	objects := load(t).ObjectsToValidate()
+	for _, result := range slices.Concat(validation.DefaultBundleValidators.Validate(objects...), extra.Validate(objects...)) {
+		for _, problem := range slices.Concat(result.Errors, result.Warnings) {
+			t.Errorf("%s: %s", result.Name, problem.Error())
+		}
+	}
+}
+
+// OLM creates every service account that the CSV grants something, and only those: the operator creates none.
+func TestEveryRoleHasItsServiceAccount(t *testing.T) {
+	csv := load(t).CSV
+	for _, name := range []string{"metalsuite-operator", "controller", "speaker", "endpoint-copier"} {
+		granted := false
+		for _, p := range csv.Spec.InstallStrategy.StrategySpec.ClusterPermissions {
+			granted = granted || p.ServiceAccountName == name && len(p.Rules) > 0
+		}
+		if !granted {
+			t.Errorf("service account %s has no cluster permissions, so OLM does not create it", name)
+		}
+	}
+}
+
+func TestOperandsRunTheRelatedImage(t *testing.T) {
+	csv := load(t).CSV
+	container := csv.Spec.InstallStrategy.StrategySpec.DeploymentSpecs[0].Spec.Template.Spec.Containers[0]
+	for _, variable := range container.Env {
+		if variable.Name == "RELATED_IMAGE_METALSUITE" && variable.Value == container.Image && csv.Spec.RelatedImages[0].Image == container.Image {
+			return
+		}
+	}
+	t.Errorf("the operator's image %s is not what its operands get or not a related image", container.Image)
+}
+
+func TestDockerfileAndAnnotationsAgree(t *testing.T) {
+	dockerfile, err := os.ReadFile(filepath.Join(folder, "bundle.Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	annotations, err := os.ReadFile(filepath.Join(folder, "metadata", "annotations.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels, keys := pairs(string(dockerfile), "LABEL ", "="), pairs(string(annotations), "  ", ": ")
+	if len(labels) < 6 || !slices.Equal(labels, keys) {
+		t.Errorf("labels %q, annotations %q", labels, keys)
+	}
+}
