@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -20,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"metalsuite.io/announcers/l2/link"
+	"metalsuite.io/announcers/l2/link/linktest"
 )
 
 // answerTime is how long the peer waits for answers; two nodes on one machine need far less.
@@ -40,42 +39,10 @@ type veth struct {
 
 func newVeth(tb testing.TB) *veth {
 	tb.Helper()
-	if os.Geteuid() != 0 {
-		tb.Fatal("these tests make network namespaces and raw sockets, so they must run as root")
-	}
-	v := &veth{tb: tb, node: namespace(tb), peer: namespace(tb)}
-	v.inNode, v.inPeer = handle(tb, v.node), handle(tb, v.peer)
+	v := &veth{tb: tb, node: linktest.Namespace(tb), peer: linktest.Namespace(tb)}
+	v.inNode, v.inPeer = linktest.Handle(tb, v.node), linktest.Handle(tb, v.peer)
 	v.add()
 	return v
-}
-
-// namespace makes a network namespace without name: it is gone when its handle is closed.
-func namespace(tb testing.TB) netns.NsHandle {
-	tb.Helper()
-	var ns netns.NsHandle
-	done := make(chan error)
-	go func() {
-		// The thread stays locked and so ends with this goroutine: it is of no use to others in its new namespace.
-		runtime.LockOSThread()
-		var err error
-		ns, err = netns.New()
-		done <- err
-	}()
-	if err := <-done; err != nil {
-		tb.Fatalf("making a network namespace: %v", err)
-	}
-	tb.Cleanup(func() { _ = ns.Close() })
-	return ns
-}
-
-func handle(tb testing.TB, ns netns.NsHandle) *netlink.Handle {
-	tb.Helper()
-	h, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
-	if err != nil {
-		tb.Fatalf("opening netlink in a namespace: %v", err)
-	}
-	tb.Cleanup(h.Close)
-	return h
 }
 
 func (v *veth) must(err error) {
@@ -114,16 +81,10 @@ func (v *veth) find(h *netlink.Handle, name string) netlink.Link {
 // listen records every ARP frame that reaches the peer.
 func (v *veth) listen() {
 	index := v.peerLink().Attrs().Index
-	opened := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		err := netns.Set(v.peer)
-		if err == nil {
-			v.conn, err = packet.Listen(&net.Interface{Index: index, HardwareAddr: peerMAC[:]}, packet.Raw, unix.ETH_P_ARP, nil)
-		}
-		opened <- err
-	}()
-	v.must(<-opened)
+	v.must(linktest.Inside(v.peer, func() (err error) {
+		v.conn, err = packet.Listen(&net.Interface{Index: index, HardwareAddr: peerMAC[:]}, packet.Raw, unix.ETH_P_ARP, nil)
+		return err
+	}))
 	conn := v.conn
 	v.listening.Go(func() { v.record(conn) })
 	v.tb.Cleanup(func() { _ = conn.Close(); v.listening.Wait() })

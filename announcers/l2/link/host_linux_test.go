@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package link_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/mdlayher/packet"
+	. "github.com/onsi/gomega"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"metalsuite.io/announcers/l2/link"
+	"metalsuite.io/announcers/l2/link/linktest"
+)
+
+var (
+	nodeMAC = link.MAC{0x02, 0, 0, 0, 0, 0x01}
+	peerMAC = link.MAC{0x02, 0, 0, 0, 0, 0x99}
+)
+
+const bound = 5 * time.Second
+
+// pair is a veth pair, lan0 in one namespace and peer0 in another.
+type pair struct {
+	host       *link.Host
+	inNode     *netlink.Handle
+	node, peer netlink.Link
+	peerNS     netns.NsHandle
+}
+
+func newPair(t *testing.T) *pair {
+	t.Helper()
+	g := NewWithT(t)
+	nodeNS, peerNS := linktest.Namespace(t), linktest.Namespace(t)
+	inNode, inPeer := linktest.Handle(t, nodeNS), linktest.Handle(t, peerNS)
+	attributes := netlink.NewLinkAttrs()
+	attributes.Name, attributes.HardwareAddr = "lan0", nodeMAC[:]
+	g.Expect(inNode.LinkAdd(&netlink.Veth{LinkAttrs: attributes, PeerName: "peer0", PeerHardwareAddr: peerMAC[:], PeerNamespace: netlink.NsFd(peerNS)})).To(Succeed())
+	node, err := inNode.LinkByName("lan0")
+	g.Expect(err).NotTo(HaveOccurred())
+	peer, err := inPeer.LinkByName("peer0")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(inNode.LinkSetUp(node)).To(Succeed())
+	g.Expect(inPeer.LinkSetUp(peer)).To(Succeed())
+	return &pair{host: link.NewHostAt(nodeNS), inNode: inNode, node: node, peer: peer, peerNS: peerNS}
+}
+
+// link is lan0 as the Host opens it.
+func (p *pair) link() link.Link {
+	return link.Link{Index: p.node.Attrs().Index, Name: "lan0", MAC: nodeMAC}
+}
+
+// watch starts a Watch that ends with the test, and returns what it sends.
+func (p *pair) watch(t *testing.T) <-chan []link.Link {
+	t.Helper()
+	updates, done := make(chan []link.Link), make(chan error, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { done <- p.host.Watch(ctx, updates) }()
+	t.Cleanup(func() {
+		cancel()
+		NewWithT(t).Eventually(done).WithTimeout(bound).Should(Receive(BeNil()))
+	})
+	return updates
+}
+
+// until reads updates until lan0 is as wished, and returns every state of it on the way.
+func until(t *testing.T, updates <-chan []link.Link, wish func(link.Link) bool) []link.Link {
+	t.Helper()
+	var states []link.Link
+	for timeout := time.After(bound); ; {
+		select {
+		case links := <-updates:
+			i := slices.IndexFunc(links, func(l link.Link) bool { return l.Name == "lan0" })
+			if i < 0 {
+				continue
+			}
+			if states = append(states, links[i]); wish(links[i]) {
+				return states
+			}
+		case <-timeout:
+			t.Fatalf("lan0 never became as wished: %+v", states)
+		}
+	}
+}
+
+func TestWatchSeesWhatHappensToAnInterface(t *testing.T) {
+	g := NewWithT(t)
+	p := newPair(t)
+	updates := p.watch(t)
+	states := until(t, updates, func(l link.Link) bool { return l.Carrier })
+	last := states[len(states)-1]
+	g.Expect(last.MAC).To(Equal(nodeMAC))
+	g.Expect(last.Up && last.Broadcast && !last.NoARP && !last.Loopback && last.Master == 0).To(BeTrue(), "%+v", last)
+
+	address, err := netlink.ParseAddr("192.0.2.1/24")
+	g.Expect(err).NotTo(HaveOccurred())
+	configured := func(l link.Link) bool { return slices.Contains(l.Addresses, netip.MustParseAddr("192.0.2.1")) }
+	g.Expect(p.inNode.AddrAdd(p.node, address)).To(Succeed())
+	until(t, updates, configured)
+	g.Expect(p.inNode.AddrDel(p.node, address)).To(Succeed())
+	until(t, updates, func(l link.Link) bool { return !configured(l) })
+
+	g.Expect(p.inNode.LinkSetHardwareAddr(p.node, net.HardwareAddr{2, 0, 0, 0, 0, 0x77})).To(Succeed())
+	until(t, updates, func(l link.Link) bool { return l.MAC == link.MAC{2, 0, 0, 0, 0, 0x77} })
+}
+
+func TestWatchSeesAShortInterruption(t *testing.T) {
+	g := NewWithT(t)
+	p := newPair(t)
+	updates := p.watch(t)
+	until(t, updates, func(l link.Link) bool { return l.Carrier })
+	g.Expect(p.inNode.LinkSetDown(p.node)).To(Succeed())
+	g.Expect(p.inNode.LinkSetUp(p.node)).To(Succeed())
+	until(t, updates, func(l link.Link) bool { return !l.Up && !l.Carrier })
+	until(t, updates, func(l link.Link) bool { return l.Up && l.Carrier })
+}
+
+func TestWatchSeesAnInterfaceJoinAndLeaveABridge(t *testing.T) {
+	g := NewWithT(t)
+	p := newPair(t)
+	updates := p.watch(t)
+	attributes := netlink.NewLinkAttrs()
+	attributes.Name = "br0"
+	bridge := &netlink.Bridge{LinkAttrs: attributes}
+	g.Expect(p.inNode.LinkAdd(bridge)).To(Succeed())
+	g.Expect(p.inNode.LinkSetMaster(p.node, bridge)).To(Succeed())
+	until(t, updates, func(l link.Link) bool { return l.Master == bridge.Index })
+	g.Expect(p.inNode.LinkSetNoMaster(p.node)).To(Succeed())
+	until(t, updates, func(l link.Link) bool { return l.Master == 0 })
+}
+
+// request is an ARP request from the peer to everybody.
+func request() []byte {
+	f := make([]byte, 60)
+	copy(f[0:], link.Broadcast[:])
+	copy(f[6:], peerMAC[:])
+	copy(f[12:], []byte{0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1})
+	copy(f[22:], peerMAC[:])
+	copy(f[28:], []byte{192, 0, 2, 254})
+	copy(f[38:], []byte{192, 0, 2, 1})
+	return f
+}
+
+func TestSocketReceivesOnlyRequestsToThisStationOrAll(t *testing.T) {
+	g := NewWithT(t)
+	p := newPair(t)
+	// A promiscuous interface brings frames for other stations up to the sockets.
+	g.Expect(p.inNode.SetPromiscOn(p.node)).To(Succeed())
+	socket, err := p.host.OpenARP(p.link())
+	g.Expect(err).NotTo(HaveOccurred())
+	defer socket.Close()
+	var peer *packet.Conn
+	g.Expect(linktest.Inside(p.peerNS, func() (err error) {
+		peer, err = packet.Listen(&net.Interface{Index: p.peer.Attrs().Index}, packet.Raw, unix.ETH_P_ARP, nil)
+		return err
+	})).To(Succeed())
+	defer peer.Close()
+
+	toOther, reply, toUs := request(), request(), request()
+	copy(toOther, []byte{0x02, 0, 0, 0, 0, 0x55})
+	reply[21] = 2
+	copy(toUs, nodeMAC[:])
+	tagged := slices.Concat(request()[:12], []byte{0x81, 0, 0, 5}, request()[12:])
+	for _, f := range [][]byte{toOther, reply, tagged, request(), toUs} {
+		_, err := peer.WriteTo(f, &packet.Addr{HardwareAddr: f[:6]})
+		g.Expect(err).NotTo(HaveOccurred())
+	}
+	buffer := make([]byte, 128)
+	for _, want := range [][]byte{request(), toUs} {
+		n, err := socket.Read(buffer)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(bytes.Equal(buffer[:n], want)).To(BeTrue(), "received %x, want %x", buffer[:n], want)
+	}
+}
+
+func TestCloseEndsARead(t *testing.T) {
+	g := NewWithT(t)
+	p := newPair(t)
+	socket, err := p.host.OpenARP(p.link())
+	g.Expect(err).NotTo(HaveOccurred())
+	done := make(chan error, 1)
+	go func() {
+		_, err := socket.Read(make([]byte, 128))
+		done <- err
+	}()
+	g.Expect(socket.Close()).To(Succeed())
+	g.Eventually(done).WithTimeout(bound).Should(Receive(HaveOccurred()))
+	g.Expect(socket.Write(request())).NotTo(Succeed())
+}
+
+func TestWriteRefusesWhatIsNoFrame(t *testing.T) {
+	g := NewWithT(t)
+	p := newPair(t)
+	socket, err := p.host.OpenARP(p.link())
+	g.Expect(err).NotTo(HaveOccurred())
+	defer socket.Close()
+	g.Expect(socket.Write([]byte{1, 2, 3})).NotTo(Succeed())
+}
+
+func TestOpenARPNeedsNetRaw(t *testing.T) {
+	g := NewWithT(t)
+	err := linktest.WithoutRawSockets(func() error {
+		socket, err := link.NewHost().OpenARP(link.Link{Index: 1, Name: "lo"})
+		if err == nil {
+			return socket.Close()
+		}
+		return err
+	})
+	g.Expect(errors.Is(err, os.ErrPermission)).To(BeTrue(), "error %v", err)
+}
+
+func TestOpenARPFailsWithoutInterface(t *testing.T) {
+	g := NewWithT(t)
+	_, err := link.NewHostAt(linktest.Namespace(t)).OpenARP(link.Link{Index: 99, Name: "gone"})
+	g.Expect(err).To(MatchError(ContainSubstring("gone")))
+}
