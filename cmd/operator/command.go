@@ -18,6 +18,7 @@ import (
 
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/cmd/process"
+	"metalsuite.io/cmd/speaker"
 	"metalsuite.io/controllers/operator"
 )
 
@@ -83,7 +84,7 @@ func (o *options) register(mgr ctrl.Manager) error {
 		Options: operator.Options{
 			Namespace:       o.Namespace,
 			Image:           o.image,
-			KnownAnnouncers: knownAnnouncers(),
+			KnownAnnouncers: speaker.Names(),
 		},
 		Now: time.Now,
 	}
@@ -92,6 +93,3 @@ func (o *options) register(mgr ctrl.Manager) error {
 	}
 	return errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping))
 }
-
-// knownAnnouncers are the names of the modules that cmd/speaker registers.
-func knownAnnouncers() []string { return []string{"l2", "bgp"} }
