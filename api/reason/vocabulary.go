@@ -37,6 +37,12 @@ const (
 	InvalidSelector     Reason = "InvalidSelector"
 	DuplicateEntry      Reason = "DuplicateEntry"
 	ConfigurationError  Reason = "ConfigurationError"
+	InvalidAggregation  Reason = "InvalidAggregation"
+	InvalidCommunity    Reason = "InvalidCommunity"
+	UnknownCommunity    Reason = "UnknownCommunity"
+	InvalidBGPPeer      Reason = "InvalidBGPPeer"
+	InvalidBFDProfile   Reason = "InvalidBFDProfile"
+	UnknownBFDProfile   Reason = "UnknownBFDProfile"
 	Reconciled          Reason = "Reconciled"
 )
 
@@ -122,6 +128,12 @@ var vocabulary = map[Reason]Text{
 	InvalidSelector:     {Sentence: "a label selector cannot be understood", Fix: "Correct the selector"},
 	DuplicateEntry:      {Sentence: "an entry is given twice", Fix: "Remove one of the two"},
 	ConfigurationError:  {Sentence: "some objects are left out because they are not valid", Fix: "Correct the objects named in the message"},
+	InvalidAggregation:  {Sentence: "the aggregation length does not fit", Fix: "Use a length that covers no more than each range of the pool, and no other than 32 and 128 with serviceSelectors"},
+	InvalidCommunity:    {Sentence: "a community cannot be understood", Fix: "Write 65000:100, large:65000:1:2, or a name that one Community resource defines"},
+	UnknownCommunity:    {Sentence: "no Community resource defines this name", Fix: "Define the name in a Community resource or write the value itself"},
+	InvalidBGPPeer:      {Sentence: "the peer's settings contradict each other or cannot be understood", Fix: "Correct the BGPPeer"},
+	InvalidBFDProfile:   {Sentence: "a value of the profile is out of its range", Fix: "Correct the BFDProfile"},
+	UnknownBFDProfile:   {Sentence: "the BFDProfile does not exist or is not valid", Fix: "Create the BFDProfile or correct spec.bfdProfile of the BGPPeer"},
 	Reconciled:          {Sentence: "every object of the configuration is in use"},
 
 	Announced:               {Sentence: "the address is announced"},

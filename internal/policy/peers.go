@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"metalsuite.io/api/reason"
+	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/api/v1beta2"
+)
+
+// Peer is a valid BGPPeer. Do not log it: its Spec may hold a password.
+type Peer struct {
+	Name string
+	// Spec is what the user wrote; the fields below are what it means.
+	Spec v1beta2.BGPPeerSpec
+	// Address is not valid for an unnumbered session; Source is not valid when the system chooses.
+	Address, Source netip.Addr
+	// RouterID is not valid when the speaker chooses one.
+	RouterID netip.Addr
+	// Port is the peer's TCP port.
+	Port uint16
+	// HoldTime and KeepaliveTime are in whole seconds, both given or both nil.
+	HoldTime, KeepaliveTime *time.Duration
+	// Nodes that have a session with the peer; the numbers have no meaning.
+	Nodes map[string]int
+}
+
+const bgpPort = 179
+
+func compilePeers(o Objects, profiles map[string]v1beta1.BFDProfileSpec, found findings) []Peer {
+	var peers []Peer
+	for i := range o.BGPPeers {
+		in := &o.BGPPeers[i]
+		peer, problem := compilePeer(in, o.Nodes)
+		if _, known := profiles[in.Spec.BFDProfile]; problem == nil && in.Spec.BFDProfile != "" && !known {
+			problem = reason.New(reason.UnknownBFDProfile, "peer %q: no valid BFDProfile %q", in.Name, in.Spec.BFDProfile)
+		}
+		if problem != nil {
+			found.add(ObjectRef{KindBGPPeer, in.Name}, problem)
+			continue
+		}
+		peers = append(peers, peer)
+	}
+	slices.SortFunc(peers, func(a, b Peer) int { return cmp.Compare(a.Name, b.Name) })
+	return peers
+}
+
+func compilePeer(in *v1beta2.BGPPeer, nodes map[string]map[string]string) (Peer, *reason.Problem) {
+	peer := Peer{Name: in.Name, Spec: *in.Spec.DeepCopy(), Port: cmp.Or(in.Spec.PeerPort, bgpPort)}
+	var addresses, selection *reason.Problem
+	peer.Nodes, selection = selectNodes(in.Spec.NodeSelectors, nodes)
+	addresses = peer.readAddresses()
+	return peer, firstOf(contradiction(&in.Spec), addresses, peer.readTimers(), selection)
+}
+
+// contradiction returns which fields do not go together.
+func contradiction(s *v1beta2.BGPPeerSpec) *reason.Problem {
+	switch {
+	case s.MyASN == 0:
+		return reason.New(reason.InvalidBGPPeer, "myASN must not be 0")
+	case (s.PeerASN != 0) == (s.DynamicASN != ""):
+		return reason.New(reason.InvalidBGPPeer, "exactly one of peerASN and dynamicASN must be set")
+	case s.DynamicASN != "" && s.DynamicASN != v1beta2.DynamicASNInternal && s.DynamicASN != v1beta2.DynamicASNExternal:
+		return reason.New(reason.InvalidBGPPeer, "dynamicASN %q is neither internal nor external", s.DynamicASN)
+	case (s.PeerAddress != "") == (s.Interface != ""):
+		return reason.New(reason.InvalidBGPPeer, "exactly one of peerAddress and interface must be set")
+	case s.EBGPMultiHop && s.PeerASN == s.MyASN:
+		return reason.New(reason.InvalidBGPPeer, "ebgpMultiHop is for a peer with another ASN")
+	case s.Password != "" && s.PasswordSecret.Name != "":
+		return reason.New(reason.InvalidBGPPeer, "at most one of password and passwordSecret may be set")
+	}
+	return nil
+}
+
+func (p *Peer) readAddresses() *reason.Problem {
+	for _, field := range []struct {
+		name, text string
+		into       *netip.Addr
+	}{
+		{"address", p.Spec.PeerAddress, &p.Address},
+		{"source address", p.Spec.SourceAddress, &p.Source},
+		{"router ID", p.Spec.RouterID, &p.RouterID},
+	} {
+		if field.text == "" {
+			continue
+		}
+		a, err := netip.ParseAddr(field.text)
+		if err != nil || a.Zone() != "" {
+			return reason.New(reason.InvalidBGPPeer, "invalid BGPPeer %s %q", field.name, field.text)
+		}
+		*field.into = a.Unmap()
+	}
+	if p.RouterID.IsValid() && !p.RouterID.Is4() {
+		return reason.New(reason.InvalidBGPPeer, "invalid BGPPeer router ID %q: it has the form of an IPv4 address", p.Spec.RouterID)
+	}
+	return nil
+}
+
+// readTimers fills in the timer that is absent when the other is given: the hold time is three keepalives.
+func (p *Peer) readTimers() *reason.Problem {
+	hold, keepalive := seconds(p.Spec.HoldTime), seconds(p.Spec.KeepaliveTime)
+	if connect := p.Spec.ConnectTime; connect != nil &&
+		(connect.Duration < time.Second || connect.Duration > 65535*time.Second || connect.Duration%time.Second != 0) {
+		return reason.New(reason.InvalidBGPPeer, "connectTime %s is not from 1s to 65535s in whole seconds", connect.Duration)
+	}
+	switch {
+	case hold == nil && keepalive == nil:
+		return nil
+	case hold == nil:
+		h := 3 * *keepalive
+		hold = &h
+	case keepalive == nil:
+		k := (*hold / 3).Truncate(time.Second)
+		keepalive = &k
+	}
+	p.HoldTime, p.KeepaliveTime = hold, keepalive
+	switch {
+	case *hold < 0 || *hold > 65535*time.Second || *hold > 0 && *hold < 3*time.Second:
+		return reason.New(reason.InvalidBGPPeer, "invalid hold time %s: must be 0 or from 3s to 65535s", *hold)
+	case *keepalive < 0 || *keepalive > *hold:
+		return reason.New(reason.InvalidBGPPeer, "invalid keepalive time %s: must not be longer than the hold time %s", *keepalive, *hold)
+	}
+	return nil
+}
+
+// seconds cuts off fractions of a second, since BGP knows none.
+func seconds(d *metav1.Duration) *time.Duration {
+	if d == nil {
+		return nil
+	}
+	whole := d.Truncate(time.Second)
+	return &whole
+}
+
+// compileProfiles returns the profiles whose values are in their ranges.
+func compileProfiles(resources []v1beta1.BFDProfile, found findings) map[string]v1beta1.BFDProfileSpec {
+	out := map[string]v1beta1.BFDProfileSpec{}
+	for i := range resources {
+		in := &resources[i]
+		problem := outOfRange(&in.Spec)
+		if problem != nil {
+			found.add(ObjectRef{KindBFDProfile, in.Name}, problem)
+			continue
+		}
+		out[in.Name] = *in.Spec.DeepCopy()
+	}
+	return out
+}
+
+func outOfRange(s *v1beta1.BFDProfileSpec) *reason.Problem {
+	type bounds struct {
+		value    *uint32
+		low, top uint32
+	}
+	fields := map[string]bounds{
+		"receiveInterval": {s.ReceiveInterval, 10, 60000}, "transmitInterval": {s.TransmitInterval, 10, 60000},
+		"echoInterval": {s.EchoInterval, 10, 60000}, "detectMultiplier": {s.DetectMultiplier, 2, 255}, "minimumTtl": {s.MinimumTTL, 1, 254},
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if f := fields[name]; f.value != nil && (*f.value < f.low || *f.value > f.top) {
+			return reason.New(reason.InvalidBFDProfile, "invalid %s %d: must be from %d to %d", name, *f.value, f.low, f.top)
+		}
+	}
+	return nil
+}
