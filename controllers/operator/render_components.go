@@ -47,7 +47,6 @@ func (r renderer) speaker() *appsv1.DaemonSet {
 
 func speakerContainer(c *corev1.Container) {
 	c.Env = append(c.Env,
-		fieldEnv("METALLB_POD_UID", "metadata.uid"),
 		fieldEnv("METALLB_NODE_NAME", "spec.nodeName"),
 		fieldEnv("METALLB_ML_BIND_ADDR", "status.hostIP"),
 	)
