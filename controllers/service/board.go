@@ -12,6 +12,7 @@ import (
 // board is where the one who decides leaves what the writers are to write. It is safe for concurrent use; what is on it are values.
 type board struct {
 	mu       sync.Mutex
+	turn     uint64
 	services map[allocation.Key]desired
 	pools    map[string]poolReport
 	problems []string
@@ -31,6 +32,8 @@ func newBoard() *board {
 func (b *board) postService(key allocation.Key, d desired) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.turn++
+	d.turn = b.turn
 	b.services[key] = d
 }
 
@@ -41,18 +44,14 @@ func (b *board) service(key allocation.Key) (desired, bool) {
 	return d, ok
 }
 
-// dropService forgets a Service that is gone.
-func (b *board) dropService(key allocation.Key) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.services, key)
-}
+// anyTurn stands for whatever is posted.
+const anyTurn = 0
 
-// dropLeft forgets a Service that has left us, unless it has come back since.
-func (b *board) dropLeft(key allocation.Key) {
+// dropService takes a Service from the board, unless something else than what was posted at this turn is there by now.
+func (b *board) dropService(key allocation.Key, turn uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.services[key].leaves {
+	if turn == anyTurn || b.services[key].turn == turn {
 		delete(b.services, key)
 	}
 }

@@ -25,6 +25,8 @@ type desired struct {
 	generation int64
 	// leaves is set for a Service that is not ours any more: what we wrote is taken back, of the ingress only the decision's addresses.
 	leaves bool
+	// turn numbers what is posted on the board.
+	turn uint64
 }
 
 // notice is what the user is told beside the status.

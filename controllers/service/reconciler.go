@@ -53,6 +53,8 @@ type Reconciler struct {
 type outlet interface {
 	// service posts what a Service gets.
 	service(allocation.Key, desired)
+	// gone says that a Service does not exist any more.
+	gone(allocation.Key)
 	// pool posts the figures of a pool after they may have changed.
 	pool(string, allocation.Counts)
 	// policy posts the verdict on all pools and on the configuration.
@@ -303,6 +305,7 @@ func (r *Reconciler) leave(s *corev1.Service) (frees bool) {
 
 // forget lets a Service go that is gone.
 func (r *Reconciler) forget(key allocation.Key) (frees bool) {
+	r.out.gone(key)
 	return r.release(key, r.records[key])
 }
 

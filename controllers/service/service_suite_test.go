@@ -28,9 +28,10 @@ import (
 )
 
 var (
-	config *rest.Config
-	scheme *runtime.Scheme
-	api    client.WithWatch
+	environment *envtest.Environment
+	config      *rest.Config
+	scheme      *runtime.Scheme
+	api         client.WithWatch
 )
 
 func TestService(t *testing.T) {
@@ -42,7 +43,7 @@ func TestService(t *testing.T) {
 
 var _ = BeforeSuite(func() {
 	ctrl.SetLogger(GinkgoLogr)
-	environment := &envtest.Environment{
+	environment = &envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "config", "crd", "bases")},
 		ErrorIfCRDPathMissing: true,
 	}
@@ -63,6 +64,7 @@ var _ = BeforeSuite(func() {
 type cluster struct {
 	namespace string
 	options   Options
+	config    *rest.Config
 	newClient client.NewClientFunc
 	stop      func()
 }
@@ -71,7 +73,7 @@ func newCluster(ctx context.Context, change ...func(*cluster)) *cluster {
 	GinkgoHelper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "c-"}}
 	Expect(api.Create(ctx, namespace)).To(Succeed())
-	c := &cluster{namespace: namespace.Name, options: Options{Namespace: namespace.Name, SecretName: "memberlist"}}
+	c := &cluster{config: config, namespace: namespace.Name, options: Options{Namespace: namespace.Name, SecretName: "memberlist"}}
 	for _, f := range change {
 		f(c)
 	}
@@ -92,7 +94,7 @@ func newCluster(ctx context.Context, change ...func(*cluster)) *cluster {
 func (c *cluster) start() {
 	GinkgoHelper()
 	skip := true
-	mgr, err := ctrl.NewManager(config, ctrl.Options{
+	mgr, err := ctrl.NewManager(c.config, ctrl.Options{
 		Scheme: scheme, Logger: GinkgoLogr, Cache: CacheOptions(c.namespace), NewClient: c.newClient,
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: ctrlconfig.Controller{SkipNameValidation: &skip},

@@ -62,6 +62,8 @@ func (w *writers) service(key allocation.Key, d desired) {
 	w.services.Enqueue(key)
 }
 
+func (w *writers) gone(key allocation.Key) { w.board.dropService(key, anyTurn) }
+
 func (w *writers) pool(name string, counts allocation.Counts) {
 	w.board.postPool(name, counts)
 	w.pools.EnqueueAfter(name, settling)
@@ -85,8 +87,7 @@ func (w *writers) writeService(ctx context.Context, key allocation.Key) error {
 	var before corev1.Service
 	err := w.client.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}, &before)
 	if apierrors.IsNotFound(err) {
-		w.board.dropService(key)
-		return nil
+		return nil // the Reconciler hears of it, or of its return, and takes it from the board
 	}
 	if err != nil {
 		return fmt.Errorf("reading service %s: %w", key, err)
@@ -101,7 +102,7 @@ func (w *writers) writeService(ctx context.Context, key allocation.Key) error {
 		}
 	}
 	if d.leaves {
-		w.board.dropLeft(key)
+		w.board.dropService(key, d.turn)
 	}
 	return nil
 }

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"metalsuite.io/api/reason"
+	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/internal/allocation"
+)
+
+func with(texts ...string) *corev1.Service {
+	s := &corev1.Service{}
+	for _, t := range texts {
+		s.Status.LoadBalancer.Ingress = append(s.Status.LoadBalancer.Ingress, ingress([]netip.Addr{netip.MustParseAddr(t)})...)
+	}
+	return s
+}
+
+func decided(problem, cause *reason.Problem, texts ...string) desired {
+	d := desired{decision: allocation.Decision{Problem: problem, Cause: cause}}
+	for _, t := range texts {
+		d.decision.Addresses, d.decision.Pool = append(d.decision.Addresses, netip.MustParseAddr(t)), "blue"
+	}
+	return d
+}
+
+func TestEvents(t *testing.T) {
+	full := reason.New(reason.PoolExhausted, "pool blue is full")
+	moved := reason.New(reason.RequestChanged, "asks for another")
+	tests := []struct {
+		name   string
+		before *corev1.Service
+		want   desired
+		events []string
+	}{
+		{"granted", with(), decided(nil, nil, "192.0.2.1"), []string{"Normal IPAllocated"}},
+		{"kept", with("192.0.2.1"), decided(nil, nil, "192.0.2.1"), nil},
+		{"second family added", with("192.0.2.1"), decided(nil, nil, "192.0.2.1", "2001:db8::1"), []string{"Normal IPAllocated"}},
+		{"moved", with("192.0.2.1"), decided(nil, moved, "192.0.2.2"), []string{"Normal ClearAssignment", "Normal IPAllocated"}},
+		{"lost", with("192.0.2.1"), decided(full, moved), []string{"Normal ClearAssignment", "Warning PoolExhausted"}},
+		{"refused", with(), decided(full, nil), []string{"Warning PoolExhausted"}},
+		{"kept with a concern", with("192.0.2.1"), decided(reason.New(reason.PoolFrozen, ""), nil, "192.0.2.1"), []string{"Warning PoolFrozen"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			after := tt.want.apply(tt.before)
+			var got []string
+			for _, e := range tt.want.events(tt.before, after) {
+				got = append(got, e.kind+" "+e.reason)
+			}
+			if diff := cmp.Diff(tt.events, got); diff != "" {
+				t.Error(diff)
+			}
+			if again := tt.want.apply(after); !equality.Semantic.DeepEqual(after, again) {
+				t.Error("applying again changed something")
+			}
+			if told := tt.want.events(after, after); len(told) > 0 {
+				t.Errorf("told again: %v", told)
+			}
+		})
+	}
+}
+
+func TestTakeBackLeavesWhatOthersWrote(t *testing.T) {
+	s := decided(nil, nil, "192.0.2.1").apply(with("192.0.2.1"))
+	s.Status.LoadBalancer.Ingress = append(s.Status.LoadBalancer.Ingress, with("203.0.113.9").Status.LoadBalancer.Ingress...)
+	s.Annotations["other"] = "stays"
+	leaving := decided(nil, nil, "192.0.2.1")
+	leaving.leaves = true
+	got := leaving.apply(s)
+	if ips := addressesOf(got); len(ips) != 1 || ips[0].String() != "203.0.113.9" {
+		t.Errorf("ingress %v", ips)
+	}
+	if isMarked(got) || got.Annotations["other"] != "stays" {
+		t.Errorf("annotations %v, conditions %v", got.Annotations, got.Status.Conditions)
+	}
+}
+
+func TestIsOurs(t *testing.T) {
+	class := func(c string) *string { return &c }
+	tests := []struct {
+		name  string
+		kind  corev1.ServiceType
+		class *string
+		flag  string
+		want  bool
+	}{
+		{"no class, no flag", corev1.ServiceTypeLoadBalancer, nil, "", true},
+		{"another class", corev1.ServiceTypeLoadBalancer, class("x"), "", false},
+		{"our class", corev1.ServiceTypeLoadBalancer, class("x"), "x", true},
+		{"no class but a flag", corev1.ServiceTypeLoadBalancer, nil, "x", false},
+		{"no load balancer", corev1.ServiceTypeClusterIP, nil, "", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &corev1.Service{Spec: corev1.ServiceSpec{Type: tt.kind, LoadBalancerClass: tt.class}}
+			if got := isOurs(s, tt.flag); got != tt.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
+func TestObserve(t *testing.T) {
+	prefer := corev1.IPFamilyPolicyPreferDualStack
+	s := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "s", Annotations: map[string]string{
+			v1beta1.AnnotationAddressPool:         "",
+			"metallb.universe.tf/address-pool":    "old",
+			"metallb.universe.tf/allow-shared-ip": "key",
+			v1beta1.AnnotationAllocatedFromPool:   "blue",
+		}},
+		Spec: corev1.ServiceSpec{
+			ClusterIPs: []string{"fd00::1", "10.0.0.1"}, IPFamilyPolicy: &prefer,
+			ExternalTrafficPolicy: corev1.ServiceExternalTrafficPolicyLocal, Selector: map[string]string{"b": "2", "a": "1"},
+			Ports: []corev1.ServicePort{{Port: 53, Protocol: corev1.ProtocolUDP}, {Port: 53}},
+		},
+		Status: with("192.0.2.1", "::ffff:192.0.2.2").Status,
+	}
+	want := allocation.Service{
+		Key: allocation.Key{Namespace: "n", Name: "s"}, Families: []allocation.Family{allocation.IPv6, allocation.IPv4}, Policy: allocation.PreferDualStack,
+		SharingKey: "key", BackendKey: "a=1,b=2", Ports: []allocation.Port{{Protocol: "UDP", Number: 53}, {Protocol: "TCP", Number: 53}},
+		Current: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")}, CurrentPool: "blue",
+	}
+	if diff := cmp.Diff(want, observe(s), cmp.Comparer(func(x, y netip.Addr) bool { return x == y })); diff != "" {
+		t.Error(diff)
+	}
+	s.Spec.ClusterIPs = []string{corev1.ClusterIPNone}
+	if got := observe(s).Families; len(got) != 0 {
+		t.Errorf("a headless Service has families %v", got)
+	}
+}

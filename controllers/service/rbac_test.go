@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"metalsuite.io/api/reason"
+	"metalsuite.io/api/v1beta1"
+)
+
+const (
+	installed = "metallb-system"
+	someone   = "controller-with-its-own-rights"
+)
+
+var _ = Describe("The controller with nothing but its own rights", func() {
+	It("does its whole duty and reads no other Secret", func(ctx context.Context) {
+		Expect(client.IgnoreAlreadyExists(api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: installed}}))).To(Succeed())
+		grant(ctx, filepath.Join("..", "..", "config", "rbac", "controller", "role.yaml"))
+		user, err := environment.AddUser(envtest.User{Name: someone}, config)
+		Expect(err).NotTo(HaveOccurred())
+		owner := deployment()
+		Expect(api.Create(ctx, owner)).To(Succeed())
+
+		c := newCluster(ctx, func(c *cluster) {
+			c.namespace, c.config = installed, user.Config()
+			c.options = Options{Namespace: installed, SecretName: "memberlist", Deployment: "controller"}
+		})
+		c.start()
+		good, bad := c.pool(ctx, "blue", "198.18.2.1-198.18.2.1"), c.pool(ctx, "bad", "198.18.3.9-198.18.3.1")
+		first, second := c.service(ctx, "first"), c.service(ctx, "second")
+		Eventually(fresh(ctx, first)).Should(haveIPs("198.18.2.1"))
+		Eventually(fresh(ctx, second)).Should(beRefused(reason.PoolExhausted))
+		Eventually(told(ctx, first)).Should(HaveKeyWithValue("IPAllocated", 1))
+		Eventually(told(ctx, bad)).Should(HaveKeyWithValue(string(reason.InvalidAddressRange), 1))
+		Eventually(fresh(ctx, good)).Should(WithTransform(figures, Equal([4]int64{1, 0, 0, 0})))
+		for _, o := range []client.Object{
+			&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "memberlist", Namespace: installed}},
+			&v1beta1.ConfigurationState{ObjectMeta: metav1.ObjectMeta{Name: "controller", Namespace: installed}},
+		} {
+			Eventually(fresh(ctx, o)).Should(WithTransform(client.Object.GetOwnerReferences, ConsistOf(HaveField("UID", owner.UID))))
+		}
+
+		limited, err := client.New(user.Config(), client.Options{Scheme: scheme})
+		Expect(err).NotTo(HaveOccurred())
+		other := client.ObjectKey{Namespace: installed, Name: "other"}
+		Expect(apierrors.IsForbidden(limited.Get(ctx, other, &corev1.Secret{}))).To(BeTrue())
+		Expect(apierrors.IsForbidden(limited.Update(ctx, first.DeepCopy()))).To(BeTrue())
+	})
+})
+
+// grant creates the roles of a file and binds them to someone.
+func grant(ctx context.Context, file string) {
+	GinkgoHelper()
+	text, err := os.ReadFile(file)
+	Expect(err).NotTo(HaveOccurred())
+	documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
+	for {
+		role := &unstructured.Unstructured{}
+		if documents.Decode(role) != nil {
+			return
+		}
+		if len(role.Object) == 0 {
+			continue
+		}
+		Expect(api.Create(ctx, role)).To(Succeed())
+		to := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: role.GetKind(), Name: role.GetName()}
+		subjects := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: someone}}
+		name := metav1.ObjectMeta{Name: role.GetName(), Namespace: role.GetNamespace()}
+		if role.GetKind() == "Role" {
+			Expect(api.Create(ctx, &rbacv1.RoleBinding{ObjectMeta: name, RoleRef: to, Subjects: subjects})).To(Succeed())
+		} else {
+			Expect(api.Create(ctx, &rbacv1.ClusterRoleBinding{ObjectMeta: name, RoleRef: to, Subjects: subjects})).To(Succeed())
+		}
+	}
+}
+
+func deployment() *appsv1.Deployment {
+	labels := map[string]string{"app": "controller"}
+	return &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: "controller", Namespace: installed},
+		Spec: appsv1.DeploymentSpec{
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}},
+			},
+		},
+	}
+}
