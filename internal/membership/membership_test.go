@@ -36,8 +36,9 @@ func newSegment() segment {
 	GinkgoHelper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	Expect(err).NotTo(HaveOccurred())
-	defer l.Close()
-	return segment{port: netip.MustParseAddrPort(l.Addr().String()).Port()}
+	port := netip.MustParseAddrPort(l.Addr().String()).Port()
+	Expect(l.Close()).To(Succeed())
+	return segment{port: port}
 }
 
 // address is that of the i-th member.
