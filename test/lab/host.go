@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os/exec"
 	"time"
 
@@ -61,4 +62,24 @@ func (h Host) device(link string) (device *net.Interface, err error) {
 		return nil, fmt.Errorf("finding %s on host %s: %w", link, h.Name, err)
 	}
 	return device, nil
+}
+
+// Addresses lists the addresses of one of the host's links, link-local ones left out.
+func (h Host) Addresses(link string) ([]netip.Addr, error) {
+	device, err := h.device(link)
+	if err != nil {
+		return nil, err
+	}
+	var found []net.Addr
+	if err := h.Do(func() error { found, err = device.Addrs(); return err }); err != nil {
+		return nil, fmt.Errorf("listing addresses of %s on host %s: %w", link, h.Name, err)
+	}
+	var addresses []netip.Addr
+	for _, address := range found {
+		prefix, err := netip.ParsePrefix(address.String())
+		if err == nil && !prefix.Addr().IsLinkLocalUnicast() {
+			addresses = append(addresses, prefix.Addr())
+		}
+	}
+	return addresses, nil
 }

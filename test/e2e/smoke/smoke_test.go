@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -46,12 +47,11 @@ var _ = Describe("The lab", func() {
 			node := running.Nodes()[0]
 			Eventually(answers(ctx, node, address, 80)).WithTimeout(patience).Should(Succeed())
 		}
-		for _, family := range []string{"10.89.0.%d", "fd89::%d"} {
-			By("asking each node's port from both clients at " + family)
-			for i := range running.Nodes() {
-				address, port := fmt.Sprintf(family, 11+i), int(service.Spec.Ports[0].NodePort)
+		for _, node := range running.Nodes() {
+			for _, address := range addresses(node) {
+				By("asking node port " + address.String() + " from both clients")
 				for _, from := range []lab.Host{running.Client(), running.RoutedClient()} {
-					Eventually(answers(ctx, from, address, port)).WithTimeout(patience).Should(Succeed())
+					Eventually(answers(ctx, from, address.String(), int(service.Spec.Ports[0].NodePort))).WithTimeout(patience).Should(Succeed())
 				}
 			}
 		}
@@ -59,7 +59,7 @@ var _ = Describe("The lab", func() {
 
 	It("cuts a node off and heals it, with and without the carrier", func(ctx SpecContext) {
 		victim := running.Nodes()[len(running.Nodes())-1]
-		address := netip.MustParseAddr(fmt.Sprintf("10.89.0.%d", 10+len(running.Nodes())))
+		address := addresses(victim)[0]
 		own, err := victim.MAC(lab.Segment)
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(func(ctx SpecContext) { Expect(running.Heal(ctx, victim.Name)).To(Succeed()) })
@@ -76,6 +76,16 @@ var _ = Describe("The lab", func() {
 		Expect(node).To(Equal(victim.Name))
 	})
 })
+
+// addresses of a host on the segment, the IPv4 address first.
+func addresses(host lab.Host) []netip.Addr {
+	GinkgoHelper()
+	found, err := host.Addresses(lab.Segment)
+	Expect(err).NotTo(HaveOccurred())
+	slices.SortFunc(found, netip.Addr.Compare)
+	Expect(found).To(HaveLen(2))
+	return found
+}
 
 func owners(ctx context.Context, address netip.Addr) []string {
 	GinkgoHelper()

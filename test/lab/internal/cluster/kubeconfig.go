@@ -5,6 +5,8 @@ package cluster
 import (
 	"context"
 	"net"
+	"net/http"
+	"net/url"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -29,6 +31,8 @@ func RESTConfig(kubeconfig []byte, namespace string) (*rest.Config, error) {
 		return nil, err
 	}
 	config.QPS, config.Burst = 200, 400
+	// A proxy of the machine's environment cannot reach the lab.
+	config.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
 	config.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		return netspace.Dial(ctx, namespace, network, address)
 	}

@@ -4,16 +4,18 @@ package machine
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
 )
 
-const policyFile = "/usr/sbin/policy-rc.d"
+const (
+	policyFile = "/usr/sbin/policy-rc.d"
+	// policyText names its maker, so that one left by a killed run is known as ours.
+	policyText = "#!/bin/sh\n# metalsuite-lab: no service starts while the lab installs packages\nexit 101\n"
+)
 
 // packages are the Debian packages that the lab runs on.
 var packages = []string{
@@ -63,15 +65,10 @@ func missingPackages(ctx context.Context) []string {
 
 // forbidServices makes Debian's own hook refuse to start services, unless the machine has a policy already.
 func forbidServices() (restore func(), err error) {
-	file, err := os.OpenFile(policyFile, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
-	if errors.Is(err, fs.ErrExist) {
+	if present, err := os.ReadFile(policyFile); err == nil && string(present) != policyText {
 		return func() {}, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("forbidding services: %w", err)
-	}
-	defer file.Close()
-	if _, err := file.WriteString("#!/bin/sh\nexit 101\n"); err != nil {
+	if err := os.WriteFile(policyFile, []byte(policyText), 0o755); err != nil {
 		return nil, fmt.Errorf("forbidding services: %w", err)
 	}
 	return func() { _ = os.Remove(policyFile) }, nil
