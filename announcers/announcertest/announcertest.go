@@ -20,8 +20,8 @@ import (
 	"metalsuite.io/announcers"
 )
 
-// patience bounds everything that a module has to do: start, announce, withdraw, drain.
-const patience = 5 * time.Second
+// patience bounds everything that a module has to do: start, announce, withdraw, drain. A module needs far less; a loaded machine may not.
+const patience = 10 * time.Second
 
 // Subject is a module in a world of its own.
 type Subject struct {

@@ -53,9 +53,9 @@ func (n *node) start() {
 	go func() { done <- n.Run(ctx) }()
 	DeferCleanup(func() {
 		cancel()
-		Eventually(done).WithTimeout(5 * time.Second).Should(Receive(Succeed()))
+		Eventually(done).Should(Receive(Succeed()))
 	})
-	Eventually(n.unfitBecause).WithTimeout(5 * time.Second).ShouldNot(BeElementOf(reason.AnnouncerNotRunning, reason.RawSocketDenied))
+	Eventually(n.unfitBecause).ShouldNot(BeElementOf(reason.AnnouncerNotRunning, reason.RawSocketDenied))
 }
 
 // unfitBecause returns the reason of Fit; empty when the node is fit.
@@ -82,13 +82,16 @@ func (n *node) settle() {
 		defer n.mu.Unlock()
 		return len(n.schedule)
 	}).WithPolling(5 * time.Millisecond).Should(BeZero())
-	// The last frames may still be on their way: they are there when the wire is quiet.
-	count := -1
-	Eventually(func() bool {
+	// The last frames may still be on their way: they are there when the wire has been quiet for a while.
+	count, quiet := -1, 0
+	Eventually(func() int {
 		was := count
-		count = len(n.unasked())
-		return was == count
-	}).WithPolling(20 * time.Millisecond).Should(BeTrue())
+		if count = len(n.unasked()); was != count {
+			quiet = 0
+		}
+		quiet++
+		return quiet
+	}).WithPolling(20 * time.Millisecond).Should(BeNumerically(">", 5))
 }
 
 // claims returns the frames that claimed an address from a hardware address, unasked.
@@ -207,7 +210,7 @@ func announces(fresh func(testing.TB) segment) {
 		Eventually(state(first)).Should(isEffective)
 		n.setMAC(newMAC)
 		Eventually(n.claimsOf(first, newMAC)).Should(HaveLen(2))
-		Expect(n.ask(first)).To(Equal([]link.MAC{newMAC}))
+		Eventually(n.asks(first)).Should(Equal([]link.MAC{newMAC}))
 		Expect(n.LinkAddresses()).To(Equal(map[string]string{lan: newMAC.String()}))
 	})
 
@@ -216,10 +219,10 @@ func announces(fresh func(testing.TB) segment) {
 		n.settle()
 		sent := len(n.unasked())
 		n.setCarrier(false)
-		Eventually(state(first)).WithTimeout(5 * time.Second).Should(waitsFor(reason.NoCarrier))
+		Eventually(state(first)).Should(waitsFor(reason.NoCarrier))
 		Expect(n.unfitBecause()).To(Equal(reason.NoCarrier))
 		n.setCarrier(true)
-		Eventually(state(first)).WithTimeout(5 * time.Second).Should(isEffective)
+		Eventually(state(first)).Should(isEffective)
 		Expect(n.Fit()).To(BeNil())
 		Eventually(n.unasked).Should(HaveLen(sent+4), "two addresses, two frames each")
 		Eventually(n.asks(first)).Should(Equal([]link.MAC{nodeMAC}))
@@ -251,7 +254,7 @@ func announces(fresh func(testing.TB) segment) {
 			}
 		}
 		Eventually(on(lan, "lan9")).Should(isEffective)
-		Expect(n.ask(first)).To(Equal([]link.MAC{nodeMAC}))
+		Eventually(n.asks(first)).Should(Equal([]link.MAC{nodeMAC}))
 		Eventually(on("lan9")).Should(waitsFor(reason.InterfaceMissing))
 		Expect(n.ask(first)).To(BeEmpty())
 	})
@@ -266,9 +269,9 @@ func announces(fresh func(testing.TB) segment) {
 	It("counts per address and removes the series with it", func() {
 		Eventually(state(first)).Should(isEffective)
 		n.settle()
-		Expect(n.ask(first)).To(Equal([]link.MAC{nodeMAC}))
-		Eventually(func() float64 { return testutil.ToFloat64(n.metrics.sent.WithLabelValues(first.String())) }).Should(BeEquivalentTo(1))
-		Expect(testutil.ToFloat64(n.metrics.received.WithLabelValues(first.String()))).To(BeEquivalentTo(1))
+		Eventually(n.asks(first)).Should(Equal([]link.MAC{nodeMAC}))
+		Eventually(func() float64 { return testutil.ToFloat64(n.metrics.sent.WithLabelValues(first.String())) }).Should(BeNumerically(">=", 1))
+		Expect(testutil.ToFloat64(n.metrics.received.WithLabelValues(first.String()))).To(BeNumerically(">=", 1))
 		Expect(testutil.ToFloat64(n.metrics.gratuitous.WithLabelValues(first.String()))).To(BeEquivalentTo(2 * burstRounds))
 		n.apply()
 		Expect(testutil.GatherAndCount(n.registry)).To(BeZero())

@@ -59,8 +59,9 @@ func (v *veth) add() {
 	attributes.Name, attributes.HardwareAddr = lan, nodeMAC[:]
 	v.must(v.inNode.LinkAdd(&netlink.Veth{LinkAttrs: attributes, PeerName: "peer0", PeerHardwareAddr: peerMAC[:], PeerNamespace: netlink.NsFd(v.peer)}))
 	v.must(v.inNode.LinkSetUp(v.nodeLink()))
-	v.must(v.inPeer.LinkSetUp(v.peerLink()))
+	// The peer listens before there is carrier, so that it misses nothing.
 	v.listen()
+	v.must(v.inPeer.LinkSetUp(v.peerLink()))
 }
 
 func (v *veth) remove() {
