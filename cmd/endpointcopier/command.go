@@ -2,7 +2,9 @@
 
 // Package endpointcopier wires the endpoint-copier role: options, clients, run group.
 //
-// It decides nothing about endpoints. Everything runs in the manager's goroutines, which end with the context of the command.
+// It decides nothing about endpoints. Everything runs in the goroutines of a manager, which ends with the context of the command. A manager
+// that ends before, because the API server was away for longer than its lease, is followed by another: a process that ended instead would
+// be restarted later and later.
 package endpointcopier
 
 import (
@@ -10,12 +12,18 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -34,11 +42,23 @@ type options struct {
 	annotated      bool
 	allowed        []string
 	leaderElect    bool
+	lease          lease
+	registerer     prometheus.Registerer
 }
+
+// lease is how leadership is timed: how long it lasts, how long the leader tries to renew it, how often everybody tries.
+type lease struct{ duration, renew, retry time.Duration }
 
 // New returns the endpoint-copier command.
 func New() *cobra.Command {
-	o := &options{}
+	o := &options{
+		lease:      lease{duration: 15 * time.Second, renew: 10 * time.Second, retry: 2 * time.Second},
+		registerer: metrics.Registry,
+	}
+	return o.command()
+}
+
+func (o *options) command() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "endpoint-copier",
 		Short: "Mirror the endpoints of one Service into another (the Kubernetes API behind a virtual IP)",
@@ -88,54 +108,92 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	mgr, err := o.manager(config)
-	if err != nil {
-		return err
-	}
-	counters, err := endpointcopier.NewMetrics(metrics.Registry)
-	if err != nil {
-		return err
-	}
-	reconciler := &endpointcopier.Reconciler{
-		Client: mgr.GetClient(), Config: config, Events: mgr.GetEventRecorder("endpoint-copier"), Metrics: counters,
-	}
-	if err := reconciler.SetupWithManager(ctx, mgr); err != nil {
-		return err
-	}
-	if err := mgr.Start(ctx); err != nil {
-		return fmt.Errorf("running the endpoint-copier: %w", err)
-	}
-	return nil
-}
-
-func (o *options) manager(config endpointcopier.Config) (ctrl.Manager, error) {
 	log, err := o.Logger()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	rest, err := o.RestConfig()
+	counters, err := endpointcopier.NewMetrics(o.registerer)
+	if err != nil {
+		return err
+	}
+	// This asks no API server, so what fails here is a mistake in flags or a port that is taken: that ends the process.
+	mgr, err := o.manager(ctx, log, config, counters)
+	if err != nil {
+		return err
+	}
+	for {
+		if err := mgr.Start(ctx); err == nil || ctx.Err() != nil {
+			return err
+		} else {
+			log.Error(err, "Copying stopped, starting again")
+		}
+		if mgr = o.again(ctx, log, config, counters); mgr == nil {
+			return nil
+		}
+	}
+}
+
+// again builds a manager after one has failed, once a second until it succeeds; nil when the context ended before. The ports of the failed
+// one may be taken for a moment still.
+func (o *options) again(ctx context.Context, log logr.Logger, config endpointcopier.Config, counters *endpointcopier.Metrics) ctrl.Manager {
+	ticks := time.NewTicker(time.Second)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticks.C:
+		}
+		mgr, err := o.manager(ctx, log, config, counters)
+		if err == nil {
+			return mgr
+		}
+		log.Error(err, "Starting again failed")
+	}
+}
+
+// manager returns a manager with the reconciler in it, ready to start.
+func (o *options) manager(
+	ctx context.Context, log logr.Logger, config endpointcopier.Config, counters *endpointcopier.Metrics,
+) (ctrl.Manager, error) {
+	server, err := o.RestConfig()
 	if err != nil {
 		return nil, err
 	}
-	scheme := runtime.NewScheme()
-	if err := clientgoscheme.AddToScheme(scheme); err != nil {
-		return nil, fmt.Errorf("building the scheme: %w", err)
+	options, err := o.managerOptions(log, config)
+	if err != nil {
+		return nil, err
 	}
-	options := o.ManagerOptions(scheme, log)
-	options.Cache = config.CacheOptions()
-	options.LeaderElection = o.leaderElect
-	options.LeaderElectionID = leaderElectionID
-	options.LeaderElectionNamespace = o.Namespace
-	// The process ends right after the manager does, so the next replica need not wait for the Lease to expire.
-	options.LeaderElectionReleaseOnCancel = true
-	mgr, err := ctrl.NewManager(rest, options)
+	mgr, err := ctrl.NewManager(server, options)
 	if err != nil {
 		return nil, fmt.Errorf("building the manager: %w", err)
 	}
 	if err := errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), addReadiness(mgr)); err != nil {
 		return nil, fmt.Errorf("adding health checks: %w", err)
 	}
-	return mgr, nil
+	reconciler := &endpointcopier.Reconciler{
+		Client: mgr.GetClient(), Config: config, Events: mgr.GetEventRecorder("endpoint-copier"), Metrics: counters,
+	}
+	return mgr, reconciler.SetupWithManager(ctx, mgr)
+}
+
+func (o *options) managerOptions(log logr.Logger, config endpointcopier.Config) (ctrl.Options, error) {
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return ctrl.Options{}, fmt.Errorf("building the scheme: %w", err)
+	}
+	options := o.ManagerOptions(scheme, log)
+	options.Cache = config.CacheOptions()
+	options.MapperProvider = func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return endpointcopier.Mapper(), nil }
+	// The check is against two controllers of one name at the same time; ours follow one another.
+	options.Controller.SkipNameValidation = ptr.To(true)
+	options.LeaderElection = o.leaderElect
+	options.LeaderElectionID = leaderElectionID
+	options.LeaderElectionNamespace = o.Namespace
+	options.LeaseDuration, options.RenewDeadline, options.RetryPeriod = &o.lease.duration, &o.lease.renew, &o.lease.retry
+	// Nothing is written any more once the manager has ended, so the next replica need not wait for the Lease to expire.
+	options.LeaderElectionReleaseOnCancel = true
+	return options, nil
 }
 
 // addReadiness makes the process ready once its memory is filled, whether it leads or not.

@@ -3,6 +3,7 @@
 package endpointcopier
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,11 +12,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/prometheus/client_golang/prometheus"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -68,56 +71,149 @@ func freePort() int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-var _ = Describe("The endpoint-copier command", func() {
-	It("mirrors with the rights of its own role, becomes ready and hands the lead over when it ends", func(ctx SpecContext) {
-		environment := &envtest.Environment{}
+// outage is a way to the API server that can be cut.
+type outage struct {
+	listener net.Listener
+	to       string
+
+	mu    sync.Mutex
+	cut   bool
+	conns map[net.Conn]struct{}
+}
+
+func newOutage(to string) *outage {
+	GinkgoHelper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	Expect(err).NotTo(HaveOccurred())
+	o := &outage{listener: listener, to: to, conns: map[net.Conn]struct{}{}}
+	go o.serve()
+	DeferCleanup(func() {
+		Expect(listener.Close()).To(Succeed())
+		o.set(true)
+	})
+	return o
+}
+
+func (o *outage) serve() {
+	for {
+		client, err := o.listener.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", o.to)
+		if err != nil || !o.keep(client, server) {
+			_ = client.Close()
+			continue
+		}
+		go func() { _, _ = io.Copy(server, client) }()
+		go func() { _, _ = io.Copy(client, server) }()
+	}
+}
+
+// keep remembers a pair of connections, or closes them while the way is cut.
+func (o *outage) keep(client, server net.Conn) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.cut {
+		_ = server.Close()
+		return false
+	}
+	o.conns[client], o.conns[server] = struct{}{}, struct{}{}
+	return true
+}
+
+// set cuts the way, with all connections on it, or mends it.
+func (o *outage) set(cut bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.cut = cut; cut {
+		for c := range o.conns {
+			_ = c.Close()
+		}
+		clear(o.conns)
+	}
+}
+
+var _ = Describe("The endpoint-copier command", Ordered, func() {
+	var (
+		environment *envtest.Environment
+		api         client.Client
+		kubeconfig  []byte
+		way         *outage
+	)
+
+	BeforeAll(func(ctx SpecContext) {
+		environment = &envtest.Environment{}
 		config, err := environment.Start()
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(environment.Stop)
-		api, err := client.New(config, client.Options{})
+		api, err = client.New(config, client.Options{})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})).To(Succeed())
+		Expect(api.Create(ctx, &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kubernetes-vip"},
+			Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Ports: []corev1.ServicePort{{Name: "k8s-api", Port: 6443}}},
+		})).To(Succeed())
 		install(ctx, api, filepath.Join("..", "..", "config", "rbac", "endpoint-copier"))
 		user, err := environment.AddUser(envtest.User{
 			Name:   "system:serviceaccount:" + namespace + ":endpoint-copier",
 			Groups: []string{"system:serviceaccounts", "system:authenticated"},
 		}, nil)
 		Expect(err).NotTo(HaveOccurred())
-		kubeconfig, err := user.KubeConfig()
+		server := environment.ControlPlane.APIServer.SecureServing.URL("https", "")
+		way = newOutage(server.Host)
+		kubeconfig, err = user.KubeConfig()
 		Expect(err).NotTo(HaveOccurred())
+		Expect(string(kubeconfig)).To(ContainSubstring(server.Host))
+		kubeconfig = bytes.ReplaceAll(kubeconfig, []byte(server.Host), []byte(way.listener.Addr().String()))
+	})
+
+	// run starts the command and returns how to stop it and what /readyz answers.
+	run := func() (stop func(), ready func() (int, error)) {
+		GinkgoHelper()
 		path := filepath.Join(GinkgoT().TempDir(), "kubeconfig")
 		Expect(os.WriteFile(path, kubeconfig, 0o600)).To(Succeed())
-
 		port := freePort()
-		command := New()
+		o := &options{
+			lease:      lease{duration: 3 * time.Second, renew: 2 * time.Second, retry: 500 * time.Millisecond},
+			registerer: prometheus.NewRegistry(),
+		}
+		command := o.command()
 		command.SetArgs([]string{
 			"--namespace=" + namespace, "--kubeconfig=" + path, "--leader-elect", "--port=0",
-			"--health-probe-host=127.0.0.1", fmt.Sprintf("--health-probe-port=%d", port), "--log-level=error",
+			"--health-probe-host=127.0.0.1", fmt.Sprintf("--health-probe-port=%d", port), "--log-level=none",
 		})
-		running, stop := context.WithCancel(ctx)
-		defer stop()
+		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
-		go func() { ended <- command.ExecuteContext(running) }()
-
-		Eventually(func() (int, error) {
+		go func() { ended <- command.ExecuteContext(ctx) }()
+		stop = sync.OnceFunc(func() {
+			GinkgoHelper()
+			cancel()
+			Eventually(ended).Should(Receive(BeNil()))
+		})
+		DeferCleanup(stop)
+		return stop, func() (int, error) {
 			answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz", port))
 			if err != nil {
 				return 0, err
 			}
 			return answer.StatusCode, answer.Body.Close()
-		}).Should(Equal(http.StatusOK))
-
-		vip := &corev1.Service{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kubernetes-vip"},
-			Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Ports: []corev1.ServicePort{{Name: "k8s-api", Port: 6443}}},
 		}
-		Expect(api.Create(ctx, vip)).To(Succeed())
+	}
+
+	mirrored := func(ctx context.Context, want int) {
+		GinkgoHelper()
 		Eventually(func(g Gomega) {
 			slices := &discoveryv1.EndpointSliceList{}
-			g.Expect(api.List(ctx, slices, client.InNamespace("default"), client.MatchingLabels{discoveryv1.LabelServiceName: vip.Name})).To(Succeed())
-			g.Expect(slices.Items).To(HaveLen(1))
-			g.Expect(slices.Items[0].Endpoints).To(HaveLen(1))
+			g.Expect(api.List(ctx, slices, client.InNamespace("default"), client.MatchingLabels{discoveryv1.LabelServiceName: "kubernetes-vip"})).To(Succeed())
+			g.Expect(slices.Items).To(HaveLen(want))
 		}).Should(Succeed())
+	}
+
+	It("mirrors with the rights of its own role, becomes ready and hands the lead over when it ends", func(ctx SpecContext) {
+		stop, ready := run()
+		Eventually(ready).Should(Equal(http.StatusOK))
+		mirrored(ctx, 1)
 		Eventually(func(g Gomega) {
 			events := &eventsv1.EventList{}
 			g.Expect(api.List(ctx, events, client.InNamespace("default"))).To(Succeed())
@@ -125,9 +221,50 @@ var _ = Describe("The endpoint-copier command", func() {
 		}).Should(Succeed())
 
 		stop()
-		Eventually(ended).Should(Receive(BeNil()))
 		lease := &coordinationv1.Lease{}
 		Expect(api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: leaderElectionID}, lease)).To(Succeed())
 		Expect(ptr.Deref(lease.Spec.HolderIdentity, "")).To(BeEmpty())
+	})
+
+	It("waits for an API server that is away, and goes on after one was away for longer than its lease", func(ctx SpecContext) {
+		way.set(true)
+		_, ready := run()
+		Eventually(ready).Should(Equal(http.StatusInternalServerError))
+		way.set(false)
+		Eventually(ready).Should(Equal(http.StatusOK))
+		mirrored(ctx, 1)
+		Eventually(func(g Gomega) {
+			lease := &coordinationv1.Lease{}
+			g.Expect(api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: leaderElectionID}, lease)).To(Succeed())
+			g.Expect(ptr.Deref(lease.Spec.HolderIdentity, "")).NotTo(BeEmpty())
+		}).Should(Succeed())
+
+		way.set(true)
+		Eventually(ready).Should(Equal(http.StatusInternalServerError), "the next manager has not read anything yet")
+		Expect(api.Create(ctx, &discoveryv1.EndpointSlice{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: "default", Name: "kubernetes-second", Labels: map[string]string{discoveryv1.LabelServiceName: "kubernetes"},
+			},
+			AddressType: discoveryv1.AddressTypeIPv4,
+			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{"192.0.2.1"}}},
+		})).To(Succeed())
+		way.set(false)
+		mirrored(ctx, 2)
+		Eventually(ready).Should(Equal(http.StatusOK))
+	})
+
+	It("ends with a clear error when a port is taken", func(ctx SpecContext) {
+		taken, err := net.Listen("tcp", "127.0.0.1:0")
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(taken.Close)
+		path := filepath.Join(GinkgoT().TempDir(), "kubeconfig")
+		Expect(os.WriteFile(path, kubeconfig, 0o600)).To(Succeed())
+		command := (&options{registerer: prometheus.NewRegistry()}).command()
+		command.SilenceErrors, command.SilenceUsage = true, true
+		command.SetArgs([]string{
+			"--namespace=" + namespace, "--kubeconfig=" + path, "--port=0", "--health-probe-host=127.0.0.1",
+			fmt.Sprintf("--health-probe-port=%d", taken.Addr().(*net.TCPAddr).Port), "--log-level=none",
+		})
+		Expect(command.ExecuteContext(ctx)).To(MatchError(ContainSubstring("address already in use")))
 	})
 })
