@@ -4,12 +4,13 @@
 FROM --platform=$BUILDPLATFORM golang:1.26 AS build
 ARG TARGETOS=linux
 ARG TARGETARCH
+ARG VERSION=v0.1.0
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -tags nodeps -trimpath -ldflags="-s -w" -o /out/metalsuite .
+    go build -tags nodeps -trimpath -ldflags="-s -w -X metalsuite.io/cmd/version.Version=$VERSION" -o /out/metalsuite .
 
 FROM scratch
 COPY --from=build /out/metalsuite /metalsuite

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package operator
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestStartIsRefusedWithAClearError(t *testing.T) {
+	t.Setenv("RELATED_IMAGE_METALSUITE", "")
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no image":           {[]string{"--namespace=metallb-system"}, "RELATED_IMAGE_METALSUITE"},
+		"no such kubeconfig": {[]string{"--namespace=metallb-system", "--image=x", "--kubeconfig=/nowhere"}, "finding the API server"},
+		"no such level":      {[]string{"--namespace=metallb-system", "--image=x", "--log-level=loud"}, `unknown log level "loud"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			command := New()
+			command.SilenceUsage, command.SilenceErrors = true, true
+			command.SetArgs(c.args)
+			err := command.Execute()
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got error %v, want one with %q", err, c.want)
+			}
+		})
+	}
+}
