@@ -64,7 +64,7 @@ func Clear(ctx context.Context, extra ...string) error {
 
 // endProcesses kills the lab's processes until none is left: daemons may start others meanwhile.
 func endProcesses(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
 	var left []int
 	err := wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(context.Context) (bool, error) {
@@ -242,7 +242,7 @@ func removeNamespaces(ctx context.Context) error {
 
 // removeCgroups removes the lab's control groups, deepest first, on version 1 (a hierarchy per controller) and 2 alike. The kernel needs a moment to forget killed tasks.
 func removeCgroups(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	var last error
 	err := wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(context.Context) (bool, error) {
