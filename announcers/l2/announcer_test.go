@@ -94,7 +94,7 @@ func (n *node) settle() {
 	}).WithPolling(20 * time.Millisecond).Should(BeNumerically(">", 5))
 }
 
-// claims returns the frames that claimed an address from a hardware address, unasked.
+// claimsOf returns the frames that claimed an address from a hardware address, unasked.
 func (n *node) claimsOf(a netip.Addr, m link.MAC) func() []seen {
 	return func() []seen {
 		var out []seen
@@ -195,6 +195,15 @@ func announces(fresh func(testing.TB) segment) {
 				Expect(f.packet.Operation).To(Equal(arp.OperationRequest))
 			}
 		}
+	})
+
+	It("claims a withdrawn address no more", func() {
+		Eventually(state(first)).Should(isEffective)
+		Eventually(n.unasked).Should(HaveLen(4))
+		n.apply(second)
+		n.settle()
+		Expect(n.claimsOf(first, nodeMAC)()).To(HaveLen(2))
+		Expect(n.claimsOf(second, nodeMAC)()).To(HaveLen(2 * burstRounds))
 	})
 
 	It("sends every claim once more when told to", func() {

@@ -73,7 +73,7 @@ func (p *pair) watch(t *testing.T) <-chan []link.Link {
 	return updates
 }
 
-// until reads updates until lan0 is as wished, and returns every state of it on the way.
+// until reads updates until lan0 is as wished, and returns every state of it on the way. It is there all the time.
 func until(t *testing.T, updates <-chan []link.Link, wish func(link.Link) bool) []link.Link {
 	t.Helper()
 	var states []link.Link
@@ -82,7 +82,7 @@ func until(t *testing.T, updates <-chan []link.Link, wish func(link.Link) bool) 
 		case links := <-updates:
 			i := slices.IndexFunc(links, func(l link.Link) bool { return l.Name == "lan0" })
 			if i < 0 {
-				continue
+				t.Fatalf("lan0 is missing among %+v", links)
 			}
 			if states = append(states, links[i]); wish(links[i]) {
 				return states
