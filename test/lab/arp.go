@@ -112,7 +112,7 @@ func (h Host) arpClient(link string) (client *arp.Client, err error) {
 
 // ask ends the listener with it, by closing the socket.
 func (w *ARPWatch) ask(ctx context.Context, interval time.Duration) error {
-	defer w.client.Close()
+	defer func() { _ = w.client.Close() }()
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {

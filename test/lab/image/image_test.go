@@ -4,6 +4,7 @@ package image
 
 import (
 	"archive/tar"
+	"errors"
 	"io"
 	"path/filepath"
 	"testing"
@@ -62,7 +63,7 @@ func TestLayerHoldsOneProgramWithoutTime(t *testing.T) {
 	if header.Name != "program" || header.Mode != 0o755 || header.ModTime.Unix() != 0 || header.Uid != 0 {
 		t.Errorf("header %+v", header)
 	}
-	if _, err := reader.Next(); err != io.EOF {
+	if _, err := reader.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("after the program: %v", err)
 	}
 }

@@ -161,7 +161,7 @@ func (b Builder) run(cmd *exec.Cmd, logFile, title string) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	cmd.Stdout, cmd.Stderr = log, log
 	start := time.Now()
 	b.Progress("building %s", title)

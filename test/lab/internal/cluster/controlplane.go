@@ -20,7 +20,7 @@ import (
 
 const (
 	etcdURL = "http://127.0.0.1:2379"
-	// aPodsTime is long enough for a slow machine, short enough to say what is wrong before a user gives up.
+	// startTimeout is long enough for a slow machine, short enough to say what is wrong before a user gives up.
 	startTimeout = 90 * time.Second
 )
 

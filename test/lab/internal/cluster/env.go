@@ -75,7 +75,7 @@ func copySelf(to string) error {
 	if err != nil {
 		return fmt.Errorf("reading the own program: %w", err)
 	}
-	defer from.Close()
+	defer func() { _ = from.Close() }()
 	if err := writeFiles(map[string]string{to + ".new": ""}); err != nil {
 		return err
 	}

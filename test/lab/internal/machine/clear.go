@@ -187,7 +187,7 @@ func mountsBelow(folders []string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing mounts: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	var points []string
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {

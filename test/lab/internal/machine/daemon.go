@@ -30,7 +30,7 @@ func (d Daemon) Start() error {
 	if err != nil {
 		return fmt.Errorf("opening the log of %s: %w", d.Name, err)
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	cmd := exec.Command("nsenter", append([]string{"--net=/run/netns/" + d.Namespace, "--"}, d.Command...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
 	cmd.Env = []string{Mark + "=" + d.Name, "HOME=/root", "LANG=C.UTF-8", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}

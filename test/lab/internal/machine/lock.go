@@ -33,8 +33,8 @@ func Lock(ctx context.Context, path string, busy func()) (unlock func(), err err
 		return err == nil, err
 	})
 	if err != nil {
-		file.Close()
+		_ = file.Close()
 		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}
-	return func() { file.Close() }, nil
+	return func() { _ = file.Close() }, nil
 }

@@ -38,13 +38,13 @@ func Do(name string, f func() error) (err error) {
 	if err != nil {
 		return fmt.Errorf("opening the own network namespace: %w", err)
 	}
-	defer own.Close()
+	defer func() { _ = own.Close() }()
 	target, err := netns.GetFromName(name)
 	if err != nil {
 		runtime.UnlockOSThread()
 		return fmt.Errorf("opening network namespace %s: %w", name, err)
 	}
-	defer target.Close()
+	defer func() { _ = target.Close() }()
 	if err := netns.Set(target); err != nil {
 		runtime.UnlockOSThread()
 		return fmt.Errorf("entering network namespace %s: %w", name, err)

@@ -20,7 +20,7 @@ const (
 	Segment      = "lan"
 )
 
-// Autonomous system of the router; hosts may peer with it from any other.
+// RouterASN is the autonomous system of the router; hosts may peer with it from any other.
 const RouterASN = 64999
 
 // MaxNodes keeps the nodes' addresses clear of the client's.
@@ -111,7 +111,7 @@ func (n Node) Pods6() netip.Prefix {
 	return netip.MustParsePrefix(fmt.Sprintf("fd44:0:0:%x::/64", n.Index))
 }
 
-// Nodes lists the nodes n1, n2, ...
+// NodeList lists the nodes n1, n2, ...
 func (in Inputs) NodeList() []Node {
 	nodes := make([]Node, in.Nodes)
 	for i := range nodes {
@@ -120,7 +120,7 @@ func (in Inputs) NodeList() []Node {
 	return nodes
 }
 
-// The hosts that are no nodes.
+// ControlPlaneHost is the host of etcd and the API server.
 func ControlPlaneHost() Host { return Host{Name: ControlPlane, Number: 1} }
 
 // ClientHost is the client on the segment.
