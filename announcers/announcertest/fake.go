@@ -27,12 +27,14 @@ type Fake struct {
 	links    map[string]string
 	states   map[netip.Addr]announcers.State
 	applied  []announcers.Desired
+	repeated int
 }
 
 var (
 	_ announcers.Announcer       = (*Fake)(nil)
 	_ announcers.FitnessReporter = (*Fake)(nil)
 	_ announcers.LinkReporter    = (*Fake)(nil)
+	_ announcers.Reannouncer     = (*Fake)(nil)
 )
 
 // NewFake returns a module that is fit and, while it runs, announces everything.
@@ -106,6 +108,20 @@ func (f *Fake) LinkAddresses() map[string]string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return maps.Clone(f.links)
+}
+
+// Reannounce implements announcers.Reannouncer.
+func (f *Fake) Reannounce() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.repeated++
+}
+
+// Reannounced counts the calls of Reannounce.
+func (f *Fake) Reannounced() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.repeated
 }
 
 // SetFit makes the module unfit, or fit with nil, and notifies.

@@ -71,3 +71,12 @@ func TestFakeReportsFitness(t *testing.T) {
 		t.Error("no notification after the fitness changed")
 	}
 }
+
+func TestFakeCountsRepeats(t *testing.T) {
+	f := announcertest.NewFake("fake", announcers.Shared)
+	f.Reannounce()
+	f.Reannounce()
+	if n := f.Reannounced(); n != 2 {
+		t.Errorf("Reannounced() = %d, want 2", n)
+	}
+}

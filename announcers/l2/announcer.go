@@ -29,6 +29,13 @@ var DefaultExcludedInterfaces = []string{
 	"^kube-ipvs.*", "^cni.*", "^nodelocaldns.*", "^lxc.*",
 }
 
+var (
+	_ announcers.Announcer       = (*Announcer)(nil)
+	_ announcers.FitnessReporter = (*Announcer)(nil)
+	_ announcers.LinkReporter    = (*Announcer)(nil)
+	_ announcers.Reannouncer     = (*Announcer)(nil)
+)
+
 // Options configure the announcer. The zero value of every field is usable.
 type Options struct {
 	Log logr.Logger
@@ -118,7 +125,7 @@ func (a *Announcer) Apply(_ context.Context, desired announcers.Desired) announc
 	return announcers.Report{States: maps.Clone(a.decided.states), Problem: a.stopped}
 }
 
-// Reannounce sends every address unasked, once and at once: for the time after a partition, when others may have claimed them too.
+// Reannounce implements announcers.Reannouncer: every claim is sent once, and bursts under way go on.
 func (a *Announcer) Reannounce() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
