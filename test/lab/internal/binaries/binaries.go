@@ -48,7 +48,7 @@ func Version(checkout string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading the pinned version: %w", err)
 	}
-	found := regexp.MustCompile(`(?m)^\s*k8s\.io/kubernetes v(\S+)`).FindSubmatch(mod)
+	found := regexp.MustCompile(`(?m)^(?:require)?\s+k8s\.io/kubernetes v(\S+)`).FindSubmatch(mod)
 	if found == nil {
 		return "", errors.New("no version of k8s.io/kubernetes in " + Module + "/go.mod")
 	}
