@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -57,9 +58,8 @@ var _ = Describe("the operator under the roles it ships with", Serial, func() {
 		}).WithContext(ctx).ShouldNot(Or(BeEmpty(), Equal(string(uid))))
 
 		By("removing the copier when it is switched off")
-		Expect(h.fetch(cr)(ctx)).NotTo(BeNil())
-		cr.Spec.EndpointCopier = &v1beta1.EndpointCopier{Enabled: ptr(false)}
-		Expect(api.Update(ctx, cr)).To(Succeed())
+		off := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"endpointCopier":{"enabled":false}}}`))
+		Expect(api.Patch(ctx, cr, off)).To(Succeed())
 		Eventually(h.exists(copierName, &appsv1.Deployment{})).WithContext(ctx).ShouldNot(Succeed())
 
 		By("telling a resource in the wrong place")
