@@ -112,6 +112,11 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return o.copy(ctx, log, config)
+}
+
+// copy runs managers, one after the other, until the context ends.
+func (o *options) copy(ctx context.Context, log logr.Logger, config endpointcopier.Config) error {
 	counters, err := endpointcopier.NewMetrics(o.registerer)
 	if err != nil {
 		return err

@@ -29,13 +29,16 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"metalsuite.io/endpointcopier"
 )
 
 const namespace = "metallb-system"
 
 func TestRole(t *testing.T) {
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(20 * time.Second)
+	SetDefaultEventuallyTimeout(time.Minute)
 	SetDefaultEventuallyPollingInterval(50 * time.Millisecond)
 	RunSpecs(t, "endpoint-copier role")
 }
@@ -143,6 +146,7 @@ var _ = Describe("The endpoint-copier command", Ordered, func() {
 	)
 
 	BeforeAll(func(ctx SpecContext) {
+		logf.SetLogger(GinkgoLogr)
 		environment = &envtest.Environment{}
 		config, err := environment.Start()
 		Expect(err).NotTo(HaveOccurred())
@@ -168,24 +172,33 @@ var _ = Describe("The endpoint-copier command", Ordered, func() {
 		kubeconfig = bytes.ReplaceAll(kubeconfig, []byte(server.Host), []byte(way.listener.Addr().String()))
 	})
 
-	// run starts the command and returns how to stop it and what /readyz answers.
-	run := func() (stop func(), ready func() (int, error)) {
+	// prepare returns a copier with the flags that the operator sets, on a port of this machine. The loggers of the process are left alone:
+	// they are set once in the life of a process, and the specs share one.
+	prepare := func(port int) (*options, endpointcopier.Config) {
 		GinkgoHelper()
 		path := filepath.Join(GinkgoT().TempDir(), "kubeconfig")
 		Expect(os.WriteFile(path, kubeconfig, 0o600)).To(Succeed())
-		port := freePort()
 		o := &options{
 			lease:      lease{duration: 3 * time.Second, renew: 2 * time.Second, retry: 500 * time.Millisecond},
 			registerer: prometheus.NewRegistry(),
 		}
-		command := o.command()
-		command.SetArgs([]string{
+		Expect(o.command().ParseFlags([]string{
 			"--namespace=" + namespace, "--kubeconfig=" + path, "--leader-elect", "--port=0",
-			"--health-probe-host=127.0.0.1", fmt.Sprintf("--health-probe-port=%d", port), "--log-level=none",
-		})
+			"--health-probe-host=127.0.0.1", fmt.Sprintf("--health-probe-port=%d", port),
+		})).To(Succeed())
+		config, err := o.config()
+		Expect(err).NotTo(HaveOccurred())
+		return o, config
+	}
+
+	// run starts a copier and returns how to stop it and what /readyz answers.
+	run := func() (stop func(), ready func() (int, error)) {
+		GinkgoHelper()
+		port := freePort()
+		o, config := prepare(port)
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
-		go func() { ended <- command.ExecuteContext(ctx) }()
+		go func() { ended <- o.copy(ctx, GinkgoLogr, config) }()
 		stop = sync.OnceFunc(func() {
 			GinkgoHelper()
 			cancel()
@@ -257,14 +270,7 @@ var _ = Describe("The endpoint-copier command", Ordered, func() {
 		taken, err := net.Listen("tcp", "127.0.0.1:0")
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(taken.Close)
-		path := filepath.Join(GinkgoT().TempDir(), "kubeconfig")
-		Expect(os.WriteFile(path, kubeconfig, 0o600)).To(Succeed())
-		command := (&options{registerer: prometheus.NewRegistry()}).command()
-		command.SilenceErrors, command.SilenceUsage = true, true
-		command.SetArgs([]string{
-			"--namespace=" + namespace, "--kubeconfig=" + path, "--port=0", "--health-probe-host=127.0.0.1",
-			fmt.Sprintf("--health-probe-port=%d", taken.Addr().(*net.TCPAddr).Port), "--log-level=none",
-		})
-		Expect(command.ExecuteContext(ctx)).To(MatchError(ContainSubstring("address already in use")))
+		o, config := prepare(taken.Addr().(*net.TCPAddr).Port)
+		Expect(o.copy(ctx, GinkgoLogr, config)).To(MatchError(ContainSubstring("address already in use")))
 	})
 })
