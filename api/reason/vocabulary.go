@@ -48,22 +48,23 @@ const (
 
 // Announcing.
 const (
-	Announced               Reason = "Announced"
-	UnknownAnnouncer        Reason = "UnknownAnnouncer"
-	AnnouncerNotAvailable   Reason = "AnnouncerNotAvailable"
-	AnnouncerNotRunning     Reason = "AnnouncerNotRunning"
-	RawSocketDenied         Reason = "RawSocketDenied"
-	InterfaceMissing        Reason = "InterfaceMissing"
-	NoUsableInterface       Reason = "NoUsableInterface"
-	NoCarrier               Reason = "NoCarrier"
-	LocalAddress            Reason = "LocalAddress"
-	FamilyNotServed         Reason = "FamilyNotServed"
-	NotOwner                Reason = "NotOwner"
-	NoMatchingAdvertisement Reason = "NoMatchingAdvertisement"
-	NoEndpoints             Reason = "NoEndpoints"
-	NoLocalEndpoints        Reason = "NoLocalEndpoints"
-	NodeNetworkUnavailable  Reason = "NodeNetworkUnavailable"
-	NodeExcluded            Reason = "NodeExcluded"
+	Announced                       Reason = "Announced"
+	UnknownAnnouncer                Reason = "UnknownAnnouncer"
+	AnnouncerNotAvailable           Reason = "AnnouncerNotAvailable"
+	AnnouncerNotRunning             Reason = "AnnouncerNotRunning"
+	RawSocketDenied                 Reason = "RawSocketDenied"
+	InterfaceMissing                Reason = "InterfaceMissing"
+	NoUsableInterface               Reason = "NoUsableInterface"
+	NoCarrier                       Reason = "NoCarrier"
+	LocalAddress                    Reason = "LocalAddress"
+	FamilyNotServed                 Reason = "FamilyNotServed"
+	NotOwner                        Reason = "NotOwner"
+	NoMatchingAdvertisement         Reason = "NoMatchingAdvertisement"
+	SharingExcludesServiceSelectors Reason = "SharingExcludesServiceSelectors"
+	NoEndpoints                     Reason = "NoEndpoints"
+	NoLocalEndpoints                Reason = "NoLocalEndpoints"
+	NodeNetworkUnavailable          Reason = "NodeNetworkUnavailable"
+	NodeExcluded                    Reason = "NodeExcluded"
 )
 
 // Membership of the speakers.
@@ -136,22 +137,23 @@ var vocabulary = map[Reason]Text{
 	UnknownBFDProfile:   {Sentence: "the BFDProfile does not exist or is not valid", Fix: "Create the BFDProfile or correct spec.bfdProfile of the BGPPeer"},
 	Reconciled:          {Sentence: "every object of the configuration is in use"},
 
-	Announced:               {Sentence: "the address is announced"},
-	UnknownAnnouncer:        {Sentence: "there is no announcer of this name", Fix: "Use one of the known names in spec.announcers of the MetalLB resource"},
-	AnnouncerNotAvailable:   {Sentence: "this announcer is not available in this build", Fix: "Use another announcer"},
-	AnnouncerNotRunning:     {Sentence: "the announcer is not running on this node", Fix: "See the speaker's log and the problem beside this one"},
-	RawSocketDenied:         {Sentence: "the speaker may not open raw sockets", Fix: "Give the speaker's container the capability NET_RAW and its namespace the pod security level privileged"},
-	InterfaceMissing:        {Sentence: "none of the requested interfaces exists on this node", Fix: "Correct spec.interfaces of the L2Advertisement or restrict it to nodes that have them"},
-	NoUsableInterface:       {Sentence: "this node has no interface to announce on", Fix: "Check that an Ethernet interface is up and not excluded"},
-	NoCarrier:               {Sentence: "the interface has no carrier", Fix: "Check the cable and the switch port"},
-	LocalAddress:            {Sentence: "the address is configured on an interface of this node, where the kernel answers for it", Fix: "Remove the address from the interface or from the pool"},
-	FamilyNotServed:         {Sentence: "the announcer does not serve this address family", Fix: "Use another announcer for addresses of this family"},
-	NotOwner:                {Sentence: "another node announces the address"},
-	NoMatchingAdvertisement: {Sentence: "no advertisement selects the pool, this Service and this node", Fix: "Create an L2Advertisement or a BGPAdvertisement for the pool"},
-	NoEndpoints:             {Sentence: "the Service has no endpoint that serves", Fix: "Check that the Service's pods are ready"},
-	NoLocalEndpoints:        {Sentence: "the Service has externalTrafficPolicy Local and no endpoint that serves on an eligible node", Fix: "Check that the Service's pods are ready and run on nodes that the advertisement selects"},
-	NodeNetworkUnavailable:  {Sentence: "the node's network is not available", Fix: "Check the network plugin of the node"},
-	NodeExcluded:            {Sentence: "the node is labelled node.kubernetes.io/exclude-from-external-load-balancers", Fix: "Remove the label from the node"},
+	Announced:                       {Sentence: "the address is announced"},
+	UnknownAnnouncer:                {Sentence: "there is no announcer of this name", Fix: "Use one of the known names in spec.announcers of the MetalLB resource"},
+	AnnouncerNotAvailable:           {Sentence: "this announcer is not available in this build", Fix: "Use another announcer"},
+	AnnouncerNotRunning:             {Sentence: "the announcer is not running on this node", Fix: "See the speaker's log and the problem beside this one"},
+	RawSocketDenied:                 {Sentence: "the speaker may not open raw sockets", Fix: "Give the speaker's container the capability NET_RAW and its namespace the pod security level privileged"},
+	InterfaceMissing:                {Sentence: "none of the requested interfaces exists on this node", Fix: "Correct spec.interfaces of the L2Advertisement or restrict it to nodes that have them"},
+	NoUsableInterface:               {Sentence: "this node has no interface to announce on", Fix: "Check that an Ethernet interface is up and not excluded"},
+	NoCarrier:                       {Sentence: "the interface has no carrier", Fix: "Check the cable and the switch port"},
+	LocalAddress:                    {Sentence: "the address is configured on an interface of this node, where the kernel answers for it", Fix: "Remove the address from the interface or from the pool"},
+	FamilyNotServed:                 {Sentence: "the announcer does not serve this address family", Fix: "Use another announcer for addresses of this family"},
+	NotOwner:                        {Sentence: "another node announces the address"},
+	NoMatchingAdvertisement:         {Sentence: "no advertisement selects the pool, this Service and this node", Fix: "Create an L2Advertisement or a BGPAdvertisement for the pool"},
+	SharingExcludesServiceSelectors: {Sentence: "a Service that shares its address cannot be announced through an L2Advertisement with serviceSelectors", Fix: "Remove serviceSelectors from the L2Advertisement or metallb.io/allow-shared-ip from the Service"},
+	NoEndpoints:                     {Sentence: "the Service has no endpoint that serves", Fix: "Check that the Service's pods are ready"},
+	NoLocalEndpoints:                {Sentence: "the Service has externalTrafficPolicy Local and no endpoint that serves on an eligible node", Fix: "Check that the Service's pods are ready and run on nodes that the advertisement selects"},
+	NodeNetworkUnavailable:          {Sentence: "the node's network is not available", Fix: "Check the network plugin of the node"},
+	NodeExcluded:                    {Sentence: "the node is labelled node.kubernetes.io/exclude-from-external-load-balancers", Fix: "Remove the label from the node"},
 
 	GossipKeyInvalid: {Sentence: "the speakers' common key is missing or unusable", Fix: "Delete the Secret memberlist and restart the controller, which creates a new one, then the speakers"},
 	GossipKeyDiffers: {Sentence: "a speaker uses another key", Fix: "Restart the speakers, so that all read the same Secret memberlist"},

@@ -16,7 +16,11 @@ type BGPAdvertisement struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec says which addresses are announced, in which form, to whom and from where.
+	// Null counts as empty: it is what remains when a server-side apply takes the last field away.
+	//
 	// +optional
+	// +nullable
 	Spec BGPAdvertisementSpec `json:"spec,omitempty"`
 	// +optional
 	Status BGPAdvertisementStatus `json:"status,omitzero"`

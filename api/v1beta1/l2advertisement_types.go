@@ -16,7 +16,11 @@ type L2Advertisement struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec says which addresses are announced, where and by whom; the empty spec announces all of them from every node.
+	// Null counts as empty: it is what remains when a server-side apply takes the last field away.
+	//
 	// +optional
+	// +nullable
 	Spec L2AdvertisementSpec `json:"spec,omitempty"`
 	// +optional
 	Status L2AdvertisementStatus `json:"status,omitzero"`

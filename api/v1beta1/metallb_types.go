@@ -21,7 +21,11 @@ type MetalLB struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec is how the suite is installed; the empty spec installs everything.
+	// Null counts as empty: it is what remains when a server-side apply takes the last field away.
+	//
 	// +optional
+	// +nullable
 	Spec MetalLBSpec `json:"spec,omitempty"`
 	// +optional
 	Status MetalLBStatus `json:"status,omitzero"`

@@ -65,7 +65,7 @@ func run(ctx context.Context, o options) error {
 	defer stop()
 	status := speaker.NewStatus(speaker.StatusOptions{
 		Client: objects.client, Recorder: recorder, Node: o.node, Namespace: o.Namespace, PodName: o.podName, PodUID: o.podUID,
-		Metrics: speaker.NewMetrics(metrics.Registry, o.node), Log: log.WithName("status"),
+		Metrics: speaker.NewMetrics(metrics.Registry, o.node), Clock: clock.RealClock{}, Log: log.WithName("status"),
 	})
 	trigger := kube.NewTrigger()
 	source := speaker.NewSource(objects.cache, o.Namespace, o.class, trigger)

@@ -9,11 +9,15 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"metalsuite.io/api/reason"
 )
 
 // Reasons of the events on Services; users' tooling knows them by these words.
@@ -38,24 +42,62 @@ type events struct {
 	reader   client.Reader
 	node     string
 
-	mu   sync.Mutex
-	told map[string][]event
+	clock clock.PassiveClock
+
+	mu     sync.Mutex
+	told   map[string][]event
+	silent map[string]silence
+}
+
+// silenceTold is how long nobody has announced a Service before users are told.
+const silenceTold = 5 * time.Second
+
+// silence is since when nobody announces a Service, and why.
+type silence struct {
+	reason reason.Reason
+	since  time.Time
 }
 
 type event struct{ kind, reason, message string }
 
-func newEvents(recorder record.EventRecorder, reader client.Reader, node string) *events {
-	return &events{recorder: recorder, reader: reader, node: node, told: map[string][]event{}}
+func newEvents(recorder record.EventRecorder, reader client.Reader, node string, c clock.PassiveClock) *events {
+	return &events{recorder: recorder, reader: reader, node: node, clock: c, told: map[string][]event{}, silent: map[string]silence{}}
 }
 
-// tell records what is new about a Service since it was told last.
-func (e *events) tell(ctx context.Context, key string, o serviceOutcome) {
+// tell records what is new about a Service since it was told last. It returns after how long it wants to be asked again, zero for never.
+func (e *events) tell(ctx context.Context, key string, o serviceOutcome) time.Duration {
 	now := e.about(o)
+	nobody, again := e.nobody(key, o)
+	if nobody != nil {
+		now = append(now, *nobody)
+	}
 	for _, n := range e.swap(key, now) {
 		if target, ok := e.target(ctx, key); ok {
 			e.recorder.Event(target, n.kind, n.reason, n.message)
 		}
 	}
+	return again
+}
+
+// nobody returns the event that no node announces a Service, once that has lasted: a Service that is just being made has no endpoints for
+// a moment, and nobody wants to read that. All speakers see the same, so the first of them speaks for all.
+func (e *events) nobody(key string, o serviceOutcome) (*event, time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	problem := o.Verdict.Problem
+	if problem == nil || o.Verdict.Shared || !o.Speaks {
+		delete(e.silent, key)
+		return nil, 0
+	}
+	since, known := e.silent[key]
+	if !known || since.reason != problem.Reason {
+		since = silence{reason: problem.Reason, since: e.clock.Now()}
+		e.silent[key] = since
+	}
+	if rest := silenceTold - e.clock.Since(since.since); rest > 0 {
+		return nil, rest
+	}
+	return &event{corev1.EventTypeWarning, string(problem.Reason), "no node announces the Service: " + problem.Message()}, 0
 }
 
 // about returns what there is to say of a Service on this node.

@@ -4,6 +4,7 @@ package speaker
 
 import (
 	"net/netip"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -63,9 +64,17 @@ func observeService(s *corev1.Service, class string, serving map[string]bool) (S
 		Labels:       s.Labels,
 		Addresses:    addresses,
 		Pool:         s.Annotations[v1beta1.AnnotationAllocatedFromPool],
+		Shares:       shares(s),
 		Local:        s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
 		ServingNodes: serving,
 	}, true
+}
+
+// shares says whether a Service carries a sharing key under its present or its legacy name.
+func shares(s *corev1.Service) bool {
+	_, present := s.Annotations[v1beta1.AnnotationAllowSharedIP]
+	_, legacy := s.Annotations[strings.Replace(v1beta1.AnnotationAllowSharedIP, v1beta1.AnnotationPrefix, v1beta1.LegacyAnnotationPrefix, 1)]
+	return present || legacy
 }
 
 // ours says whether a Service is of our class: without class when ours is empty, else of exactly that class.

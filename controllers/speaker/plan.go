@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"sort"
 
 	"metalsuite.io/announcers"
 	"metalsuite.io/api/reason"
@@ -31,7 +30,9 @@ type Verdict struct {
 	Addresses []netip.Addr
 	// Interfaces are those that this node announces it on, sorted; empty means every usable one.
 	Interfaces []string
-	// Problem says why nobody announces it; nil when somebody does.
+	// Shared is whether announcers that need no owner have been asked to announce it as well.
+	Shared bool
+	// Problem says why no owner announces it; nil when there is one.
 	Problem *reason.Problem
 }
 
@@ -49,15 +50,23 @@ type claim struct {
 func Decide(w World) Plan {
 	plan := Plan{Verdicts: make(map[string]Verdict, len(w.Services))}
 	claims := make([]claim, 0, len(w.Services))
+	var shared []claim
 	for _, s := range w.Services {
-		plan.Verdicts[s.Key] = Verdict{Addresses: s.Addresses}
-		c, problem := w.claim(s)
+		pool, problem := w.announceable(s)
+		if problem == nil && w.sharedHere(s, pool) {
+			shared = append(shared, claim{service: s})
+		}
+		var c claim
+		if problem == nil {
+			c, problem = w.claim(s, pool)
+		}
 		if problem != nil {
-			plan.Verdicts[s.Key] = Verdict{Addresses: s.Addresses, Problem: problem}
+			plan.Verdicts[s.Key] = Verdict{Addresses: s.Addresses, Problem: problem, Shared: w.sharedAnywhere(s, pool)}
 			continue
 		}
 		claims = append(claims, c)
 	}
+	plan.Shared = addresses(shared)
 	live := w.live()
 	for _, group := range groups(claims) {
 		owner, problem := w.elect(group, live)
@@ -71,18 +80,41 @@ func Decide(w World) Plan {
 	return plan
 }
 
-// claim checks what does not depend on who is alive: the pool, the endpoints, the advertisements.
-func (w World) claim(s Service) (claim, *reason.Problem) {
+// announceable checks what every kind of announcement needs, and returns the pool of the addresses.
+func (w World) announceable(s Service) (string, *reason.Problem) {
 	pool, problem := w.poolOf(s)
-	if problem != nil {
-		return claim{}, problem
+	if problem == nil && len(s.ServingNodes) == 0 {
+		problem = reason.New(reason.NoEndpoints, "")
 	}
-	if len(s.ServingNodes) == 0 {
-		return claim{}, reason.New(reason.NoEndpoints, "")
+	return pool, problem
+}
+
+// sharedHere says whether announcers that need no owner announce the Service from this node.
+func (w World) sharedHere(s Service, pool string) bool {
+	if w.blocked(w.Self, []claim{{service: s}}) != nil {
+		return false
 	}
+	for _, ad := range w.Policy.BGP(pool, s.Labels) {
+		if _, mine := ad.Nodes[w.Self]; mine {
+			return true
+		}
+	}
+	return false
+}
+
+// sharedAnywhere says whether a BGPAdvertisement selects the Service, on any node.
+func (w World) sharedAnywhere(s Service, pool string) bool {
+	return len(w.Policy.BGP(pool, s.Labels)) > 0
+}
+
+// claim collects what the L2Advertisements say of a Service.
+func (w World) claim(s Service, pool string) (claim, *reason.Problem) {
 	c := claim{service: s, nodes: map[string]int{}}
 	all := false
 	for _, ad := range w.Policy.L2(pool, s.Labels) {
+		if ad.ServiceSelected && s.Shares {
+			return claim{}, reason.New(reason.SharingExcludesServiceSelectors, "L2Advertisement %s has serviceSelectors and the Service shares its address", ad.Name)
+		}
 		for node, preference := range ad.Nodes {
 			c.nodes[node] += preference
 		}
@@ -160,99 +192,4 @@ func (w World) blocked(node string, group []claim) *reason.Problem {
 		}
 	}
 	return nil
-}
-
-// allowed returns the nodes that every Service of the group allows, with the sum of their preferences.
-func allowed(group []claim) map[string]int {
-	nodes := map[string]int{}
-	for node, preference := range group[0].nodes {
-		nodes[node] = preference
-	}
-	for _, c := range group[1:] {
-		for node := range nodes {
-			preference, ok := c.nodes[node]
-			if !ok {
-				delete(nodes, node)
-				continue
-			}
-			nodes[node] += preference
-		}
-	}
-	return nodes
-}
-
-// groupKey returns the address that stands for the group in the election.
-func groupKey(group []claim) netip.Addr {
-	var all []netip.Addr
-	for _, c := range group {
-		all = append(all, c.service.Addresses...)
-	}
-	key, _ := election.Key(all)
-	return key
-}
-
-// addresses returns the distinct addresses of a group with the union of their Services and interfaces.
-func addresses(group []claim) []announcers.Address {
-	byAddr := map[netip.Addr]*announcers.Address{}
-	everywhere := map[netip.Addr]bool{}
-	for _, c := range group {
-		for _, a := range c.service.Addresses {
-			if byAddr[a] == nil {
-				byAddr[a] = &announcers.Address{Addr: a}
-			}
-			byAddr[a].Services = append(byAddr[a].Services, c.service.Key)
-			byAddr[a].Interfaces = append(byAddr[a].Interfaces, c.interfaces...)
-			everywhere[a] = everywhere[a] || len(c.interfaces) == 0
-		}
-	}
-	out := make([]announcers.Address, 0, len(byAddr))
-	for a, address := range byAddr {
-		if everywhere[a] {
-			address.Interfaces = nil
-		}
-		slices.Sort(address.Services)
-		slices.Sort(address.Interfaces)
-		address.Interfaces = slices.Compact(address.Interfaces)
-		out = append(out, *address)
-	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Addr.Less(out[j].Addr) })
-	return out
-}
-
-// groups divides claims so that two Services are in one group when they have an address in common, directly or through others.
-func groups(claims []claim) [][]claim {
-	parent := make([]int, len(claims))
-	for i := range parent {
-		parent[i] = i
-	}
-	first := map[netip.Addr]int{}
-	for i, c := range claims {
-		for _, a := range c.service.Addresses {
-			if j, seen := first[a]; seen {
-				parent[find(parent, i)] = find(parent, j)
-			} else {
-				first[a] = i
-			}
-		}
-	}
-	index := map[int]int{}
-	var out [][]claim
-	for i, c := range claims {
-		root := find(parent, i)
-		if _, ok := index[root]; !ok {
-			index[root] = len(out)
-			out = append(out, nil)
-		}
-		out[index[root]] = append(out[index[root]], c)
-	}
-	return out
-}
-
-// find returns the root of i, with path halving.
-func find(parent []int, i int) int {
-	for parent[i] != i {
-		parent[i] = parent[parent[i]]
-		i = parent[i]
-	}
-	return i
 }

@@ -28,7 +28,7 @@ func base() World {
 		),
 	}
 	for _, n := range []string{"n1", "n2", "n3"} {
-		w.Members = append(w.Members, membership.Member{Name: n, State: membership.State{Fit: true}})
+		w.Members = append(w.Members, membership.Member{Name: n, Known: true, State: membership.State{Fit: true}})
 	}
 	return w
 }
@@ -79,6 +79,11 @@ func TestDecide(t *testing.T) {
 		{name: "no advertisement", mend: func(w *World) {
 			w.Policy = compile([]v1beta1.IPAddressPool{pool("blue", "192.0.2.0/24")}, nil)
 		}, reason: reason.NoMatchingAdvertisement},
+		{name: "a shared address and serviceSelectors", mend: func(w *World) {
+			w.Services[0].Shares, w.Services[0].Labels = true, map[string]string{"app": "web"}
+			w.Policy = compile([]v1beta1.IPAddressPool{pool("blue", "192.0.2.0/24")},
+				[]v1beta1.L2Advertisement{advertisement("web", v1beta1.L2AdvertisementSpec{ServiceSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"app": "web"}}}})})
+		}, reason: reason.SharingExcludesServiceSelectors},
 		{name: "an advertisement for one node", mend: func(w *World) {
 			w.Policy = compile([]v1beta1.IPAddressPool{pool("blue", "192.0.2.0/24")},
 				[]v1beta1.L2Advertisement{advertisement("one", v1beta1.L2AdvertisementSpec{NodeSelectors: onNode("n3")})})
@@ -162,6 +167,28 @@ func TestEveryNodeNamesTheSameOwner(t *testing.T) {
 			if len(nodes) != 1 {
 				t.Fatalf("round %d: %s is owned by %v", round, a, nodes)
 			}
+		}
+	}
+}
+
+func TestAnnouncersWithoutOwnerGetEverySelectedService(t *testing.T) {
+	w := base()
+	w.Services = []Service{service("web", "192.0.2.10"), service("api", "192.0.2.11")}
+	w.Services[1].Local = true // its endpoint is on n2
+	w.Policy = policy.Compile(policy.Objects{
+		Pools:             []v1beta1.IPAddressPool{pool("blue", "192.0.2.0/24")},
+		BGPAdvertisements: []v1beta1.BGPAdvertisement{{ObjectMeta: metav1.ObjectMeta{Name: "all"}}},
+		Nodes:             map[string]map[string]string{"n1": {}, "n2": {}},
+	})
+	for self, want := range map[string][]string{"n1": {"192.0.2.10"}, "n2": {"192.0.2.10", "192.0.2.11"}, "n3": nil} {
+		w.Self = self
+		var got []string
+		plan := Decide(w)
+		for _, a := range plan.Shared {
+			got = append(got, a.Addr.String())
+		}
+		if !slices.Equal(got, want) || !plan.Verdicts["default/web"].Shared {
+			t.Fatalf("node %s is to announce %v, want %v", self, got, want)
 		}
 	}
 }

@@ -24,6 +24,9 @@ import (
 // settleTime is how long a starting speaker waits for the others before it believes that it is alone.
 const settleTime = 1500 * time.Millisecond
 
+// acquaintTime is how long the state of a speaker that has appeared may take to arrive; usually it takes milliseconds.
+const acquaintTime = 500 * time.Millisecond
+
 // Observer is where the loop gets the objects from; false until they were all read once. It is called by one goroutine and must answer
 // from memory.
 type Observer interface {
@@ -76,8 +79,8 @@ type Speaker struct {
 	fitness fitness
 	started time.Time
 	members []string
+	strange time.Time
 	ready   atomic.Bool
-	beat    atomic.Int64
 }
 
 // New returns a speaker that does nothing until Run.
@@ -141,10 +144,13 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 	if wait := s.settling(world); wait > 0 {
 		return wait
 	}
+	if wait := s.acquainting(world.Members); wait > 0 {
+		return wait
+	}
 	again := s.publish(&world)
-	s.repeatClaims(world.Members)
 	plan := Decide(world)
 	outcome := Outcome{Node: s.Node, World: world, Plan: plan, Reports: s.apply(ctx, plan)}
+	s.repeatClaims(world.Members)
 	if s.OnOutcome != nil {
 		s.OnOutcome(outcome)
 	}
@@ -158,6 +164,20 @@ func (s *Speaker) settling(w World) time.Duration {
 		return 0
 	}
 	return s.started.Add(settleTime).Sub(s.Clock.Now())
+}
+
+// acquainting returns how long to wait for the state of a speaker that has just appeared. A decision before that would take it for unfit
+// and move its addresses for a moment.
+func (s *Speaker) acquainting(members []membership.Member) time.Duration {
+	strangers := slices.ContainsFunc(members, func(m membership.Member) bool { return !m.Known && m.Name != s.Node })
+	if !strangers {
+		s.strange = time.Time{}
+		return 0
+	}
+	if s.strange.IsZero() {
+		s.strange = s.Clock.Now()
+	}
+	return s.strange.Add(acquaintTime).Sub(s.Clock.Now())
 }
 
 // publish tells the others whether this node is fit, and lets the decision see the same.

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -60,6 +61,7 @@ type StatusOptions struct {
 	// PodName and PodUID make the speaker's pod the owner of its status objects, so that they go with it; both may be empty.
 	PodName, PodUID string
 	Metrics         *Metrics
+	Clock           clock.PassiveClock
 	Log             logr.Logger
 }
 
@@ -67,7 +69,7 @@ type StatusOptions struct {
 func NewStatus(o StatusOptions) *Status {
 	s := &Status{
 		client: o.Client, node: o.Node, namespace: o.Namespace, metrics: o.Metrics,
-		events: newEvents(o.Recorder, o.Client, o.Node),
+		events: newEvents(o.Recorder, o.Client, o.Node, o.Clock),
 	}
 	if o.PodName != "" && o.PodUID != "" {
 		s.owner = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: o.PodName, UID: types.UID(o.PodUID)}}
@@ -130,12 +132,15 @@ func (s *Status) Report(o Outcome) {
 // serviceOutcome is the part of an outcome that concerns one Service.
 type serviceOutcome struct {
 	Verdict Verdict
+	// Speaks is whether this node tells users what concerns all nodes: the first live speaker does.
+	Speaks bool
 	// States are what each announcer reported on the Service's addresses, in their order.
 	States map[string][]announcers.State
 }
 
 func (o Outcome) service(key string) serviceOutcome {
 	out := serviceOutcome{Verdict: o.Plan.Verdicts[key], States: map[string][]announcers.State{}}
+	out.Speaks = len(o.World.Members) > 0 && o.World.Members[0].Name == o.Node
 	for _, a := range out.Verdict.Addresses {
 		for name, report := range o.Reports {
 			if state, ok := report.States[a]; ok {
@@ -151,7 +156,9 @@ func (s *Status) write(ctx context.Context, key string) error {
 	if key == stateKey {
 		return s.writeState(ctx, outcome)
 	}
-	s.events.tell(ctx, key, outcome.service(key))
+	if again := s.events.tell(ctx, key, outcome.service(key)); again > 0 {
+		s.writer.EnqueueAfter(key, again)
+	}
 	return s.writeService(ctx, key, outcome.service(key))
 }
 

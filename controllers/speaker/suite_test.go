@@ -69,7 +69,7 @@ var _ = Describe("A speaker", Ordered, func() {
 		trigger := kube.NewTrigger()
 		source := NewSource(objects, namespace, "", trigger)
 		status := NewStatus(StatusOptions{
-			Client: cached, Recorder: record.NewFakeRecorder(100), Node: "n1", Namespace: namespace, Log: logr.Discard(),
+			Client: cached, Recorder: record.NewFakeRecorder(100), Node: "n1", Namespace: namespace, Clock: clock.RealClock{}, Log: logr.Discard(),
 		})
 		loop := New(Options{
 			Node: "n1", Observer: source, Members: members, Trigger: trigger, Clock: clock.RealClock{}, Log: logr.Discard(),

@@ -44,6 +44,8 @@ type Service struct {
 	Addresses []netip.Addr
 	// Pool is where the addresses were granted from, in the word of the controller; it may be empty.
 	Pool string
+	// Shares is whether the Service carries a sharing key, even an empty one.
+	Shares bool
 	// Local is externalTrafficPolicy Local: only nodes with a serving endpoint take its traffic.
 	Local bool
 	// ServingNodes are the nodes with an endpoint that can serve (ready, or terminating and still serving). An endpoint without node
