@@ -149,7 +149,8 @@ func (b Builder) image(ctx context.Context, spec Spec, arch string) (v1.Image, e
 	if err != nil {
 		return nil, fmt.Errorf("packing %s: %w", spec.Binary, err)
 	}
-	img, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), layer)
+	base := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	img, err := mutate.AppendLayers(base, layer)
 	if err != nil {
 		return nil, fmt.Errorf("making %s: %w", spec.Name, err)
 	}
