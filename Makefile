@@ -70,7 +70,7 @@ test-bundle: ## Validate the OLM bundle
 
 .PHONY: test-e2e
 test-e2e: lab-up ## Run the user stories on the lab
-	source .lab/env && $(GO) test -count=1 -timeout 25m -v ./test/e2e/... -ginkgo.fail-on-pending
+	source .lab/env && $(GO) test -count=1 -p 1 -timeout 25m -v ./test/e2e/... -ginkgo.fail-on-pending -ginkgo.no-color
 
 .PHONY: bench
 bench: ## Print figures; never passes or fails by time

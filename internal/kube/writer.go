@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/util/workqueue"
 )
 
@@ -71,12 +72,19 @@ func (w *Writer[K]) next(ctx context.Context) bool {
 		return true
 	}
 	if err := w.write(ctx, key); err != nil {
-		if ctx.Err() == nil {
-			w.log.Info("Write failed, will be tried again", "key", key, "error", err.Error())
-		}
+		w.tell(ctx, key, err)
 		w.queue.AddRateLimited(key)
 		return true
 	}
 	w.queue.Forget(key)
 	return true
+}
+
+// tell logs a failure. A conflict is nothing to worry about: somebody else was first, and the next attempt builds on that.
+func (w *Writer[K]) tell(ctx context.Context, key K, err error) {
+	log := w.log
+	if apierrors.IsConflict(err) || ctx.Err() != nil {
+		log = log.V(1)
+	}
+	log.Info("Write failed, will be tried again", "key", key, "error", err.Error())
 }

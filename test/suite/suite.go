@@ -125,16 +125,20 @@ func MetalLB() *v1beta1.MetalLB {
 	return &v1beta1.MetalLB{ObjectMeta: metav1.ObjectMeta{Name: v1beta1.MetalLBName, Namespace: Namespace}}
 }
 
-// AwaitAvailable waits until the MetalLB resource says that it is available in its present form.
+// AwaitAvailable waits until the MetalLB resource says that it is available in its present form, with nothing left to roll out.
 func (s *Suite) AwaitAvailable(ctx context.Context, limit time.Duration) error {
 	var m v1beta1.MetalLB
 	err := await(ctx, limit, func(ctx context.Context) error {
 		if err := s.Client.Get(ctx, client.ObjectKeyFromObject(MetalLB()), &m); err != nil {
 			return err
 		}
-		available := meta.FindStatusCondition(m.Status.Conditions, v1beta1.ConditionAvailable)
-		if available == nil || available.Status != metav1.ConditionTrue || available.ObservedGeneration != m.Generation {
-			return fmt.Errorf("conditions are %s", conditions(m.Status.Conditions))
+		for kind, want := range map[string]metav1.ConditionStatus{
+			v1beta1.ConditionAvailable: metav1.ConditionTrue, v1beta1.ConditionProgressing: metav1.ConditionFalse,
+		} {
+			c := meta.FindStatusCondition(m.Status.Conditions, kind)
+			if c == nil || c.Status != want || c.ObservedGeneration != m.Generation {
+				return fmt.Errorf("conditions are %s", conditions(m.Status.Conditions))
+			}
 		}
 		return nil
 	})
