@@ -57,8 +57,12 @@ test: verify test-unit test-bundle test-e2e ## Run every test: unit, envtest, bu
 envtest: ## Build etcd and kube-apiserver for the tests against an API server
 	$(LAB) build --only envtest >/dev/null
 
+.PHONY: compiler
+compiler: ## Install the C compiler that the race detector needs, if it is missing
+	@command -v gcc >/dev/null || { apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev; }
+
 .PHONY: test-unit
-test-unit: envtest ## Run the unit tests and those against an API server
+test-unit: envtest compiler ## Run the unit tests and those against an API server
 	export KUBEBUILDER_ASSETS=$$($(LAB) build --only envtest 2>/dev/null | tail -n 1); \
 	$(GO) vet ./...; \
 	$(GO) test -count=1 -shuffle=on -timeout 10m $(UNIT_PACKAGES); \
