@@ -14,7 +14,7 @@ UNIT_PACKAGES := $$($(GO) list ./... | grep -vE '/test/e2e|/announcers|/internal
 
 .PHONY: help
 help: ## List all targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 ##@ Build
 

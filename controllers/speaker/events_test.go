@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"metalsuite.io/announcers"
+	"metalsuite.io/api/reason"
+)
+
+func TestThatNobodyAnnouncesIsToldOnceItHasLasted(t *testing.T) {
+	now := clocktesting.NewFakePassiveClock(time.Unix(1000, 0))
+	e := newEvents(nil, nil, "n1", now)
+	silent := serviceOutcome{Speaks: true, Verdict: Verdict{Problem: reason.New(reason.NoEndpoints, "")}}
+
+	if told, again := e.nobody("default/web", silent); told != nil || again != silenceTold {
+		t.Fatalf("at once: got %v and %v, want nothing and another look after %v", told, again, silenceTold)
+	}
+	now.SetTime(now.Now().Add(silenceTold))
+	told, again := e.nobody("default/web", silent)
+	if told == nil || told.reason != string(reason.NoEndpoints) || told.kind != corev1.EventTypeWarning || again != 0 {
+		t.Fatalf("later: got %v and %v, want a warning and no other look", told, again)
+	}
+	if fresh := e.swap("default/web", []event{*told}); len(fresh) != 1 {
+		t.Fatalf("the first time it is new, got %v", fresh)
+	}
+	if fresh := e.swap("default/web", []event{*told}); len(fresh) != 0 {
+		t.Fatalf("the second time it is not, got %v", fresh)
+	}
+	other := silent
+	other.Verdict.Problem = reason.New(reason.NodeExcluded, "")
+	if told, again := e.nobody("default/web", other); told != nil || again != silenceTold {
+		t.Fatalf("another reason starts anew, got %v and %v", told, again)
+	}
+}
+
+func TestWhoStaysSilentAboutNobody(t *testing.T) {
+	problem := reason.New(reason.NoMatchingAdvertisement, "")
+	for name, o := range map[string]serviceOutcome{
+		"another speaker speaks for all":    {Verdict: Verdict{Problem: problem}},
+		"somebody owns the address":         {Speaks: true},
+		"announcers without owner serve it": {Speaks: true, Verdict: Verdict{Problem: problem, Shared: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEvents(nil, nil, "n1", clocktesting.NewFakePassiveClock(time.Unix(1000, 0)))
+			if told, again := e.nobody("default/web", o); told != nil || again != 0 {
+				t.Fatalf("got %v and %v", told, again)
+			}
+		})
+	}
+}
+
+func TestWhatIsToldOfAnAnnouncement(t *testing.T) {
+	e := newEvents(nil, nil, "n1", clocktesting.NewFakePassiveClock(time.Unix(1000, 0)))
+	o := serviceOutcome{
+		Verdict: Verdict{Owner: "n1", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}},
+		States: map[string][]announcers.State{"l2": {
+			{Phase: announcers.Effective},
+			{Phase: announcers.Refused, Problem: reason.New(reason.FamilyNotServed, "")},
+		}},
+	}
+	got := e.about(o)
+	if len(got) != 2 || got[0].reason != eventNodeAssigned || got[1].reason != eventAnnounceFailed {
+		t.Fatalf("got %v, want one address assigned and one refused", got)
+	}
+}
