@@ -38,6 +38,10 @@ generate: ## Regenerate code, CRDs, RBAC, docs and the bundle
 	hack/manifests.sh
 	hack/bundle.sh
 
+.PHONY: bundle
+bundle: ## Regenerate the OLM bundle from config/
+	hack/bundle.sh
+
 .PHONY: verify
 verify: generate ## Fail when a generated file is stale
 	@stale=$$(git status --porcelain -- api config bundle docs); \
@@ -77,8 +81,9 @@ test-e2e: lab-up ## Run the user stories on the lab
 	source .lab/env && $(GO) test -count=1 -p 1 -timeout 25m -v ./test/e2e/... -ginkgo.fail-on-pending -ginkgo.no-color
 
 .PHONY: bench
-bench: ## Print figures; never passes or fails by time
+bench: lab-up ## Print figures; never passes or fails by time (TRIALS=10)
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
+	$(GO) run ./test/bench
 
 ##@ Lab
 

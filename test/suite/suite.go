@@ -44,7 +44,7 @@ const (
 // Suite is the lab with the means to act on it.
 type Suite struct {
 	Lab    *lab.Lab
-	Client client.Client
+	Client client.WithWatch
 	root   string
 }
 
@@ -65,7 +65,7 @@ func Open() (*Suite, error) {
 		return nil, err
 	}
 	config.QPS = -1
-	c, err := client.New(config, client.Options{Scheme: scheme})
+	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, fmt.Errorf("reaching the lab's API server: %w", err)
 	}
@@ -128,7 +128,7 @@ func MetalLB() *v1beta1.MetalLB {
 // AwaitAvailable waits until the MetalLB resource says that it is available in its present form, with nothing left to roll out.
 func (s *Suite) AwaitAvailable(ctx context.Context, limit time.Duration) error {
 	var m v1beta1.MetalLB
-	err := await(ctx, limit, func(ctx context.Context) error {
+	err := Await(ctx, limit, func(ctx context.Context) error {
 		if err := s.Client.Get(ctx, client.ObjectKeyFromObject(MetalLB()), &m); err != nil {
 			return err
 		}
@@ -158,7 +158,7 @@ func conditions(all []metav1.Condition) string {
 
 // AwaitDeployment waits until a Deployment has all its replicas available in its present form.
 func (s *Suite) AwaitDeployment(ctx context.Context, namespace, name string, limit time.Duration) error {
-	err := await(ctx, limit, func(ctx context.Context) error {
+	err := Await(ctx, limit, func(ctx context.Context) error {
 		var d appsv1.Deployment
 		if err := s.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &d); err != nil {
 			return err
@@ -181,7 +181,7 @@ func (s *Suite) AwaitDeployment(ctx context.Context, namespace, name string, lim
 // AwaitAddresses waits until a Service has addresses and returns them.
 func (s *Suite) AwaitAddresses(ctx context.Context, namespace, name string, limit time.Duration) ([]netip.Addr, error) {
 	var addresses []netip.Addr
-	err := await(ctx, limit, func(ctx context.Context) error {
+	err := Await(ctx, limit, func(ctx context.Context) error {
 		var service corev1.Service
 		if err := s.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &service); err != nil {
 			return err
@@ -205,8 +205,8 @@ func (s *Suite) AwaitAddresses(ctx context.Context, namespace, name string, limi
 	return addresses, nil
 }
 
-// await polls until try succeeds; after the limit it returns the last error of try.
-func await(ctx context.Context, limit time.Duration, try func(context.Context) error) error {
+// Await polls until try succeeds; after the limit it returns the last error of try.
+func Await(ctx context.Context, limit time.Duration, try func(context.Context) error) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, pollEvery, limit, true, func(ctx context.Context) (bool, error) {
 		last = try(ctx)
@@ -220,7 +220,7 @@ func await(ctx context.Context, limit time.Duration, try func(context.Context) e
 
 // AwaitNodesReady waits until every node of the cluster is Ready.
 func (s *Suite) AwaitNodesReady(ctx context.Context, limit time.Duration) error {
-	err := await(ctx, limit, func(ctx context.Context) error {
+	err := Await(ctx, limit, func(ctx context.Context) error {
 		var nodes corev1.NodeList
 		if err := s.Client.List(ctx, &nodes); err != nil {
 			return err
@@ -269,7 +269,7 @@ func (s *Suite) Gone(ctx context.Context, o client.Object, limit time.Duration) 
 	if err := client.IgnoreNotFound(s.Client.Delete(ctx, o)); err != nil {
 		return fmt.Errorf("deleting %s: %w", o.GetName(), err)
 	}
-	return await(ctx, limit, func(ctx context.Context) error {
+	return Await(ctx, limit, func(ctx context.Context) error {
 		err := s.Client.Get(ctx, client.ObjectKeyFromObject(o), o)
 		if apierrors.IsNotFound(err) {
 			return nil

@@ -26,7 +26,7 @@ func (s *Suite) OneAnswer(ctx context.Context, address netip.Addr, limit, during
 	if err != nil {
 		return "", "", err
 	}
-	answered := await(ctx, limit, func(context.Context) error {
+	answered := Await(ctx, limit, func(context.Context) error {
 		if watch.Report().Answers == 0 {
 			return errors.New("nobody answers")
 		}
@@ -85,12 +85,12 @@ func (s *Suite) Watch(ctx context.Context, address netip.Addr, limit time.Durati
 			return nil
 		}
 	}
-	seen := await(ctx, limit, changes(1))
+	seen := Await(ctx, limit, changes(1))
 	if seen == nil {
 		seen = act(ctx)
 	}
 	if seen == nil {
-		seen = await(ctx, limit, changes(2))
+		seen = Await(ctx, limit, changes(2))
 	}
 	report, err := watch.Stop()
 	if err := errors.Join(seen, err); err != nil {
@@ -107,7 +107,7 @@ func (s *Suite) Get(ctx context.Context, host lab.Host, address netip.Addr, port
 	url := "http://" + netip.AddrPortFrom(address, port).String() + "/"
 	http := host.HTTPClient(time.Second)
 	var line string
-	err := await(ctx, limit, func(ctx context.Context) error {
+	err := Await(ctx, limit, func(ctx context.Context) error {
 		var err error
 		line, err = fetch(ctx, http, url)
 		return err

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command bench measures the suite on a running lab and prints figures, one a line: name, median, worst, unit, trials. It never passes or
+// fails by time. TRIALS sets how often a link is cut (10).
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"metalsuite.io/test/lab"
+	"metalsuite.io/test/suite"
+)
+
+const (
+	namespace = "bench"
+	app       = "hello"
+	creations = 40
+	limit     = time.Minute
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	trials := 10
+	if value := os.Getenv("TRIALS"); value != "" {
+		var err error
+		if trials, err = strconv.Atoi(value); err != nil {
+			return fmt.Errorf("reading TRIALS: %w", err)
+		}
+	}
+	s, err := suite.Open()
+	if err != nil {
+		return err
+	}
+	b := bench{s}
+	if err := b.prepare(ctx); err != nil {
+		return err
+	}
+	fmt.Printf("%-52s %10s %10s %-5s %s\n", "name", "median", "worst", "unit", "trials")
+	return errors.Join(
+		b.creation(ctx),
+		b.failover(ctx, "L2, owner's link cut -> another MAC answers", trials, s.Lab.Cut),
+		b.failover(ctx, "L2, owner cut off silently -> another MAC answers", trials, s.Lab.CutSilently),
+		s.Reset(ctx, namespace),
+	)
+}
+
+type bench struct{ *suite.Suite }
+
+func (b bench) prepare(ctx context.Context) error {
+	for _, step := range []func() error{
+		func() error { return b.Reset(ctx, namespace) },
+		func() error { return b.Install(ctx) },
+		func() error { return b.Apply(ctx, suite.MetalLB()) },
+		func() error { return b.AwaitAvailable(ctx, 2*limit) },
+		func() error { return b.Apply(ctx, suite.Pool("bench", b.Lab.Pool4().String())) },
+		func() error { return b.Apply(ctx, suite.L2Advertisement("bench", "bench")) },
+		func() error { return b.Apply(ctx, suite.HelloNamespace(namespace)) },
+		func() error { return b.Apply(ctx, suite.HelloDeployment(namespace, app, int32(len(b.Lab.Nodes())))) },
+		func() error { return b.AwaitDeployment(ctx, namespace, app, limit) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// creation measures from the creation of a Service to its address, as a watch sees it, and to the first ARP answer, asked for from the
+// start.
+func (b bench) creation(ctx context.Context) error {
+	var addressed, answered []time.Duration
+	expected := b.Lab.Pool4().Masked().Addr()
+	for i := range creations {
+		expected = expected.Next()
+		address, answer, err := b.create(ctx, fmt.Sprintf("bench-%d", i), expected)
+		if err != nil {
+			return err
+		}
+		addressed, answered = append(addressed, address), append(answered, answer)
+	}
+	figure("Service created -> address in its status", addressed)
+	figure("Service created -> first ARP answer", answered)
+	return nil
+}
+
+func (b bench) create(ctx context.Context, name string, expected netip.Addr) (address, answer time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	services, err := b.Client.Watch(ctx, &corev1.ServiceList{}, client.InNamespace(namespace))
+	if err != nil {
+		return 0, 0, fmt.Errorf("watching services: %w", err)
+	}
+	defer services.Stop()
+	asking, err := b.Lab.Client().WatchARP(ctx, lab.Segment, expected, time.Millisecond)
+	if err != nil {
+		return 0, 0, err
+	}
+	begin := time.Now()
+	err = b.Client.Create(ctx, suite.HelloService(namespace, name, app))
+	if err == nil {
+		err = addressSeen(ctx, services, name)
+		address = time.Since(begin)
+	}
+	if err == nil {
+		err = suite.Await(ctx, limit, func(context.Context) error {
+			if asking.Report().Answers == 0 {
+				return fmt.Errorf("nobody answers for %s", expected)
+			}
+			return nil
+		})
+	}
+	report, stopped := asking.Stop()
+	if err := errors.Join(err, stopped); err != nil {
+		return 0, 0, err
+	}
+	return address, report.Changes[0].At.Sub(begin), nil
+}
+
+// addressSeen returns once the watch has seen an address in the status of the Service.
+func addressSeen(ctx context.Context, services watch.Interface, name string) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the address of %s: %w", name, ctx.Err())
+		case event, open := <-services.ResultChan():
+			if !open {
+				return errors.New("the watch of services ended")
+			}
+			s, ok := event.Object.(*corev1.Service)
+			if ok && s.Name == name && len(s.Status.LoadBalancer.Ingress) > 0 {
+				return nil
+			}
+		}
+	}
+}
+
+// failover measures how long nobody answers for an address whose owner is cut off.
+func (b bench) failover(ctx context.Context, name string, trials int, cut func(context.Context, string) error) error {
+	addresses, err := b.AwaitAddresses(ctx, namespace, "bench-0", limit)
+	if err != nil {
+		return err
+	}
+	var silences []time.Duration
+	for range trials {
+		owner, err := b.settled(ctx, addresses[0])
+		if err != nil {
+			return err
+		}
+		move, err := b.Watch(ctx, addresses[0], limit, func(ctx context.Context) error { return cut(ctx, owner) })
+		if err := errors.Join(err, b.Lab.Heal(ctx, owner)); err != nil {
+			return err
+		}
+		silences = append(silences, move.Silence)
+	}
+	figure(name, silences)
+	return nil
+}
+
+// settled waits until the same node has answered for a while, longer than a returning node waits.
+func (b bench) settled(ctx context.Context, address netip.Addr) (owner string, err error) {
+	err = suite.Await(ctx, limit, func(ctx context.Context) error {
+		owner, _, err = b.OneAnswer(ctx, address, limit, 5*time.Second)
+		return err
+	})
+	return owner, err
+}
+
+func figure(name string, values []time.Duration) {
+	slices.Sort(values)
+	milliseconds := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	fmt.Printf("%-52s %10.1f %10.1f %-5s %d\n", name, milliseconds(values[len(values)/2]), milliseconds(values[len(values)-1]), "ms", len(values))
+}
