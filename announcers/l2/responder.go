@@ -3,6 +3,8 @@
 package l2
 
 import (
+	"errors"
+	"os"
 	"sync/atomic"
 
 	"github.com/go-logr/logr"
@@ -54,8 +56,8 @@ func (r *responder) handle(frame []byte) {
 	q.counters.sent.Inc()
 }
 
-// announce sends a claim unasked.
-func (r *responder) announce(c claim) {
+// announce sends a claim unasked. It returns false when the interface takes no frame at the moment.
+func (r *responder) announce(c claim) bool {
 	frames, err := announcements(c.mac, c.addr)
 	for _, frame := range frames {
 		if err = r.socket.Write(frame); err != nil {
@@ -68,4 +70,5 @@ func (r *responder) announce(c claim) {
 	if err != nil {
 		r.log.V(1).Info("Did not announce an address", "address", c.addr, "error", err.Error())
 	}
+	return !errors.Is(err, os.ErrDeadlineExceeded)
 }

@@ -230,14 +230,17 @@ func (e *engine) name(index int) string {
 	return ""
 }
 
-// sendDue sends what is due. A claim may be withdrawn meanwhile, so each is looked at again before it is sent.
+// sendDue sends what is due. A claim may be withdrawn meanwhile, so each is looked at again before it is sent. An interface whose queue is
+// stuck gets no more of this round: each attempt would wait, and the other interfaces and all news of links with it. The burst repeats
+// anyway.
 func (e *engine) sendDue() {
 	e.a.mu.Lock()
 	due := e.a.schedule.due(e.a.clock.Now())
 	e.a.mu.Unlock()
+	stuck := map[int]bool{}
 	for _, c := range due {
-		if r := e.open[c.index]; r != nil && e.a.claims(c) {
-			r.announce(c)
+		if r := e.open[c.index]; r != nil && !stuck[c.index] && e.a.claims(c) {
+			stuck[c.index] = !r.announce(c)
 		}
 	}
 }

@@ -70,7 +70,8 @@ func run(ctx context.Context, o options) error {
 	trigger := kube.NewTrigger()
 	source := speaker.NewSource(objects.cache, o.Namespace, o.class, trigger)
 	loop := speaker.New(speaker.Options{
-		Node: o.node, Version: version.Version, IgnoreExcludeLabel: o.ignoreExcludeLB, Hold: hold,
+		HomeLink: homeLink(netip.MustParseAddr(o.bindAddress)),
+		Node:     o.node, Version: version.Version, IgnoreExcludeLabel: o.ignoreExcludeLB, Hold: hold,
 		Observer: source, Members: members, Modules: modules, Trigger: trigger, Clock: clock.RealClock{}, Log: log,
 		OnOutcome: status.Report,
 	})

@@ -85,7 +85,7 @@ func (e *events) nobody(key string, o serviceOutcome) (*event, time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	problem := o.Verdict.Problem
-	if problem == nil || o.Verdict.Shared || !o.Speaks {
+	if problem == nil || problem.Reason == reason.ComponentDisabled || o.Verdict.Shared || !o.Speaks {
 		delete(e.silent, key)
 		return nil, 0
 	}
@@ -104,15 +104,18 @@ func (e *events) nobody(key string, o serviceOutcome) (*event, time.Duration) {
 func (e *events) about(o serviceOutcome) []event {
 	var out []event
 	for _, name := range slices.Sorted(maps.Keys(o.States)) {
-		for i, state := range o.States[name] {
+		announced := false
+		for _, state := range o.States[name] {
+			announced = announced || state.Problem == nil
 			if state.Problem != nil {
 				out = append(out, event{corev1.EventTypeWarning, eventAnnounceFailed,
 					fmt.Sprintf("address %s is not announced from node %q with protocol %q: %s: %s",
-						o.Verdict.Addresses[i], e.node, protocol(name), state.Problem.Reason, state.Problem.Message())})
-			} else if i == 0 {
-				out = append(out, event{corev1.EventTypeNormal, eventNodeAssigned,
-					fmt.Sprintf("announced from node %q with protocol %q", e.node, protocol(name))})
+						state.address, e.node, protocol(name), state.Problem.Reason, state.Problem.Message())})
 			}
+		}
+		if announced {
+			out = append(out, event{corev1.EventTypeNormal, eventNodeAssigned,
+				fmt.Sprintf("announced from node %q with protocol %q", e.node, protocol(name))})
 		}
 	}
 	return out

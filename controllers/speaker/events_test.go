@@ -45,6 +45,7 @@ func TestWhoStaysSilentAboutNobody(t *testing.T) {
 	for name, o := range map[string]serviceOutcome{
 		"another speaker speaks for all":    {Verdict: Verdict{Problem: problem}},
 		"somebody owns the address":         {Speaks: true},
+		"the administrator wants it so":     {Speaks: true, Verdict: Verdict{Problem: reason.New(reason.ComponentDisabled, "")}},
 		"announcers without owner serve it": {Speaks: true, Verdict: Verdict{Problem: problem, Shared: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -59,14 +60,14 @@ func TestWhoStaysSilentAboutNobody(t *testing.T) {
 func TestWhatIsToldOfAnAnnouncement(t *testing.T) {
 	e := newEvents(nil, nil, "n1", clocktesting.NewFakePassiveClock(time.Unix(1000, 0)))
 	o := serviceOutcome{
-		Verdict: Verdict{Owner: "n1", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}},
-		States: map[string][]announcers.State{"l2": {
-			{Phase: announcers.Effective},
-			{Phase: announcers.Refused, Problem: reason.New(reason.FamilyNotServed, "")},
+		Verdict: Verdict{Owner: "n1"},
+		States: map[string][]addressState{"l2": {
+			{netip.MustParseAddr("2001:db8::1"), announcers.State{Phase: announcers.Refused, Problem: reason.New(reason.FamilyNotServed, "")}},
+			{netip.MustParseAddr("192.0.2.1"), announcers.State{Phase: announcers.Effective}},
 		}},
 	}
 	got := e.about(o)
-	if len(got) != 2 || got[0].reason != eventNodeAssigned || got[1].reason != eventAnnounceFailed {
-		t.Fatalf("got %v, want one address assigned and one refused", got)
+	if len(got) != 2 || got[0].reason != eventAnnounceFailed || got[1].reason != eventNodeAssigned {
+		t.Fatalf("got %v, want one address refused and one assigned", got)
 	}
 }

@@ -11,20 +11,60 @@ import (
 	"metalsuite.io/internal/election"
 )
 
+// claim is a Service that may be announced, with the nodes that may do so.
+type claim struct {
+	service Service
+	nodes   map[string]reach
+}
+
+// reach is how a Service may be announced from one node.
+type reach struct {
+	preference int
+	// interfaces are those that the advertisements name, sorted and distinct; empty means every usable one.
+	interfaces []string
+	named      bool
+}
+
+// with adds what one more advertisement says: preferences add up, interfaces unite, and one that names none opens them all.
+func (r reach) with(preference int, interfaces []string) reach {
+	r.preference += preference
+	switch {
+	case len(interfaces) == 0, r.named && len(r.interfaces) == 0:
+		r.interfaces = nil
+	default:
+		r.interfaces = slices.Compact(slices.Sorted(slices.Values(slices.Concat(r.interfaces, interfaces))))
+	}
+	r.named = true
+	return r
+}
+
+// carried says whether a node has, for each Service of the group, an interface to announce on. Links are the interfaces that work there;
+// a speaker that tells none is taken at its word that it is fit.
+func carried(group []claim, node string, links map[string]string) bool {
+	for _, c := range group {
+		wanted := c.nodes[node].interfaces
+		works := func(name string) bool { return links[name] != "" }
+		if len(links) > 0 && len(wanted) > 0 && !slices.ContainsFunc(wanted, works) {
+			return false
+		}
+	}
+	return true
+}
+
 // allowed returns the nodes that every Service of the group allows, with the sum of their preferences.
 func allowed(group []claim) map[string]int {
 	nodes := map[string]int{}
-	for node, preference := range group[0].nodes {
-		nodes[node] = preference
+	for node, r := range group[0].nodes {
+		nodes[node] = r.preference
 	}
 	for _, c := range group[1:] {
 		for node := range nodes {
-			preference, ok := c.nodes[node]
+			r, ok := c.nodes[node]
 			if !ok {
 				delete(nodes, node)
 				continue
 			}
-			nodes[node] += preference
+			nodes[node] += r.preference
 		}
 	}
 	return nodes
@@ -40,29 +80,20 @@ func groupKey(group []claim) netip.Addr {
 	return key
 }
 
-// addresses returns the distinct addresses of a group with the union of their Services and interfaces.
-func addresses(group []claim) []announcers.Address {
-	byAddr := map[netip.Addr]*announcers.Address{}
-	everywhere := map[netip.Addr]bool{}
+// addresses returns the distinct addresses of a group as a node announces them, with the union of their Services and interfaces.
+func addresses(group []claim, node string) []announcers.Address {
+	services := map[netip.Addr][]string{}
+	reached := map[netip.Addr]reach{}
 	for _, c := range group {
 		for _, a := range c.service.Addresses {
-			if byAddr[a] == nil {
-				byAddr[a] = &announcers.Address{Addr: a}
-			}
-			byAddr[a].Services = append(byAddr[a].Services, c.service.Key)
-			byAddr[a].Interfaces = append(byAddr[a].Interfaces, c.interfaces...)
-			everywhere[a] = everywhere[a] || len(c.interfaces) == 0
+			services[a] = append(services[a], c.service.Key)
+			reached[a] = reached[a].with(0, c.nodes[node].interfaces)
 		}
 	}
-	out := make([]announcers.Address, 0, len(byAddr))
-	for a, address := range byAddr {
-		if everywhere[a] {
-			address.Interfaces = nil
-		}
-		slices.Sort(address.Services)
-		slices.Sort(address.Interfaces)
-		address.Interfaces = slices.Compact(address.Interfaces)
-		out = append(out, *address)
+	out := make([]announcers.Address, 0, len(services))
+	for a, keys := range services {
+		slices.Sort(keys)
+		out = append(out, announcers.Address{Addr: a, Services: keys, Interfaces: reached[a].interfaces})
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Addr.Less(out[j].Addr) })
 	return out

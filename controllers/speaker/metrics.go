@@ -43,9 +43,9 @@ func (m *Metrics) update(o Outcome) {
 	for key := range o.Plan.Verdicts {
 		service := o.service(key)
 		for name, states := range service.States {
-			for i, state := range states {
+			for _, state := range states {
 				if state.Problem == nil {
-					next[series{key, protocol(name), service.Verdict.Addresses[i].String()}] = true
+					next[series{key, protocol(name), state.address.String()}] = true
 				}
 			}
 		}

@@ -36,11 +36,15 @@ type module struct {
 func (m *module) run(ctx context.Context) error {
 	delay := firstRestart
 	for {
+		began := m.clock.Now()
 		err := m.Run(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
 		m.failed(err)
+		if m.clock.Since(began) > longestRestart {
+			delay = firstRestart
+		}
 		select {
 		case <-ctx.Done():
 			return nil

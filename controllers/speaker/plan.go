@@ -28,19 +28,12 @@ type Verdict struct {
 	Owner string
 	// Addresses are those of the Service.
 	Addresses []netip.Addr
-	// Interfaces are those that this node announces it on, sorted; empty means every usable one.
+	// Interfaces are those that this node announces it on as its owner, sorted; empty means every usable one.
 	Interfaces []string
-	// Shared is whether announcers that need no owner have been asked to announce it as well.
-	Shared bool
+	// Shared is whether announcers that need no owner are to announce it, from any node; SharedHere, from this one.
+	Shared, SharedHere bool
 	// Problem says why no owner announces it; nil when there is one.
 	Problem *reason.Problem
-}
-
-// claim is a Service that may be announced, with the nodes that may do so and their preference.
-type claim struct {
-	service    Service
-	nodes      map[string]int
-	interfaces []string
 }
 
 // Decide is a pure function: every speaker that sees the same world names the same owner of every address.
@@ -49,35 +42,42 @@ type claim struct {
 // the group is the key of the election, so that one address never has two owners.
 func Decide(w World) Plan {
 	plan := Plan{Verdicts: make(map[string]Verdict, len(w.Services))}
-	claims := make([]claim, 0, len(w.Services))
-	var shared []claim
+	var claims, shared []claim
 	for _, s := range w.Services {
 		pool, problem := w.announceable(s)
+		v := Verdict{Addresses: s.Addresses, Shared: len(w.Policy.BGP(pool, s.Labels)) > 0}
 		if problem == nil && w.sharedHere(s, pool) {
+			v.SharedHere = true
 			shared = append(shared, claim{service: s})
 		}
 		var c claim
 		if problem == nil {
 			c, problem = w.claim(s, pool)
 		}
-		if problem != nil {
-			plan.Verdicts[s.Key] = Verdict{Addresses: s.Addresses, Problem: problem, Shared: w.sharedAnywhere(s, pool)}
-			continue
+		if problem == nil {
+			claims = append(claims, c)
 		}
-		claims = append(claims, c)
+		v.Problem = problem
+		plan.Verdicts[s.Key] = v
 	}
-	plan.Shared = addresses(shared)
-	live := w.live()
+	plan.Shared = addresses(shared, w.Self)
 	for _, group := range groups(claims) {
-		owner, problem := w.elect(group, live)
-		for _, c := range group {
-			plan.Verdicts[c.service.Key] = Verdict{Owner: owner, Addresses: c.service.Addresses, Interfaces: c.interfaces, Problem: problem}
-		}
-		if owner == w.Self && owner != "" {
-			plan.Exclusive = append(plan.Exclusive, addresses(group)...)
-		}
+		plan.settle(group, w)
 	}
 	return plan
+}
+
+// settle elects the owner of a group and notes what that means for this node.
+func (p *Plan) settle(group []claim, w World) {
+	owner, problem := w.elect(group)
+	for _, c := range group {
+		v := p.Verdicts[c.service.Key]
+		v.Owner, v.Problem, v.Interfaces = owner, problem, c.nodes[w.Self].interfaces
+		p.Verdicts[c.service.Key] = v
+	}
+	if owner == w.Self && owner != "" {
+		p.Exclusive = append(p.Exclusive, addresses(group, w.Self)...)
+	}
 }
 
 // announceable checks what every kind of announcement needs, and returns the pool of the addresses.
@@ -87,6 +87,22 @@ func (w World) announceable(s Service) (string, *reason.Problem) {
 		problem = reason.New(reason.NoEndpoints, "")
 	}
 	return pool, problem
+}
+
+// poolOf returns the one pool that holds all addresses.
+func (w World) poolOf(s Service) (string, *reason.Problem) {
+	pool := ""
+	for _, a := range s.Addresses {
+		p, ok := w.Policy.PoolHolding(a, s.Pool)
+		switch {
+		case !ok:
+			return "", reason.New(reason.AddressNotInPool, "address %s is in no IPAddressPool", a)
+		case pool != "" && p != pool:
+			return "", reason.New(reason.AddressNotInPool, "address %s is in pool %s and the other one in pool %s", a, p, pool)
+		}
+		pool = p
+	}
+	return pool, nil
 }
 
 // sharedHere says whether announcers that need no owner announce the Service from this node.
@@ -102,65 +118,36 @@ func (w World) sharedHere(s Service, pool string) bool {
 	return false
 }
 
-// sharedAnywhere says whether a BGPAdvertisement selects the Service, on any node.
-func (w World) sharedAnywhere(s Service, pool string) bool {
-	return len(w.Policy.BGP(pool, s.Labels)) > 0
-}
-
 // claim collects what the L2Advertisements say of a Service.
 func (w World) claim(s Service, pool string) (claim, *reason.Problem) {
-	c := claim{service: s, nodes: map[string]int{}}
-	all := false
+	if w.Ownerless {
+		return claim{}, reason.New(reason.ComponentDisabled, "no announcer runs that announces what L2Advertisements select")
+	}
+	c := claim{service: s, nodes: map[string]reach{}}
 	for _, ad := range w.Policy.L2(pool, s.Labels) {
 		if ad.ServiceSelected && s.Shares {
 			return claim{}, reason.New(reason.SharingExcludesServiceSelectors, "L2Advertisement %s has serviceSelectors and the Service shares its address", ad.Name)
 		}
 		for node, preference := range ad.Nodes {
-			c.nodes[node] += preference
-		}
-		if _, mine := ad.Nodes[w.Self]; mine {
-			all = all || len(ad.Interfaces) == 0
-			c.interfaces = append(c.interfaces, ad.Interfaces...)
+			c.nodes[node] = c.nodes[node].with(preference, ad.Interfaces)
 		}
 	}
-	if all {
-		c.interfaces = nil
-	}
-	slices.Sort(c.interfaces)
-	c.interfaces = slices.Compact(c.interfaces)
 	if len(c.nodes) == 0 {
 		return claim{}, reason.New(reason.NoMatchingAdvertisement, "no L2Advertisement selects pool %s, this Service and a node", pool)
 	}
 	return c, nil
 }
 
-// poolOf returns the one pool that holds all addresses.
-func (w World) poolOf(s Service) (string, *reason.Problem) {
-	pool := ""
-	for _, a := range s.Addresses {
-		p, ok := w.Policy.PoolHolding(a, s.Pool)
-		if !ok {
-			return "", reason.New(reason.AddressNotInPool, "address %s is in no IPAddressPool", a)
-		}
-		pool = p
+// elect returns the owner of a group of Services, or why it has none. A node that was cut off from all others and is not sure of itself
+// elects nobody: whoever is on the other side serves.
+func (w World) elect(group []claim) (string, *reason.Problem) {
+	if w.Isolated {
+		return "", reason.New(reason.NoCarrier, "node %s is cut off from the other nodes", w.Self)
 	}
-	return pool, nil
-}
-
-// live says of every node with a live speaker whether it is fit.
-func (w World) live() election.Live {
-	live := make(election.Live, len(w.Members))
-	for _, m := range w.Members {
-		live[m.Name] = m.State.Fit
-	}
-	return live
-}
-
-// elect returns the owner of a group of Services, or why it has none.
-func (w World) elect(group []claim, live election.Live) (string, *reason.Problem) {
 	var candidates []election.Candidate
 	why := reason.New(reason.NoMatchingAdvertisement, "no node with a live speaker is selected by an L2Advertisement of every Service on this address")
 	nodes := allowed(group)
+	live := w.live(group)
 	for _, node := range slices.Sorted(maps.Keys(nodes)) {
 		if _, alive := live[node]; !alive {
 			continue
@@ -176,6 +163,18 @@ func (w World) elect(group []claim, live election.Live) (string, *reason.Problem
 		return "", why
 	}
 	return owner, nil
+}
+
+// live says of every node with a live speaker whether it is fit for the group: able to announce, and on an interface that is wanted. A
+// speaker that has not told its state yet has read nothing and announces nothing: it does not count.
+func (w World) live(group []claim) election.Live {
+	live := make(election.Live, len(w.Members))
+	for _, m := range w.Members {
+		if m.Known {
+			live[m.Name] = m.State.Fit && carried(group, m.Name, m.State.Links)
+		}
+	}
+	return live
 }
 
 // blocked says why a live, selected node must not announce the group.

@@ -94,6 +94,23 @@ func TestDecide(t *testing.T) {
 		}, reason: reason.NoLocalEndpoints},
 		{name: "only one speaker lives", mend: func(w *World) { w.Members = w.Members[1:2] }, owner: "n2"},
 		{name: "only one is fit", mend: func(w *World) { w.Members[0].State.Fit, w.Members[1].State.Fit = false, false }, owner: "n3"},
+		{name: "only one has the interface that is named", mend: func(w *World) {
+			w.Policy = compile([]v1beta1.IPAddressPool{pool("blue", "192.0.2.0/24")},
+				[]v1beta1.L2Advertisement{advertisement("eth1", v1beta1.L2AdvertisementSpec{Interfaces: []string{"eth1"}})})
+			for i := range w.Members {
+				w.Members[i].State.Links = map[string]string{"eth0": "02:00:00:00:00:01"}
+			}
+			w.Members[1].State.Links["eth1"] = "02:00:00:00:00:02"
+		}, owner: "n2"},
+		{name: "a speaker that has not told its state does not count", mend: func(w *World) {
+			w.Members[0].Known, w.Members[1].Known = false, false
+		}, owner: "n3"},
+		{name: "cut off from all others", mend: func(w *World) { w.Isolated = true }, reason: reason.NoCarrier},
+		{name: "no announcer that needs an owner", mend: func(w *World) { w.Ownerless = true }, reason: reason.ComponentDisabled},
+		{name: "addresses of two pools", mend: func(w *World) {
+			w.Policy = compile([]v1beta1.IPAddressPool{pool("blue", "192.0.2.0/24"), pool("green", "2001:db8::/64")}, nil)
+			w.Services[0].Addresses = append(w.Services[0].Addresses, netip.MustParseAddr("2001:db8::1"))
+		}, reason: reason.AddressNotInPool},
 		{name: "nobody is fit, so all count", mend: func(w *World) {
 			for i := range w.Members {
 				w.Members[i].State.Fit = false

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
@@ -32,6 +33,8 @@ type Source struct {
 	synced    atomic.Bool
 	stale     atomic.Bool
 	policy    *policy.Policy
+	// read says of each kind that is watched whether it was read once.
+	read map[string]toolscache.InformerSynced
 }
 
 // CacheOptions narrows a cache to what the speaker reads: the suite's own kinds in its namespace, the rest everywhere, nothing copied.
@@ -56,7 +59,7 @@ func CacheOptions(namespace string) cache.Options {
 
 // NewSource returns a source over a cache made with CacheOptions. Trigger fires on every change that a decision may depend on.
 func NewSource(c cache.Cache, namespace, class string, trigger kube.Trigger) *Source {
-	s := &Source{cache: c, namespace: namespace, class: class, trigger: trigger}
+	s := &Source{cache: c, namespace: namespace, class: class, trigger: trigger, read: map[string]toolscache.InformerSynced{}}
 	s.stale.Store(true)
 	return s
 }
@@ -80,7 +83,7 @@ func (s *Source) Start(ctx context.Context) error {
 			return err
 		}
 	}
-	if !s.cache.WaitForCacheSync(ctx) {
+	if !toolscache.WaitForCacheSync(ctx.Done(), slices.Collect(maps.Values(s.read))...) {
 		return fmt.Errorf("reading the cluster: %w", ctx.Err())
 	}
 	s.synced.Store(true)
@@ -91,6 +94,10 @@ func (s *Source) Start(ctx context.Context) error {
 // watch fires the trigger on every change of a kind, and marks the policy stale when affects says so. old is nil on creation, new on
 // deletion.
 func (s *Source) watch(ctx context.Context, kind client.Object, affects func(old, new client.Object) bool) error {
+	name := fmt.Sprintf("%T", kind)
+	if s.read[name] != nil {
+		return nil // from an earlier attempt
+	}
 	informer, err := s.cache.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
 	if err != nil {
 		return fmt.Errorf("watching %T: %w", kind, err)
@@ -101,7 +108,7 @@ func (s *Source) watch(ctx context.Context, kind client.Object, affects func(old
 		}
 		s.trigger.Fire()
 	}
-	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+	handler, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 		AddFunc: func(o any) { changed(nil, object(o)) },
 		UpdateFunc: func(o, n any) {
 			old, new := object(o), object(n)
@@ -114,6 +121,7 @@ func (s *Source) watch(ctx context.Context, kind client.Object, affects func(old
 	if err != nil {
 		return fmt.Errorf("watching %T: %w", kind, err)
 	}
+	s.read[name] = handler.HasSynced
 	return nil
 }
 
@@ -135,12 +143,12 @@ func (s *Source) World(ctx context.Context) (World, bool, error) {
 	if !s.synced.Load() {
 		return World{}, false, nil
 	}
+	if err := s.compile(ctx); err != nil {
+		return World{}, false, err
+	}
 	var nodes corev1.NodeList
 	if err := s.cache.List(ctx, &nodes); err != nil {
 		return World{}, false, fmt.Errorf("listing nodes: %w", err)
-	}
-	if err := s.compile(ctx, nodes.Items); err != nil {
-		return World{}, false, err
 	}
 	services, err := s.services(ctx)
 	if err != nil {
@@ -173,12 +181,13 @@ func (s *Source) services(ctx context.Context) ([]Service, error) {
 	return out, nil
 }
 
-// compile makes a new policy if an object it depends on has changed.
-func (s *Source) compile(ctx context.Context, nodes []corev1.Node) error {
+// compile makes a new policy if an object it depends on has changed. Everything is read after the mark was taken away, so that a change
+// in between sets it again.
+func (s *Source) compile(ctx context.Context) error {
 	if !s.stale.Swap(false) {
 		return nil
 	}
-	objects, err := s.objects(ctx, nodes)
+	objects, err := s.objects(ctx)
 	if err != nil {
 		s.stale.Store(true)
 		return err
@@ -187,7 +196,7 @@ func (s *Source) compile(ctx context.Context, nodes []corev1.Node) error {
 	return nil
 }
 
-func (s *Source) objects(ctx context.Context, nodes []corev1.Node) (policy.Objects, error) {
+func (s *Source) objects(ctx context.Context) (policy.Objects, error) {
 	var (
 		pools       v1beta1.IPAddressPoolList
 		l2          v1beta1.L2AdvertisementList
@@ -196,8 +205,9 @@ func (s *Source) objects(ctx context.Context, nodes []corev1.Node) (policy.Objec
 		profiles    v1beta1.BFDProfileList
 		communities v1beta1.CommunityList
 		namespaces  corev1.NamespaceList
+		nodes       corev1.NodeList
 	)
-	for _, list := range []client.ObjectList{&pools, &l2, &bgp, &peers, &profiles, &communities, &namespaces} {
+	for _, list := range []client.ObjectList{&pools, &l2, &bgp, &peers, &profiles, &communities, &namespaces, &nodes} {
 		if err := s.cache.List(ctx, list); err != nil {
 			return policy.Objects{}, fmt.Errorf("listing %T: %w", list, err)
 		}
@@ -210,7 +220,7 @@ func (s *Source) objects(ctx context.Context, nodes []corev1.Node) (policy.Objec
 	for _, n := range namespaces.Items {
 		o.Namespaces[n.Name] = n.Labels
 	}
-	for _, n := range nodes {
+	for _, n := range nodes.Items {
 		o.Nodes[n.Name] = n.Labels
 	}
 	return o, nil

@@ -5,6 +5,7 @@ package speaker
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -53,7 +54,9 @@ type Options struct {
 	Version            string
 	IgnoreExcludeLabel bool
 	// Hold is how long a returning node must be able to announce before it counts in elections.
-	Hold      time.Duration
+	Hold time.Duration
+	// HomeLink says whether the interface with this node's address has carrier; nil when nobody knows. It must not block.
+	HomeLink  func() bool
 	Observer  Observer
 	Members   Membership
 	Modules   []announcers.Announcer
@@ -68,8 +71,9 @@ type Outcome struct {
 	Node  string
 	World World
 	Plan  Plan
-	// Reports are what the announcers answered, by name.
-	Reports map[string]announcers.Report
+	// Reports are what the announcers answered, by name; Ownership is what they are.
+	Reports   map[string]announcers.Report
+	Ownership map[string]announcers.Ownership
 }
 
 // Speaker is the loop of one node.
@@ -77,10 +81,15 @@ type Speaker struct {
 	Options
 	modules []*module
 	fitness fitness
+	// started is when the other speakers were looked for first.
 	started time.Time
+	// met is whether another speaker was ever seen.
+	met bool
+	// members are the names of the live speakers at the last decision.
 	members []string
-	strange time.Time
-	ready   atomic.Bool
+	// strangers are the speakers whose state is not known yet, with the time they appeared.
+	strangers map[string]time.Time
+	ready     atomic.Bool
 }
 
 // New returns a speaker that does nothing until Run.
@@ -112,7 +121,6 @@ func (s *Speaker) Ready() error {
 }
 
 func (s *Speaker) loop(ctx context.Context) error {
-	s.started = s.Clock.Now()
 	timer := s.Clock.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -139,80 +147,126 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 	if !ok {
 		return 0
 	}
-	world.Self, world.IgnoreExcludeLabel, world.Members = s.Node, s.IgnoreExcludeLabel, s.Members.Members()
+	world.Self, world.IgnoreExcludeLabel, world.Ownerless = s.Node, s.IgnoreExcludeLabel, s.ownerless()
+	world.Members = s.Members.Members()
 	s.Members.SetPeers(peers(world))
-	if wait := s.settling(world); wait > 0 {
-		return wait
-	}
-	if wait := s.acquainting(world.Members); wait > 0 {
+	if wait := max(s.settling(world), s.acquainting(world.Members)); wait > 0 {
 		return wait
 	}
 	again := s.publish(&world)
 	plan := Decide(world)
-	outcome := Outcome{Node: s.Node, World: world, Plan: plan, Reports: s.apply(ctx, plan)}
+	outcome := Outcome{Node: s.Node, World: world, Plan: plan, Reports: s.apply(ctx, plan), Ownership: s.ownership()}
 	s.repeatClaims(world.Members)
 	if s.OnOutcome != nil {
 		s.OnOutcome(outcome)
 	}
-	s.ready.Store(s.fitness.fit)
 	return again
 }
 
 // settling returns how long to wait for the other speakers before the first decision.
 func (s *Speaker) settling(w World) time.Duration {
+	if s.started.IsZero() {
+		s.started = s.Clock.Now()
+	}
 	if len(w.Members) > 1 || len(w.Nodes) <= 1 {
 		return 0
 	}
 	return s.started.Add(settleTime).Sub(s.Clock.Now())
 }
 
-// acquainting returns how long to wait for the state of a speaker that has just appeared. A decision before that would take it for unfit
-// and move its addresses for a moment.
+// acquainting returns how long to wait for the state of a speaker that has just appeared: a decision before that would move its addresses
+// for a moment. Nobody waits while a speaker was lost; its addresses are more urgent.
 func (s *Speaker) acquainting(members []membership.Member) time.Duration {
-	strangers := slices.ContainsFunc(members, func(m membership.Member) bool { return !m.Known && m.Name != s.Node })
-	if !strangers {
-		s.strange = time.Time{}
+	now := s.Clock.Now()
+	strangers := map[string]time.Time{}
+	wait := time.Duration(0)
+	for _, m := range members {
+		if m.Known || m.Name == s.Node {
+			continue
+		}
+		since, seen := s.strangers[m.Name]
+		if !seen {
+			since = now
+		}
+		strangers[m.Name] = since
+		wait = max(wait, since.Add(acquaintTime).Sub(now))
+	}
+	s.strangers = strangers
+	lost := slices.ContainsFunc(s.members, func(name string) bool {
+		return !slices.ContainsFunc(members, func(m membership.Member) bool { return m.Name == name })
+	})
+	if lost {
 		return 0
 	}
-	if s.strange.IsZero() {
-		s.strange = s.Clock.Now()
-	}
-	return s.strange.Add(acquaintTime).Sub(s.Clock.Now())
+	return wait
 }
 
 // publish tells the others whether this node is fit, and lets the decision see the same.
 func (s *Speaker) publish(w *World) time.Duration {
-	able := !w.Nodes[s.Node].NetworkUnavailable
-	links := map[string]string{}
-	for _, m := range s.modules {
-		if f, ok := m.Announcer.(announcers.FitnessReporter); ok && f.Fit() != nil {
-			able = false
-		}
-		if l, ok := m.Announcer.(announcers.LinkReporter); ok {
-			links = l.LinkAddresses()
-		}
-	}
-	fit, again := s.fitness.update(s.Clock.Now(), able, othersFit(s.Node, w.Members))
-	state := membership.State{Fit: fit, Links: links, Version: s.Version}
+	s.met = s.met || len(w.Members) > 1
+	alone := s.met && len(w.Members) == 1 && len(w.Nodes) > 1
+	answer := s.fitness.ask(s.Clock.Now(), condition{
+		able: s.able(*w), others: othersFit(s.Node, w.Members), alone: alone, minority: alone && len(w.Nodes) > 2,
+	})
+	state := membership.State{Fit: answer.fit, Links: s.links(), Version: s.Version}
 	s.Members.Publish(state)
+	s.ready.Store(answer.fit || alone)
+	w.Isolated = answer.isolated
 	w.Members = slices.Clone(w.Members)
 	for i := range w.Members {
 		if w.Members[i].Name == s.Node {
-			w.Members[i].State = state
+			w.Members[i].State, w.Members[i].Known = state, true
 		}
 	}
-	return again
+	return answer.again
+}
+
+// able says whether this node could announce: its network and its link work, and so do its announcers.
+func (s *Speaker) able(w World) bool {
+	if w.Nodes[s.Node].NetworkUnavailable || (s.HomeLink != nil && !s.HomeLink()) {
+		return false
+	}
+	for _, m := range s.modules {
+		if f, ok := m.Announcer.(announcers.FitnessReporter); ok && f.Fit() != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// links returns the hardware addresses that this node's claims come from, by interface.
+func (s *Speaker) links() map[string]string {
+	links := map[string]string{}
+	for _, m := range s.modules {
+		if l, ok := m.Announcer.(announcers.LinkReporter); ok {
+			maps.Copy(links, l.LinkAddresses())
+		}
+	}
+	return links
+}
+
+func (s *Speaker) ownership() map[string]announcers.Ownership {
+	out := make(map[string]announcers.Ownership, len(s.modules))
+	for _, m := range s.modules {
+		out[m.Name()] = m.Ownership()
+	}
+	return out
+}
+
+func (s *Speaker) ownerless() bool {
+	return !slices.ContainsFunc(s.modules, func(m *module) bool { return m.Ownership() == announcers.Exclusive })
 }
 
 // repeatClaims has the announcers repeat their claims when a speaker has joined: while it was away, another node may have claimed what
 // is announced here, and the neighbours may still believe it.
 func (s *Speaker) repeatClaims(members []membership.Member) {
-	names := make([]string, 0, len(members))
-	joined := false
+	var names []string
 	for _, m := range members {
-		names = append(names, m.Name)
-		joined = joined || (s.members != nil && !slices.Contains(s.members, m.Name))
+		if m.Known {
+			names = append(names, m.Name)
+		}
 	}
+	joined := s.members != nil && slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(s.members, name) })
 	s.members = names
 	if !joined {
 		return

@@ -5,8 +5,10 @@ package speaker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,16 +50,19 @@ type rig struct {
 	world    *observed
 	members  *membership.Fake
 	trigger  kube.Trigger
+	linked   *atomic.Bool
 	outcomes chan Outcome
 }
 
 func start(t *testing.T, modules ...announcers.Announcer) *rig {
 	t.Helper()
-	r := &rig{t: t, world: &observed{}, members: membership.NewFake("n1"), trigger: kube.NewTrigger(), outcomes: make(chan Outcome, 100)}
+	r := &rig{linked: &atomic.Bool{}, t: t, world: &observed{}, members: membership.NewFake("n1"), trigger: kube.NewTrigger(), outcomes: make(chan Outcome, 100)}
 	s := New(Options{
-		Node: "n1", Hold: 20 * time.Millisecond, Observer: r.world, Members: r.members, Modules: modules,
+		HomeLink: r.linked.Load,
+		Node:     "n1", Hold: 20 * time.Millisecond, Observer: r.world, Members: r.members, Modules: modules,
 		Trigger: r.trigger, Clock: clock.RealClock{}, Log: logr.Discard(), OnOutcome: func(o Outcome) { r.outcomes <- o },
 	})
+	r.linked.Store(true)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -142,5 +147,35 @@ func TestAModuleThatCannotWorkCostsTheOthersNothing(t *testing.T) {
 	r.until("the working module announces and the other says why not", func(o Outcome) bool {
 		problem := o.Reports["broken"].Problem
 		return owns(o, "192.0.2.10") && problem != nil && problem.Reason == reason.RawSocketDenied
+	})
+}
+
+func TestANodeThatWasCutOffLeavesTheAddressesToTheOthers(t *testing.T) {
+	r := start(t, announcertest.NewFake("fake", announcers.Exclusive))
+	for _, n := range []string{"n2", "n3"} {
+		r.members.Set(n, membership.State{Fit: true})
+	}
+	w := base()
+	for i := range 8 {
+		w.Services = append(w.Services, service(fmt.Sprintf("web%d", i), fmt.Sprintf("192.0.2.%d", 10+i)))
+	}
+	r.world.set(w)
+	r.trigger.Fire()
+	r.until("its share of the addresses", func(o Outcome) bool { return len(o.Plan.Exclusive) > 0 && len(o.Plan.Exclusive) < 8 })
+
+	r.linked.Store(false)
+	r.members.Remove("n2")
+	r.members.Remove("n3")
+	r.until("nothing while the link is down", func(o Outcome) bool { return len(o.World.Members) == 1 && len(o.Plan.Exclusive) == 0 })
+
+	r.linked.Store(true)
+	r.trigger.Fire()
+	first := true
+	r.until("everything once the link has been back for a while and nobody is there", func(o Outcome) bool {
+		if first && len(o.Plan.Exclusive) > 0 {
+			t.Fatal("claimed addresses at once")
+		}
+		first = false
+		return len(o.Plan.Exclusive) == 8
 	})
 }

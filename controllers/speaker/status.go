@@ -9,15 +9,18 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
@@ -33,6 +36,9 @@ import (
 
 // statusWorkers is how many status objects are written at a time.
 const statusWorkers = 4
+
+// repairAfter is how long a status object that somebody has changed stays as it is.
+const repairAfter = time.Second
 
 // stateKey is the queue's key of this node's ConfigurationState; the keys of Services have a slash.
 const stateKey = ""
@@ -88,7 +94,7 @@ func (s *Status) Watch(ctx context.Context, c cache.Cache) error {
 		if err != nil {
 			return fmt.Errorf("watching %T: %w", kind, err)
 		}
-		changed := func(o any) { s.enqueue(object(o)) }
+		changed := func(o any) { s.repair(object(o)) }
 		_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 			AddFunc: changed, UpdateFunc: func(_, o any) { changed(o) }, DeleteFunc: changed,
 		})
@@ -99,13 +105,16 @@ func (s *Status) Watch(ctx context.Context, c cache.Cache) error {
 	return nil
 }
 
-func (s *Status) enqueue(o client.Object) {
+// repair looks again at a status object that has changed. What another speaker wrote is looked at later: if the speakers do not see each
+// other, each of them thinks that it owns the Service, and they must not undo each other's writes as fast as the API server allows.
+func (s *Status) repair(o client.Object) {
 	switch status := o.(type) {
 	case *v1beta1.ServiceL2Status:
-		s.writer.Enqueue(status.Labels[v1beta1.LabelServiceNamespace] + "/" + status.Labels[v1beta1.LabelServiceName])
+		key := status.Labels[v1beta1.LabelServiceNamespace] + "/" + status.Labels[v1beta1.LabelServiceName]
+		s.writer.EnqueueAfter(key, wait.Jitter(repairAfter, 1))
 	case *v1beta1.ConfigurationState:
 		if status.Name == s.stateName() {
-			s.writer.Enqueue(stateKey)
+			s.writer.EnqueueAfter(stateKey, repairAfter)
 		}
 	}
 }
@@ -134,17 +143,30 @@ type serviceOutcome struct {
 	Verdict Verdict
 	// Speaks is whether this node tells users what concerns all nodes: the first live speaker does.
 	Speaks bool
-	// States are what each announcer reported on the Service's addresses, in their order.
-	States map[string][]announcers.State
+	// Mine is whether this node owns the Service and announces at least one of its addresses.
+	Mine bool
+	// States are what each announcer that was asked to announce the Service reported, in the order of its addresses.
+	States map[string][]addressState
+}
+
+type addressState struct {
+	address netip.Addr
+	announcers.State
 }
 
 func (o Outcome) service(key string) serviceOutcome {
-	out := serviceOutcome{Verdict: o.Plan.Verdicts[key], States: map[string][]announcers.State{}}
+	verdict := o.Plan.Verdicts[key]
+	out := serviceOutcome{Verdict: verdict, States: map[string][]addressState{}}
 	out.Speaks = len(o.World.Members) > 0 && o.World.Members[0].Name == o.Node
-	for _, a := range out.Verdict.Addresses {
-		for name, report := range o.Reports {
+	for name, report := range o.Reports {
+		owned := o.Ownership[name] == announcers.Exclusive
+		if owned && verdict.Owner != o.Node || !owned && !verdict.SharedHere {
+			continue
+		}
+		for _, a := range verdict.Addresses {
 			if state, ok := report.States[a]; ok {
-				out.States[name] = append(out.States[name], state)
+				out.States[name] = append(out.States[name], addressState{a, state})
+				out.Mine = out.Mine || owned && state.Phase == announcers.Effective
 			}
 		}
 	}
@@ -171,14 +193,14 @@ func (s *Status) writeService(ctx context.Context, key string, o serviceOutcome)
 	if err != nil {
 		return fmt.Errorf("listing the status of service %s: %w", key, err)
 	}
-	mine := o.Verdict.Owner == s.node
+	mine := o.Mine
 	want := s.serviceStatus(namespace, name, o.Verdict.Interfaces)
 	var errs []error
 	found := false
 	for i := range existing.Items {
 		e := &existing.Items[i]
 		switch {
-		case mine && e.Name == want.Name && e.Status.Node == s.node:
+		case mine && e.Name == want.Name && (e.Status.Node == s.node || e.Status.Node == ""):
 			found = true
 			errs = append(errs, s.updateService(ctx, e, want))
 		case mine || e.Labels[v1beta1.LabelNode] == s.node:

@@ -21,6 +21,11 @@ type World struct {
 	Nodes map[string]Node
 	// Members are the live speakers, this one included.
 	Members []membership.Member
+	// Isolated is whether this node was cut off from all others and is not sure of itself yet: then it announces nothing that has one
+	// owner.
+	Isolated bool
+	// Ownerless is whether no announcer runs that announces an address from one node.
+	Ownerless bool
 	// IgnoreExcludeLabel lets nodes announce that carry node.kubernetes.io/exclude-from-external-load-balancers.
 	IgnoreExcludeLabel bool
 }
