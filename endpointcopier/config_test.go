@@ -75,7 +75,9 @@ func TestRefusal(t *testing.T) {
 		source  types.NamespacedName
 		want    reason.Reason
 	}{
-		{"configured source", plain, config.Source, ""},
+		{"configured source from a foreign namespace", plain, config.Source, reason.SourceNotAllowed},
+		{"configured source from the configured target", service("default", "kubernetes-vip", nil), config.Source, ""},
+		{"configured source from beside the configured target", service("default", "web", nil), config.Source, ""},
 		{"own namespace", plain, name("x", "a"), ""},
 		{"allowed namespace", plain, name("shared", "a"), ""},
 		{"allowed Service", plain, name("infra", "db"), ""},
@@ -95,6 +97,16 @@ func TestRefusal(t *testing.T) {
 				t.Fatalf("got %q, want %q", got, row.want)
 			}
 		})
+	}
+}
+
+// The pair may span two namespaces. Its source then serves the namespace of its target and still no other.
+func TestRefusalOfPairAcrossNamespaces(t *testing.T) {
+	across := Config{Source: name("a", "api"), Target: name("b", "vip"), Annotated: true}
+	for namespace, want := range map[string]bool{"a": true, "b": true, "c": false} {
+		if got := across.Refusal(service(namespace, "web", nil), across.Source) == nil; got != want {
+			t.Errorf("a target in namespace %s: allowed %t, want %t", namespace, got, want)
+		}
 	}
 }
 

@@ -223,17 +223,24 @@ var _ = Describe("The endpoint-copier", func() {
 		})
 	})
 
-	It("mirrors the API server that writes default/kubernetes into the configured and into annotated targets", func(ctx SpecContext) {
+	It("mirrors default/kubernetes, as the API server writes it, into targets of its namespace and of no other", func(ctx SpecContext) {
 		configured := vip("default", "", "")
 		configured.Annotations = nil
 		Expect(api.Create(ctx, configured)).To(Succeed())
 		DeferCleanup(func(ctx SpecContext) { Expect(api.Delete(ctx, configured)).To(Succeed()) })
-		annotated := vip(namespace, "default", "kubernetes")
+		annotated := vip("default", "default", "kubernetes")
+		annotated.Name = "kubernetes-too"
 		Expect(api.Create(ctx, annotated)).To(Succeed())
+		DeferCleanup(func(ctx SpecContext) { Expect(api.Delete(ctx, annotated)).To(Succeed()) })
+		foreign := vip(namespace, "default", "kubernetes")
+		foreign.Spec.Ports[0].TargetPort = intstr.FromInt32(10250)
+		Expect(api.Create(ctx, foreign)).To(Succeed())
 		Eventually(addresses(ctx, "default", "kubernetes")).ShouldNot(BeEmpty())
 		want := addresses(ctx, "default", "kubernetes")()
 		Eventually(addresses(ctx, "default", "kubernetes-vip")).Should(Equal(want))
-		Eventually(addresses(ctx, namespace, "kubernetes-vip")).Should(Equal(want))
+		Eventually(addresses(ctx, "default", "kubernetes-too")).Should(Equal(want))
+		Eventually(events(ctx, namespace, "kubernetes-vip")).Should(ContainElement("SourceNotAllowed"))
+		Expect(slicesOf(ctx, namespace, "kubernetes-vip")).To(BeEmpty())
 	})
 
 	It("acts when the source appears after the target", func(ctx SpecContext) {
@@ -241,6 +248,15 @@ var _ = Describe("The endpoint-copier", func() {
 		Eventually(events(ctx, namespace, "kubernetes-vip")).Should(ContainElement("EndpointSourceMissing"))
 		Expect(api.Create(ctx, sourceSlice(namespace, "late-1", "late", "192.0.2.1"))).To(Succeed())
 		Eventually(addresses(ctx, namespace, "kubernetes-vip")).Should(Equal([]string{"192.0.2.1"}))
+	})
+
+	It("warns of a family of the target that the source does not have", func(ctx SpecContext) {
+		Expect(api.Create(ctx, sourceSlice(namespace, "kubernetes-v6", "kubernetes", "2001:db8::1"))).To(Succeed())
+		Expect(api.Create(ctx, vip(namespace, namespace, "kubernetes"))).To(Succeed())
+		Eventually(events(ctx, namespace, "kubernetes-vip")).Should(ContainElement("EndpointFamilyMissing"))
+		Expect(events(ctx, namespace, "kubernetes-vip")()).NotTo(ContainElement("EndpointsCopied"))
+		Expect(api.Create(ctx, sourceSlice(namespace, "kubernetes-v4", "kubernetes", "192.0.2.1"))).To(Succeed())
+		Eventually(events(ctx, namespace, "kubernetes-vip")).Should(ContainElement("EndpointsCopied"))
 	})
 
 	It("refuses a source in a foreign namespace unless it is allowed", func(ctx SpecContext) {

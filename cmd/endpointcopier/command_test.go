@@ -21,10 +21,10 @@ func TestConfig(t *testing.T) {
 		want endpointcopier.Config
 		fail bool
 	}{
-		{"defaults", nil, endpointcopier.Config{Source: kubernetes, Target: vip, Annotated: true}, false},
-		{"another pair", []string{"--source-namespace=a", "--source-name=b", "--target-namespace=c", "--target-name=d", "--annotated-services=false"},
+		{"defaults", nil, endpointcopier.Config{Source: kubernetes, Target: vip}, false},
+		{"another pair", []string{"--source-namespace=a", "--source-name=b", "--target-namespace=c", "--target-name=d"},
 			endpointcopier.Config{Source: types.NamespacedName{Namespace: "a", Name: "b"}, Target: types.NamespacedName{Namespace: "c", Name: "d"}}, false},
-		{"allowed sources", []string{"--allow-source=a/b,c/*"},
+		{"allowed sources", []string{"--annotated-services", "--allow-source=a/b,c/*"},
 			endpointcopier.Config{Source: kubernetes, Target: vip, Annotated: true, Allowed: []types.NamespacedName{{Namespace: "a", Name: "b"}, {Namespace: "c", Name: "*"}}}, false},
 		{"source is target", []string{"--target-name=kubernetes"}, endpointcopier.Config{}, true},
 		{"no name", []string{"--target-name="}, endpointcopier.Config{}, true},

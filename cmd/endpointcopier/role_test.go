@@ -19,6 +19,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/prometheus/client_golang/prometheus"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -34,7 +35,10 @@ import (
 	"metalsuite.io/endpointcopier"
 )
 
-const namespace = "metallb-system"
+const (
+	namespace = "metallb-system"
+	account   = "system:serviceaccount:" + namespace + ":endpoint-copier"
+)
 
 func TestRole(t *testing.T) {
 	RegisterFailHandler(Fail)
@@ -43,11 +47,11 @@ func TestRole(t *testing.T) {
 	RunSpecs(t, "endpoint-copier role")
 }
 
-// install creates the objects of the role as the package ships them, without the kustomization around them.
-func install(ctx context.Context, api client.Client, folder string) {
+// install creates objects as the package ships them, from files of a folder of config, without the kustomization around them.
+func install(ctx context.Context, api client.Client, folder string, files ...string) {
 	GinkgoHelper()
-	for _, file := range []string{"service_account.yaml", "role.yaml", "role_binding.yaml"} {
-		f, err := os.Open(filepath.Join(folder, file))
+	for _, file := range files {
+		f, err := os.Open(filepath.Join("..", "..", "config", filepath.FromSlash(folder), file))
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(f.Close)
 		decoder := yaml.NewYAMLOrJSONDecoder(f, 4096)
@@ -63,6 +67,19 @@ func install(ctx context.Context, api client.Client, folder string) {
 			}
 		}
 	}
+}
+
+// may says what the API server would let the copier do.
+func may(ctx context.Context, api client.Client, verb, group, resource, namespace, name string) bool {
+	GinkgoHelper()
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User: account,
+		ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Verb: verb, Group: group, Resource: resource, Namespace: namespace, Name: name,
+		},
+	}}
+	Expect(api.Create(ctx, review)).To(Succeed())
+	return review.Status.Allowed
 }
 
 // freePort is a port that nobody listened on a moment ago.
@@ -158,9 +175,9 @@ var _ = Describe("The endpoint-copier command", Ordered, func() {
 			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kubernetes-vip"},
 			Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Ports: []corev1.ServicePort{{Name: "k8s-api", Port: 6443}}},
 		})).To(Succeed())
-		install(ctx, api, filepath.Join("..", "..", "config", "rbac", "endpoint-copier"))
+		install(ctx, api, "rbac/endpoint-copier", "service_account.yaml", "role.yaml", "role_binding.yaml")
 		user, err := environment.AddUser(envtest.User{
-			Name:   "system:serviceaccount:" + namespace + ":endpoint-copier",
+			Name:   account,
 			Groups: []string{"system:serviceaccounts", "system:authenticated"},
 		}, nil)
 		Expect(err).NotTo(HaveOccurred())
@@ -174,7 +191,7 @@ var _ = Describe("The endpoint-copier command", Ordered, func() {
 
 	// prepare returns a copier with the flags that the operator sets, on a port of this machine. The loggers of the process are left alone:
 	// they are set once in the life of a process, and the specs share one.
-	prepare := func(port int) (*options, endpointcopier.Config) {
+	prepare := func(port int, flags ...string) (*options, endpointcopier.Config) {
 		GinkgoHelper()
 		path := filepath.Join(GinkgoT().TempDir(), "kubeconfig")
 		Expect(os.WriteFile(path, kubeconfig, 0o600)).To(Succeed())
@@ -182,20 +199,20 @@ var _ = Describe("The endpoint-copier command", Ordered, func() {
 			lease:      lease{duration: 3 * time.Second, renew: 2 * time.Second, retry: 500 * time.Millisecond},
 			registerer: prometheus.NewRegistry(),
 		}
-		Expect(o.command().ParseFlags([]string{
-			"--namespace=" + namespace, "--kubeconfig=" + path, "--leader-elect", "--port=0",
+		Expect(o.command().ParseFlags(append([]string{
+			"--namespace=" + namespace, "--kubeconfig=" + path, "--leader-elect", "--annotated-services=false", "--port=0",
 			"--health-probe-host=127.0.0.1", fmt.Sprintf("--health-probe-port=%d", port),
-		})).To(Succeed())
+		}, flags...))).To(Succeed())
 		config, err := o.config()
 		Expect(err).NotTo(HaveOccurred())
 		return o, config
 	}
 
 	// run starts a copier and returns how to stop it and what /readyz answers.
-	run := func() (stop func(), ready func() (int, error)) {
+	run := func(flags ...string) (stop func(), ready func() (int, error)) {
 		GinkgoHelper()
 		port := freePort()
-		o, config := prepare(port)
+		o, config := prepare(port, flags...)
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
 		go func() { ended <- o.copy(ctx, GinkgoLogr, config) }()
@@ -266,11 +283,46 @@ var _ = Describe("The endpoint-copier command", Ordered, func() {
 		Eventually(ready).Should(Equal(http.StatusOK))
 	})
 
+	It("may write the endpoints of its pair and its own Lease, and nothing else", func(ctx SpecContext) {
+		for _, verb := range []string{"get", "list", "watch", "create", "update", "delete"} {
+			Expect(may(ctx, api, verb, "discovery.k8s.io", "endpointslices", "default", "")).To(BeTrue(), verb)
+			Expect(may(ctx, api, verb, "discovery.k8s.io", "endpointslices", "kube-system", "")).To(BeFalse(), verb)
+		}
+		Expect(may(ctx, api, "list", "", "services", "kube-system", "")).To(BeFalse())
+		for _, verb := range []string{"get", "update"} {
+			Expect(may(ctx, api, verb, "coordination.k8s.io", "leases", namespace, leaderElectionID)).To(BeTrue(), verb)
+			Expect(may(ctx, api, verb, "coordination.k8s.io", "leases", namespace, "other")).To(BeFalse(), verb)
+		}
+		Expect(may(ctx, api, "delete", "coordination.k8s.io", "leases", namespace, leaderElectionID)).To(BeFalse())
+	})
+
 	It("ends with a clear error when a port is taken", func(ctx SpecContext) {
 		taken, err := net.Listen("tcp", "127.0.0.1:0")
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(taken.Close)
 		o, config := prepare(taken.Addr().(*net.TCPAddr).Port)
 		Expect(o.copy(ctx, GinkgoLogr, config)).To(MatchError(ContainSubstring("address already in use")))
+	})
+
+	It("serves annotated Services of every namespace with the rights that the overlay adds", func(ctx SpecContext) {
+		install(ctx, api, "overlays/annotated-services", "role.yaml", "deployment.yaml")
+		annotated := &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "mirror", Annotations: map[string]string{
+				endpointcopier.AnnotationEnabled: "true", endpointcopier.AnnotationSourceName: "web",
+			}},
+			Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
+		}
+		Expect(api.Create(ctx, annotated)).To(Succeed())
+		Expect(api.Create(ctx, &discoveryv1.EndpointSlice{
+			ObjectMeta:  metav1.ObjectMeta{Namespace: namespace, Name: "web-1", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+			AddressType: discoveryv1.AddressTypeIPv4,
+			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{"192.0.2.1"}}},
+		})).To(Succeed())
+		run("--annotated-services")
+		Eventually(func(g Gomega) {
+			slices := &discoveryv1.EndpointSliceList{}
+			g.Expect(api.List(ctx, slices, client.InNamespace(namespace), client.MatchingLabels{discoveryv1.LabelServiceName: "mirror"})).To(Succeed())
+			g.Expect(slices.Items).To(HaveLen(1))
+		}).Should(Succeed())
 	})
 })

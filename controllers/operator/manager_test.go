@@ -48,6 +48,11 @@ var _ = Describe("the operator under the roles it ships with", Serial, func() {
 		h.allReady(ctx)
 		Eventually(h.fetch(cr)).WithContext(ctx).Should(haveCondition(v1beta1.ConditionAvailable, yes, "AsExpected"))
 
+		By("putting a status right that is not what was seen")
+		wrong := client.RawPatch(types.MergePatchType, []byte(`{"status":{"conditions":[]}}`))
+		Expect(api.Status().Patch(ctx, cr, wrong)).To(Succeed())
+		Eventually(h.fetch(cr)).WithContext(ctx).Should(haveCondition(v1beta1.ConditionAvailable, yes, "AsExpected"))
+
 		By("putting a deleted workload back")
 		uid := h.speaker(ctx).UID
 		Expect(api.Delete(ctx, h.speaker(ctx))).To(Succeed())

@@ -87,6 +87,14 @@ var _ = Describe("a MetalLB resource", func() {
 		Expect(api.Update(ctx, cr)).To(Succeed())
 		h.reconcile(ctx, cr)
 		Expect(h.speaker(ctx).Spec.Template.Spec.Containers[0].Args).To(ContainElement("--log-level=debug"))
+
+		By("naming the Secret when one of them does not come up, and only then")
+		h.speakers(ctx, 3, 3)
+		h.reconcile(ctx, cr)
+		Expect(cr).To(haveCondition(v1beta1.ConditionSpeakerAvailable, yes, "AsExpected"))
+		h.speakers(ctx, 2, 3)
+		h.reconcile(ctx, cr)
+		Expect(cr).To(haveCondition(v1beta1.ConditionSpeakerAvailable, no, "GossipKeyMissing"))
 	})
 
 	It("writes nothing when nothing changed", func(ctx context.Context) {
@@ -100,6 +108,18 @@ var _ = Describe("a MetalLB resource", func() {
 		}
 		Expect(h.writes.Load()).To(BeZero())
 		Expect(h.versions(ctx, cr)).To(Equal(before))
+	})
+
+	It("does not judge by a status that is out of date", func(ctx context.Context) {
+		cr := h.install(ctx, v1beta1.MetalLBSpec{})
+		old := cr.DeepCopy()
+		h.allReady(ctx)
+		h.reconcile(ctx, cr)
+		h.reconciler.Client = remembering(counting(api, h.writes), old)
+		h.speakers(ctx, 2, 3)
+		result := h.reconcile(ctx, cr)
+		Expect(cr).To(haveCondition(v1beta1.ConditionAvailable, yes, "AsExpected"), "the status that was not seen stays")
+		Expect(result.RequeueAfter).To(And(BeNumerically(">", 0), BeNumerically("<=", time.Second)))
 	})
 
 	It("repairs what others changed or deleted", func(ctx context.Context) {
@@ -206,6 +226,27 @@ var _ = Describe("a MetalLB resource", func() {
 		Expect(cr).To(haveCondition(v1beta1.ConditionSpeakerAvailable, no, "PodsRefused"))
 		Expect(meta.FindStatusCondition(cr.Status.Conditions, v1beta1.ConditionSpeakerAvailable).Message).To(ContainSubstring("violates PodSecurity"))
 		Expect(result.RequeueAfter).To(And(BeNumerically(">", 0), BeNumerically("<=", lookAgain)))
+	})
+
+	It("does not report a refusal that is over", func(ctx context.Context) {
+		cr := h.install(ctx, v1beta1.MetalLBSpec{})
+		h.speakers(ctx, 2, 3)
+		over := refusal(h.speaker(ctx))
+		over.LastTimestamp = metav1.NewTime(time.Now().Add(-time.Minute))
+		Expect(api.Create(ctx, over)).To(Succeed())
+		created := refusal(h.speaker(ctx))
+		created.Type, created.Reason, created.Message = corev1.EventTypeNormal, "SuccessfulCreate", "Created pod: speaker-1"
+		Expect(api.Create(ctx, created)).To(Succeed())
+		h.reconcile(ctx, cr)
+		Expect(cr).To(haveCondition(v1beta1.ConditionSpeakerAvailable, no, "OperandNotReady"))
+		Expect(cr).To(haveCondition(v1beta1.ConditionDegraded, no, "AsExpected"))
+
+		By("reporting one that came later")
+		later := refusal(h.speaker(ctx))
+		later.LastTimestamp = metav1.NewTime(time.Now().Add(time.Minute))
+		Expect(api.Create(ctx, later)).To(Succeed())
+		h.reconcile(ctx, cr)
+		Expect(cr).To(haveCondition(v1beta1.ConditionDegraded, yes, "PodsRefused"))
 	})
 
 	It("returns what the API server refuses, says it, and goes on with the rest", func(ctx context.Context) {

@@ -83,7 +83,7 @@ func newHouse(ctx context.Context) *house {
 }
 
 // counting counts every write that reaches the API server.
-func counting(c client.WithWatch, n *atomic.Int32) client.Client {
+func counting(c client.WithWatch, n *atomic.Int32) client.WithWatch {
 	return interceptor.NewClient(c, interceptor.Funcs{
 		Apply: func(ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
 			n.Add(1)
@@ -96,6 +96,19 @@ func counting(c client.WithWatch, n *atomic.Int32) client.Client {
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
 			n.Add(1)
 			return c.SubResource(sub).Patch(ctx, o, p, opts...)
+		},
+	})
+}
+
+// remembering reads an old state of the resource, as a cache does that is behind.
+func remembering(c client.WithWatch, old *v1beta1.MetalLB) client.Client {
+	return interceptor.NewClient(c, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			if cr, ok := o.(*v1beta1.MetalLB); ok {
+				old.DeepCopyInto(cr)
+				return nil
+			}
+			return c.Get(ctx, key, o, opts...)
 		},
 	})
 }

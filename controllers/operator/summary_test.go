@@ -27,7 +27,9 @@ func TestDeploymentHealth(t *testing.T) {
 		stuck      bool
 		why        reason.Reason
 	}{
-		"not looked at yet":     {2, appsv1.DeploymentStatus{ObservedGeneration: 1, UpdatedReplicas: 2, AvailableReplicas: 2}, false, false, false, reason.RollingOut},
+		"never looked at":       {1, appsv1.DeploymentStatus{}, false, false, false, reason.RollingOut},
+		"change not looked at":  {2, appsv1.DeploymentStatus{ObservedGeneration: 1, UpdatedReplicas: 2, AvailableReplicas: 2}, true, false, false, reason.RollingOut},
+		"change, one is down":   {2, appsv1.DeploymentStatus{ObservedGeneration: 1, UpdatedReplicas: 2, AvailableReplicas: 1}, false, false, false, reason.RollingOut},
 		"none available":        {1, appsv1.DeploymentStatus{ObservedGeneration: 1, UpdatedReplicas: 2}, false, false, false, reason.OperandNotReady},
 		"old revision serves":   {1, appsv1.DeploymentStatus{ObservedGeneration: 1, UpdatedReplicas: 1, AvailableReplicas: 2}, true, false, false, reason.RollingOut},
 		"all as wanted":         {1, appsv1.DeploymentStatus{ObservedGeneration: 1, UpdatedReplicas: 2, AvailableReplicas: 2}, true, true, false, ""},
@@ -50,15 +52,17 @@ func TestDaemonSetHealth(t *testing.T) {
 		complete  bool
 		why       reason.Reason
 	}{
-		"not looked at yet":   {appsv1.DaemonSetStatus{}, false, false, reason.RollingOut},
-		"no node wants one":   {appsv1.DaemonSetStatus{ObservedGeneration: 1}, true, true, ""},
-		"two of three":        {appsv1.DaemonSetStatus{ObservedGeneration: 1, DesiredNumberScheduled: 3, UpdatedNumberScheduled: 3, NumberAvailable: 2}, false, false, reason.OperandNotReady},
-		"old revision serves": {appsv1.DaemonSetStatus{ObservedGeneration: 1, DesiredNumberScheduled: 3, UpdatedNumberScheduled: 2, NumberAvailable: 3}, true, false, reason.RollingOut},
-		"all as wanted":       {appsv1.DaemonSetStatus{ObservedGeneration: 1, DesiredNumberScheduled: 3, UpdatedNumberScheduled: 3, NumberAvailable: 3}, true, true, ""},
+		"never looked at":     {appsv1.DaemonSetStatus{}, false, false, reason.RollingOut},
+		"change, all serve":   {appsv1.DaemonSetStatus{ObservedGeneration: 1, DesiredNumberScheduled: 3, UpdatedNumberScheduled: 3, NumberAvailable: 3}, true, false, reason.RollingOut},
+		"change, one is down": {appsv1.DaemonSetStatus{ObservedGeneration: 1, DesiredNumberScheduled: 3, UpdatedNumberScheduled: 3, NumberAvailable: 2}, false, false, reason.RollingOut},
+		"no node wants one":   {appsv1.DaemonSetStatus{ObservedGeneration: 2}, true, true, ""},
+		"two of three":        {appsv1.DaemonSetStatus{ObservedGeneration: 2, DesiredNumberScheduled: 3, UpdatedNumberScheduled: 3, NumberAvailable: 2}, false, false, reason.OperandNotReady},
+		"old revision serves": {appsv1.DaemonSetStatus{ObservedGeneration: 2, DesiredNumberScheduled: 3, UpdatedNumberScheduled: 2, NumberAvailable: 3}, true, false, reason.RollingOut},
+		"all as wanted":       {appsv1.DaemonSetStatus{ObservedGeneration: 2, DesiredNumberScheduled: 3, UpdatedNumberScheduled: 3, NumberAvailable: 3}, true, true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ds := &appsv1.DaemonSet{Status: c.status}
-			ds.Generation = 1
+			ds.Generation = 2
 			checkHealth(t, daemonSetHealth(ds), c.available, c.complete, false, c.why)
 		})
 	}

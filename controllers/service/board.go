@@ -3,7 +3,9 @@
 package service
 
 import (
+	"slices"
 	"sync"
+	"time"
 
 	"metalsuite.io/api/reason"
 	"metalsuite.io/internal/allocation"
@@ -33,7 +35,10 @@ func (b *board) postService(key allocation.Key, d desired) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.turn++
-	d.turn = b.turn
+	d.turn, d.since = b.turn, time.Now()
+	if was, ok := b.services[key]; ok && was.leaves == d.leaves && slices.Equal(was.decision.Addresses, d.decision.Addresses) {
+		d.since = was.since
+	}
 	b.services[key] = d
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -27,6 +28,8 @@ type desired struct {
 	leaves bool
 	// turn numbers what is posted on the board.
 	turn uint64
+	// since is when these addresses were posted first.
+	since time.Time
 }
 
 // notice is what the user is told beside the status.

@@ -217,6 +217,56 @@ var _ = Describe("The controller", func() {
 		Eventually(fresh(ctx, c.service(ctx, "next"))).Should(haveIPs("198.18.2.2"))
 	})
 
+	It("names an address on its next Service only when the last one has given it up, and lets two swap", func(ctx context.Context) {
+		const x, y = "198.18.2.1", "198.18.2.2"
+		var refuses, both atomic.Bool
+		c.newClient = func(config *rest.Config, o client.Options) (client.Client, error) {
+			base, err := client.NewWithWatch(config, o)
+			return interceptor.NewClient(base, interceptor.Funcs{SubResourcePatch: func(ctx context.Context, b client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+				if _, ok := o.(*corev1.Service); ok && o.GetName() == "first" && refuses.Load() {
+					return errors.New("refused")
+				}
+				err := b.SubResource(sub).Patch(ctx, o, p, opts...)
+				var all corev1.ServiceList
+				if e := api.List(ctx, &all, client.InNamespace(c.namespace)); e == nil {
+					bearers := map[string]int{}
+					for i := range all.Items {
+						for _, ip := range ips(&all.Items[i]) {
+							bearers[ip]++
+						}
+					}
+					if bearers[x] > 1 || bearers[y] > 1 {
+						both.Store(true)
+					}
+				}
+				return err
+			}}), err
+		}
+		c.start()
+		c.pool(ctx, "blue", x+"-"+y)
+		first := c.service(ctx, "first")
+		Eventually(fresh(ctx, first)).Should(haveIPs(x))
+		second := c.service(ctx, "second", annotated(v1beta1.AnnotationLoadBalancerIPs, x))
+		Eventually(fresh(ctx, second)).Should(beRefused(reason.AddressInUse))
+		refuses.Store(true)
+		update(ctx, first, func(s *corev1.Service) { metav1.SetMetaDataAnnotation(&s.ObjectMeta, v1beta1.AnnotationLoadBalancerIPs, y) })
+		Eventually(func() (string, error) {
+			s, err := fresh(ctx, second)()
+			condition := meta.FindStatusCondition(s.Status.Conditions, v1beta1.ConditionAddressAllocated)
+			return condition.Message, err
+		}).Should(ContainSubstring("is still in the status of Service " + c.namespace + "/first"))
+		Expect(ips(second)).To(BeEmpty())
+		refuses.Store(false)
+		Eventually(fresh(ctx, first), "20s").Should(haveIPs(y))
+		Eventually(fresh(ctx, second)).Should(haveIPs(x))
+
+		update(ctx, first, func(s *corev1.Service) { metav1.SetMetaDataAnnotation(&s.ObjectMeta, v1beta1.AnnotationLoadBalancerIPs, x) })
+		update(ctx, second, func(s *corev1.Service) { metav1.SetMetaDataAnnotation(&s.ObjectMeta, v1beta1.AnnotationLoadBalancerIPs, y) })
+		Eventually(fresh(ctx, first)).Should(haveIPs(x))
+		Eventually(fresh(ctx, second)).Should(haveIPs(y))
+		Expect(both.Load()).To(BeFalse())
+	})
+
 	It("releases a Service that is no load balancer any more, also one that changed while nobody watched", func(ctx context.Context) {
 		c.start()
 		c.pool(ctx, "blue", "198.18.2.1-198.18.2.1")

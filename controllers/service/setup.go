@@ -82,6 +82,9 @@ func Setup(mgr manager.Manager, o Options) error {
 	if err != nil {
 		return fmt.Errorf("creating the reconciler: %w", err)
 	}
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &corev1.Service{}, bearerIndex, bearerKeys); err != nil {
+		return fmt.Errorf("indexing Services: %w", err)
+	}
 	if err := watch(mgr, c, w); err != nil {
 		return err
 	}

@@ -92,7 +92,18 @@ func (w *writers) writeService(ctx context.Context, key allocation.Key) error {
 	if err != nil {
 		return fmt.Errorf("reading service %s: %w", key, err)
 	}
-	after := d.apply(&before)
+	now, held, err := w.handover(ctx, d, &before)
+	if err != nil {
+		return err
+	}
+	if held != nil {
+		waited := time.Since(d.since)
+		w.services.EnqueueAfter(key, nextLook(waited))
+		if waited < patience && !losesAny(&before, now) {
+			return nil
+		}
+	}
+	after := now.apply(&before)
 	if !equality.Semantic.DeepEqual(&before, after) {
 		if err := w.patch(ctx, &before, after); err != nil {
 			return client.IgnoreNotFound(err)
