@@ -32,8 +32,8 @@ type Config struct {
 	Source, Target types.NamespacedName
 	// Annotated lets annotated Services be targets, too.
 	Annotated bool
-	// Allowed are sources from which annotated Services of every namespace may copy; the name "*" means all of the namespace. The
-	// configured source and sources in the target's own namespace are always allowed.
+	// Allowed are sources from which annotated Services of every namespace may copy; the name "*" means all of the namespace. Sources in
+	// the target's own namespace are always allowed, and the pair's source to targets in the namespace of the pair's target.
 	Allowed []types.NamespacedName
 }
 
@@ -86,9 +86,10 @@ func (c Config) Refusal(service *corev1.Service, source types.NamespacedName) *r
 	return nil
 }
 
-// allows keeps a user who may annotate Services from reading the endpoints of namespaces that are closed to that user.
+// allows keeps a user who may annotate Services from reaching the endpoints of namespaces that are closed to that user. The pair's source
+// is no exception: its endpoints are the hosts of the API servers, and a target chooses the ports.
 func (c Config) allows(source types.NamespacedName, targetNamespace string) bool {
-	if source == c.Source || source.Namespace == targetNamespace {
+	if source.Namespace == targetNamespace || source == c.Source && targetNamespace == c.Target.Namespace {
 		return true
 	}
 	return slices.ContainsFunc(c.Allowed, func(a types.NamespacedName) bool {
