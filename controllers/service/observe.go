@@ -30,6 +30,14 @@ func isOurs(s *corev1.Service, class string) bool {
 	return *s.Spec.LoadBalancerClass == class
 }
 
+// borneAbroad are the addresses of a Service that another controller serves: they are on the network as ours are.
+func borneAbroad(s *corev1.Service) []netip.Addr {
+	if s.Spec.Type != corev1.ServiceTypeLoadBalancer {
+		return nil
+	}
+	return addressesOf(s)
+}
+
 // observe reads everything about a Service that decides on its addresses.
 func observe(s *corev1.Service) allocation.Service {
 	addresses, _ := annotation(s, v1beta1.AnnotationLoadBalancerIPs)

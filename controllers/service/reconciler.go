@@ -296,11 +296,17 @@ func (r *Reconciler) leave(s *corev1.Service) (frees bool) {
 	key := keyOf(s)
 	rec, known := r.records[key]
 	if !known && (s.Spec.Type == corev1.ServiceTypeLoadBalancer || !isMarked(s)) {
-		return false
+		return r.occupy(s)
 	}
 	frees = r.release(key, rec)
+	r.occupy(s)
 	r.out.service(key, desired{leaves: true, decision: allocation.Decision{Service: key, Addresses: rec.decision.Addresses}})
 	return frees
+}
+
+// occupy keeps the addresses of a Service that another controller serves from being granted.
+func (r *Reconciler) occupy(s *corev1.Service) (frees bool) {
+	return r.allocator.Occupy(keyOf(s), borneAbroad(s))
 }
 
 // forget lets a Service go that is gone.

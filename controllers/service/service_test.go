@@ -249,7 +249,9 @@ var _ = Describe("The controller", func() {
 		second := c.service(ctx, "second", annotated(v1beta1.AnnotationLoadBalancerIPs, x))
 		Eventually(fresh(ctx, second)).Should(beRefused(reason.AddressInUse))
 		refuses.Store(true)
-		update(ctx, first, func(s *corev1.Service) { metav1.SetMetaDataAnnotation(&s.ObjectMeta, v1beta1.AnnotationLoadBalancerIPs, y) })
+		update(ctx, first, func(s *corev1.Service) {
+			metav1.SetMetaDataAnnotation(&s.ObjectMeta, v1beta1.AnnotationLoadBalancerIPs, y)
+		})
 		Eventually(func() (string, error) {
 			s, err := fresh(ctx, second)()
 			condition := meta.FindStatusCondition(s.Status.Conditions, v1beta1.ConditionAddressAllocated)
@@ -260,8 +262,12 @@ var _ = Describe("The controller", func() {
 		Eventually(fresh(ctx, first), "20s").Should(haveIPs(y))
 		Eventually(fresh(ctx, second)).Should(haveIPs(x))
 
-		update(ctx, first, func(s *corev1.Service) { metav1.SetMetaDataAnnotation(&s.ObjectMeta, v1beta1.AnnotationLoadBalancerIPs, x) })
-		update(ctx, second, func(s *corev1.Service) { metav1.SetMetaDataAnnotation(&s.ObjectMeta, v1beta1.AnnotationLoadBalancerIPs, y) })
+		update(ctx, first, func(s *corev1.Service) {
+			metav1.SetMetaDataAnnotation(&s.ObjectMeta, v1beta1.AnnotationLoadBalancerIPs, x)
+		})
+		update(ctx, second, func(s *corev1.Service) {
+			metav1.SetMetaDataAnnotation(&s.ObjectMeta, v1beta1.AnnotationLoadBalancerIPs, y)
+		})
 		Eventually(fresh(ctx, first)).Should(haveIPs(x))
 		Eventually(fresh(ctx, second)).Should(haveIPs(y))
 		Expect(both.Load()).To(BeFalse())
@@ -327,6 +333,28 @@ var _ = Describe("The controller", func() {
 		Eventually(fresh(ctx, s)).Should(bearNothing())
 		Eventually(fresh(ctx, c.service(ctx, "next", ofClass))).Should(haveIPs("198.18.2.1"))
 		Expect(fresh(ctx, foreign)()).To(bearNothing())
+	})
+
+	It("grants no address that a Service of another class bears, until that is gone", func(ctx context.Context) {
+		class := "example.com/other"
+		foreign := c.service(ctx, "foreign", func(s *corev1.Service) { s.Spec.LoadBalancerClass = &class })
+		foreign.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "198.18.2.1"}}
+		Expect(api.Status().Update(ctx, foreign)).To(Succeed())
+		c.pool(ctx, "blue", "198.18.2.1-198.18.2.2")
+		s := c.service(ctx, "a-first")
+		c.start()
+		Eventually(fresh(ctx, s)).Should(haveIPs("198.18.2.2"))
+		wants := c.service(ctx, "wants", annotated(v1beta1.AnnotationLoadBalancerIPs, "198.18.2.1"))
+		Eventually(fresh(ctx, wants)).Should(beRefused(reason.AddressInUse))
+		foreign.Status.LoadBalancer.Ingress[0].IP = "198.18.2.2"
+		Expect(api.Status().Update(ctx, foreign)).To(Succeed())
+		Eventually(fresh(ctx, wants)).Should(haveIPs("198.18.2.1"))
+		Expect(fresh(ctx, s)()).To(WithTransform(ips, Equal([]string{"198.18.2.2"})), "ours wins")
+		Expect(api.Delete(ctx, s)).To(Succeed())
+		next := c.service(ctx, "next")
+		Eventually(fresh(ctx, next)).Should(beRefused(reason.PoolExhausted))
+		Expect(api.Delete(ctx, foreign)).To(Succeed())
+		Eventually(fresh(ctx, next)).Should(haveIPs("198.18.2.2"))
 	})
 
 	It("creates the membership Secret once", func(ctx context.Context) {

@@ -21,6 +21,8 @@ type Allocator struct {
 	spans  []*span // of all pools that grant, by address
 
 	forbidden map[netip.Addr]reason.Reason
+	foreign   map[Key][]netip.Addr // what Services of others bear, and the same by address
+	occupied  map[netip.Addr][]Key
 
 	leases   map[Key]*lease
 	holdings map[netip.Addr]*holding
@@ -38,6 +40,8 @@ type poolState struct {
 func New() *Allocator {
 	return &Allocator{
 		byName:   map[string]*poolState{},
+		foreign:  map[Key][]netip.Addr{},
+		occupied: map[netip.Addr][]Key{},
 		leases:   map[Key]*lease{},
 		holdings: map[netip.Addr]*holding{},
 		shared:   map[sharing]map[netip.Addr]struct{}{},
@@ -104,10 +108,8 @@ func (a *Allocator) SetForbidden(addresses map[netip.Addr]reason.Reason) {
 	before := a.forbidden
 	a.forbidden = maps.Clone(addresses)
 	for address := range before {
-		if _, still := addresses[address]; !still && a.holdings[address] == nil {
-			if s := a.spanOf(address); s != nil {
-				s.freed(address)
-			}
+		if _, still := addresses[address]; !still {
+			a.regain(address)
 		}
 	}
 }
@@ -115,6 +117,7 @@ func (a *Allocator) SetForbidden(addresses map[netip.Addr]reason.Reason) {
 // Adopt takes over what a Service's status names if the Service may keep it, and grants nothing. At a start every Service is adopted,
 // in a fixed order, before the first is decided on: so nothing that is in use can be granted to another.
 func (a *Allocator) Adopt(s Service) {
+	a.Occupy(s.Key, nil)
 	if _, known := a.leases[s.Key]; known {
 		return
 	}
@@ -126,7 +129,9 @@ func (a *Allocator) Adopt(s Service) {
 // Decide gives the Service what it asks for, leaves it what it has, or takes away what it may not keep, and says why.
 func (a *Allocator) Decide(s Service) Decision {
 	before, _ := a.held(&s)
+	vacates := a.Occupy(s.Key, nil)
 	d := a.decide(&s)
+	d.Frees = d.Frees || vacates
 	d.Service = s.Key
 	d.Granted = without(d.Addresses, before)
 	d.Lost = without(before, d.Addresses)
@@ -172,9 +177,10 @@ func (a *Allocator) hopeless(s *Service) *reason.Problem {
 
 // Release forgets a Service that is gone or asks for nothing any more; it reports whether that frees anything. Unknown keys are fine.
 func (a *Allocator) Release(key Key) (frees bool) {
+	vacates := a.Occupy(key, nil)
 	frees = a.settle(&Service{Key: key}, nil, "")
 	delete(a.leases, key)
-	return frees
+	return frees || vacates
 }
 
 // Holds returns what the Service holds.
@@ -192,9 +198,17 @@ func (a *Allocator) Counts(pool string) (Counts, bool) {
 		return Counts{}, false
 	}
 	withheld := map[Family]int64{}
-	for address := range a.forbidden {
+	withhold := func(address netip.Addr) {
 		if p.contains(address) && a.holdings[address] == nil {
 			withheld[FamilyOf(address)]++
+		}
+	}
+	for address := range a.forbidden {
+		withhold(address)
+	}
+	for address := range a.occupied {
+		if _, counted := a.forbidden[address]; !counted {
+			withhold(address)
 		}
 	}
 	available := func(f Family) int64 {

@@ -347,3 +347,41 @@ func FuzzParseRequest(f *testing.F) {
 		}
 	})
 }
+
+func TestOccupied(t *testing.T) {
+	a := New()
+	a.SetPools([]Pool{pool("a", "192.0.2.1-192.0.2.3")})
+	foreign, other := Key{"default", "foreign"}, Key{"default", "other"}
+	holder := service("holder", has("a", "192.0.2.2"))
+	a.Adopt(holder)
+	a.Occupy(foreign, addrs("192.0.2.1", "192.0.2.2"))
+	a.Occupy(other, addrs("192.0.2.1"))
+	d := a.Decide(holder)
+	if texts(d.Addresses) != "192.0.2.2" || reasonOf(d.Problem) != reason.AddressInUse {
+		t.Errorf("the holder has %v (%v)", d.Addresses, d.Problem)
+	}
+	if got := texts(a.Decide(service("x")).Addresses); got != "192.0.2.3" {
+		t.Errorf("next to foreign addresses %q is granted", got)
+	}
+	if c, _ := a.Counts("a"); c.AssignedIPv4 != 2 || c.AvailableIPv4 != 0 {
+		t.Errorf("counts %+v", c)
+	}
+	wants := service("wants", asks("192.0.2.1"))
+	d = a.Decide(wants)
+	if reasonOf(d.Problem) != reason.AddressInUse || !strings.Contains(d.Problem.Message(), "default/foreign") {
+		t.Errorf("refused with %v", d.Problem)
+	}
+	if a.Occupy(foreign, addrs("192.0.2.2")) {
+		t.Error("the other one still bears the address")
+	}
+	if !a.Release(other) {
+		t.Error("the last one that bore the address is gone")
+	}
+	if got := texts(a.Decide(wants).Addresses); got != "192.0.2.1" {
+		t.Errorf("got %q", got)
+	}
+	a.Release(foreign)
+	if d := a.Decide(holder); d.Problem != nil {
+		t.Errorf("the holder is told %v", d.Problem)
+	}
+}

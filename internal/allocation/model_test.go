@@ -17,6 +17,7 @@ import (
 type model struct {
 	pools     []Pool
 	forbidden map[netip.Addr]reason.Reason
+	foreign   map[Key]netip.Addr
 	services  map[Key]Service
 	held      map[Key][]netip.Addr
 }
@@ -35,6 +36,16 @@ func (m *model) all(p Pool, f Family) []netip.Addr {
 		}
 	}
 	return list
+}
+
+func (m *model) withheld(a netip.Addr) bool {
+	for _, b := range m.foreign {
+		if a == b {
+			return true
+		}
+	}
+	_, no := m.forbidden[a]
+	return no
 }
 
 func (m *model) inPool(p Pool, a netip.Addr) bool { return slices.Contains(m.all(p, FamilyOf(a)), a) }
@@ -80,7 +91,7 @@ func (m *model) mayKeep(s Service, list []netip.Addr) (Pool, bool) {
 
 func (m *model) first(s Service, p Pool, f Family) []netip.Addr {
 	for _, a := range m.all(p, f) {
-		if _, no := m.forbidden[a]; !no && m.together(s, a) {
+		if !m.withheld(a) && m.together(s, a) {
 			return []netip.Addr{a}
 		}
 	}
@@ -130,7 +141,7 @@ func (m *model) outcome(s Service, had []netip.Addr) []netip.Addr {
 func (m *model) fresh(s Service, optional bool) []netip.Addr {
 	if len(s.Requested) > 0 {
 		for _, a := range s.Requested {
-			if _, no := m.forbidden[a]; no || !m.together(s, a) {
+			if m.withheld(a) || !m.together(s, a) {
 				return nil
 			}
 		}
@@ -214,7 +225,7 @@ func TestAgainstModel(t *testing.T) {
 }
 
 func drive(t *testing.T, r *rand.Rand, steps int) {
-	m := &model{services: map[Key]Service{}, held: map[Key][]netip.Addr{}}
+	m := &model{foreign: map[Key]netip.Addr{}, services: map[Key]Service{}, held: map[Key][]netip.Addr{}}
 	a := New()
 	m.pools = randomPools(r)
 	a.SetPools(m.pools)
@@ -228,6 +239,14 @@ func drive(t *testing.T, r *rand.Rand, steps int) {
 			a.SetForbidden(m.forbidden)
 		case n == 2:
 			a = restarted(t, m, a)
+		case n == 3:
+			key := Key{"foreign", fmt.Sprint(r.IntN(3))}
+			m.foreign[key] = randomAddr(r)
+			a.Occupy(key, []netip.Addr{m.foreign[key]})
+		case n == 4:
+			key := Key{"foreign", fmt.Sprint(r.IntN(3))}
+			delete(m.foreign, key)
+			a.Release(key)
 		case n < 10:
 			key := randomKey(r)
 			a.Release(key)
@@ -241,12 +260,12 @@ func drive(t *testing.T, r *rand.Rand, steps int) {
 			if !slices.Equal(got.Addresses, want) {
 				t.Fatalf("step %d: %+v (had %v) got %v, want %v (%v)", step, s, before, got.Addresses, want, got.Problem)
 			}
-			if (got.Problem == nil) != (len(want) > 0) && reasonOf(got.Problem) != reason.NodeAddress {
+			if (got.Problem == nil) != (len(want) > 0) && (len(want) == 0 || !m.withheld(want[0]) && !m.withheld(want[len(want)-1])) {
 				t.Fatalf("step %d: %v with problem %v", step, got.Addresses, got.Problem)
 			}
 			for _, x := range got.Granted {
-				if _, no := m.forbidden[x]; no {
-					t.Fatalf("step %d: granted the forbidden %v", step, x)
+				if m.withheld(x) {
+					t.Fatalf("step %d: granted the withheld %v", step, x)
 				}
 			}
 			if len(before) > 0 && len(got.Lost) > 0 && got.Cause == nil && len(s.Families) == 2 {
@@ -274,6 +293,9 @@ func restarted(t *testing.T, m *model, a *Allocator) *Allocator {
 	fresh := New()
 	fresh.SetPools(m.pools)
 	fresh.SetForbidden(m.forbidden)
+	for key, address := range m.foreign {
+		fresh.Occupy(key, []netip.Addr{address})
+	}
 	for _, key := range keys {
 		fresh.Adopt(withStatus(m.services[key], m.held[key]))
 	}

@@ -184,11 +184,13 @@ func (p *poolState) usable(address netip.Addr) bool { return !p.AvoidBuggyIPs ||
 
 // withheld returns why nobody may be granted the address; nil when somebody may.
 func (a *Allocator) withheld(address netip.Addr) *reason.Problem {
-	r, ok := a.forbidden[address]
-	if !ok {
-		return nil
+	if r, ok := a.forbidden[address]; ok {
+		return reason.New(r, "%s: %s", address, r.Text().Sentence)
 	}
-	return reason.New(r, "%s: %s", address, r.Text().Sentence)
+	if keys := a.occupied[address]; len(keys) > 0 {
+		return reason.New(reason.AddressInUse, "%s is in use by Service %s, which is not served here", address, keys[0])
+	}
+	return nil
 }
 
 func frozen(p *poolState) *reason.Problem {

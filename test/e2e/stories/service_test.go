@@ -5,7 +5,9 @@ package stories
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -13,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"metalsuite.io/api/reason"
@@ -183,12 +186,30 @@ var _ = Describe("A controller that restarts", func() {
 // restartController deletes the controller's pod and waits until another one has decided on a Service: that one has read everything.
 func restartController(ctx context.Context) {
 	GinkgoHelper()
-	Expect(cluster.Client.DeleteAllOf(ctx, &corev1.Pod{}, client.InNamespace(suite.Namespace),
-		client.MatchingLabels{"app.kubernetes.io/component": "controller"}, client.GracePeriodSeconds(0))).To(Succeed())
-	Expect(cluster.AwaitDeployment(ctx, suite.Namespace, "controller", time.Minute)).To(Succeed())
+	before := controllerPods(ctx)
+	Expect(before).NotTo(BeEmpty())
+	Expect(cluster.Client.DeleteAllOf(ctx, &corev1.Pod{}, client.InNamespace(suite.Namespace), ofController)).To(Succeed())
+	Eventually(controllerPods).WithArguments(ctx).WithTimeout(time.Minute).Should(And(
+		Not(BeEmpty()), HaveEach(BeTrue()), Not(HaveKey(BeElementOf(slices.Collect(maps.Keys(before)))))))
 	probe := suite.HelloService(namespace, "probe", app)
 	probe.Annotations = map[string]string{v1beta1.AnnotationAddressPool: "no-such-pool"}
 	Expect(cluster.Apply(ctx, probe)).To(Succeed())
 	Eventually(allocated).WithArguments(ctx, "probe").Should(refusedFor(reason.PoolNotFound))
 	Expect(cluster.Gone(ctx, probe, patience)).To(Succeed())
+}
+
+var ofController = client.MatchingLabels{"app.kubernetes.io/component": "controller"}
+
+// controllerPods returns the UIDs of the controller's pods, and whether each is ready.
+func controllerPods(ctx context.Context) map[types.UID]bool {
+	GinkgoHelper()
+	var pods corev1.PodList
+	Expect(cluster.Client.List(ctx, &pods, client.InNamespace(suite.Namespace), ofController)).To(Succeed())
+	ready := map[types.UID]bool{}
+	for _, p := range pods.Items {
+		ready[p.UID] = slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+		})
+	}
+	return ready
 }

@@ -40,6 +40,7 @@ func workloads(ctx context.Context) ([]string, error) {
 
 var _ = Describe("The one MetalLB resource", func() {
 	It("is all that there is to install and to remove", func(ctx SpecContext) {
+		Expect(cluster.AwaitAvailable(ctx, time.Minute)).To(Succeed())
 		out, err := cluster.Kubectl(ctx, "", "get", "metallb", "-A", "--no-headers")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(strings.Fields(out)).To(HaveExactElements(suite.Namespace, "metallb", "True", "False", "False", Not(BeEmpty())))
