@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package allocation
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Occupy makes addresses the complete set that a Service which somebody else serves bears. They are granted to nobody; a Service that
+// holds one keeps it and is told so. It reports whether that frees anything. Whatever is asked about the Service here ends it.
+func (a *Allocator) Occupy(key Key, addresses []netip.Addr) (frees bool) {
+	before := a.foreign[key]
+	for _, gone := range without(before, addresses) {
+		frees = a.vacate(key, gone) || frees
+	}
+	for _, address := range without(addresses, before) {
+		if !slices.Contains(a.occupied[address], key) {
+			a.occupied[address] = append(a.occupied[address], key)
+			slices.SortFunc(a.occupied[address], Key.compare)
+		}
+	}
+	a.foreign[key] = slices.Clone(addresses)
+	if len(addresses) == 0 {
+		delete(a.foreign, key)
+	}
+	return frees
+}
+
+func (a *Allocator) vacate(key Key, address netip.Addr) (frees bool) {
+	rest := slices.DeleteFunc(a.occupied[address], func(k Key) bool { return k == key })
+	if len(rest) > 0 {
+		a.occupied[address] = rest
+		return false
+	}
+	delete(a.occupied, address)
+	a.regain(address)
+	return true
+}
+
+// regain notes that nothing withholds the address any more.
+func (a *Allocator) regain(address netip.Addr) {
+	if s := a.spanOf(address); s != nil && a.holdings[address] == nil {
+		s.freed(address)
+	}
+}
