@@ -73,7 +73,10 @@ func (d desired) verdict() (metav1.ConditionStatus, reason.Reason, string) {
 		}
 		return metav1.ConditionFalse, problem.Reason, problem.Message()
 	}
-	has := fmt.Sprintf("%s of pool %s", join(d.decision.Addresses), d.decision.Pool)
+	has := join(d.decision.Addresses)
+	if d.decision.Pool != "" {
+		has += " of pool " + d.decision.Pool
+	}
 	if problem == nil {
 		return metav1.ConditionTrue, reason.Allocated, has
 	}

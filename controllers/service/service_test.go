@@ -157,6 +157,27 @@ var _ = Describe("The controller", func() {
 		Expect(s.Annotations).NotTo(HaveKey(v1beta1.AnnotationAllocatedFromPool))
 	})
 
+	It("takes nothing away at a start without any pool, as after a new installation", func(ctx context.Context) {
+		c.start()
+		blue := c.pool(ctx, "blue", "198.18.2.1-198.18.2.3")
+		first, s := c.service(ctx, "first"), c.service(ctx, "web", annotated(v1beta1.AnnotationLoadBalancerIPs, "198.18.2.3"))
+		Eventually(fresh(ctx, first)).Should(haveIPs("198.18.2.1"))
+		Eventually(fresh(ctx, s)).Should(haveIPs("198.18.2.3"))
+		c.stop()
+		Expect(api.Delete(ctx, blue)).To(Succeed())
+		c.start()
+		for _, s := range []*corev1.Service{first, s} {
+			Eventually(fresh(ctx, s)).Should(WithTransform(verdict, Equal("True/"+string(reason.NoPools))))
+			Expect(ips(s)).To(HaveLen(1))
+			Expect(s.Annotations).To(HaveKeyWithValue(v1beta1.AnnotationAllocatedFromPool, "blue"))
+		}
+		again := c.pool(ctx, "blue", "198.18.2.1-198.18.2.3")
+		Eventually(fresh(ctx, first)).Should(haveIPs("198.18.2.1"))
+		Eventually(fresh(ctx, s)).Should(haveIPs("198.18.2.3"))
+		Expect(api.Delete(ctx, again)).To(Succeed())
+		Eventually(fresh(ctx, first)).Should(beRefused(reason.NoPools))
+	})
+
 	It("never grants the address of a node, nor of the API server", func(ctx context.Context) {
 		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: c.namespace}}
 		Expect(api.Create(ctx, node)).To(Succeed())

@@ -19,6 +19,8 @@ type Allocator struct {
 	pinned []*poolState // for Services that ask for no pool, in the order of trying; likewise the next
 	open   []*poolState
 	spans  []*span // of all pools that grant, by address
+	// configured is set once there was a pool; until then the absence of all pools says nothing about what Services have.
+	configured bool
 
 	forbidden map[netip.Addr]reason.Reason
 	foreign   map[Key][]netip.Addr // what Services of others bear, and the same by address
@@ -48,7 +50,7 @@ func New() *Allocator {
 	}
 }
 
-// SetPools makes pools the complete set. Nothing is taken away here: what no longer fits is given up when its Service is decided on
+// SetPools makes pools the complete set. Until it was given one, every Service keeps what its status names. Nothing is taken away here: what no longer fits is given up when its Service is decided on
 // again, and until then nobody else gets it. The caller has to decide on all Services again, those that hold addresses first.
 func (a *Allocator) SetPools(pools []Pool) {
 	a.pools, a.spans = nil, nil
@@ -56,6 +58,7 @@ func (a *Allocator) SetPools(pools []Pool) {
 	for _, p := range pools {
 		a.addPool(p)
 	}
+	a.configured = a.configured || len(pools) > 0
 	slices.SortFunc(a.pools, func(x, y *poolState) int { return cmp.Compare(x.Name, y.Name) })
 	slices.SortFunc(a.spans, func(x, y *span) int { return x.bounds.From().Compare(y.bounds.From()) })
 	a.orderPools()
@@ -142,6 +145,10 @@ func (a *Allocator) Decide(s Service) Decision {
 }
 
 func (a *Allocator) decide(s *Service) Decision {
+	if !a.configured {
+		// Nothing is settled: what the status names counts as current until there is a pool.
+		return Decision{Addresses: slices.Clone(s.Current), Pool: s.CurrentPool, Problem: reason.New(reason.NoPools, "")}
+	}
 	if problem := a.hopeless(s); problem != nil {
 		return Decision{Frees: a.settle(s, nil, ""), Problem: problem, Cause: problem}
 	}

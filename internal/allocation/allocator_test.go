@@ -385,3 +385,32 @@ func TestOccupied(t *testing.T) {
 		t.Errorf("the holder is told %v", d.Problem)
 	}
 }
+
+func TestNoPoolsYet(t *testing.T) {
+	a := New()
+	a.SetPools(nil)
+	holder, waits := service("holder", has("a", "192.0.2.2")), service("waits")
+	for range 2 {
+		a.Adopt(holder)
+		a.Adopt(waits)
+		d := a.Decide(holder)
+		if texts(d.Addresses) != "192.0.2.2" || d.Pool != "a" || reasonOf(d.Problem) != reason.NoPools || len(d.Lost) > 0 {
+			t.Errorf("at a start without pools: %+v", d)
+		}
+		if d := a.Decide(waits); len(d.Addresses) > 0 || reasonOf(d.Problem) != reason.NoPools {
+			t.Errorf("who has nothing: %+v", d)
+		}
+	}
+	a.SetPools([]Pool{pool("a", "192.0.2.2-192.0.2.3")})
+	a.Adopt(holder)
+	if got := texts(a.Decide(waits).Addresses); got != "192.0.2.3" {
+		t.Errorf("who waited got %q", got)
+	}
+	if d := a.Decide(holder); texts(d.Addresses) != "192.0.2.2" || d.Problem != nil {
+		t.Errorf("after the first pool came: %+v", d)
+	}
+	a.SetPools(nil)
+	if d := a.Decide(holder); len(d.Addresses) > 0 || len(d.Lost) != 1 || reasonOf(d.Cause) != reason.NoPools {
+		t.Errorf("after the last pool went: %+v", d)
+	}
+}
