@@ -124,7 +124,7 @@ func (a *Allocator) Adopt(s Service) {
 	if _, known := a.leases[s.Key]; known {
 		return
 	}
-	if kept, pool, cause := a.retain(&s); cause == nil && len(kept) > 0 {
+	if kept, pool, _ := a.retain(&s); len(kept) > 0 {
 		a.settle(&s, kept, pool.Name)
 	}
 }
@@ -153,12 +153,13 @@ func (a *Allocator) decide(s *Service) Decision {
 		return Decision{Frees: a.settle(s, nil, ""), Problem: problem, Cause: problem}
 	}
 	kept, pool, cause := a.retain(s)
-	if cause == nil && len(kept) > 0 {
-		kept, cause = a.complete(s, kept, pool)
-	}
-	if cause == nil && len(kept) > 0 {
-		frees := a.settle(s, kept, pool.Name)
-		return Decision{Addresses: a.inOrder(s, kept), Pool: pool.Name, Problem: a.concern(s, kept, pool), Frees: frees}
+	if len(kept) > 0 {
+		all, short := a.complete(s, kept, pool)
+		if short == nil {
+			frees := a.settle(s, all, pool.Name)
+			return Decision{Addresses: a.inOrder(s, all), Pool: pool.Name, Problem: a.concern(s, all, pool), Cause: cause, Frees: frees}
+		}
+		cause = short
 	}
 	frees := a.settle(s, nil, "")
 	addresses, pool, problem := a.search(s)

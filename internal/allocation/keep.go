@@ -17,7 +17,8 @@ func (a *Allocator) held(s *Service) ([]netip.Addr, string) {
 	return s.Current, s.CurrentPool
 }
 
-// retain returns what of the held addresses the Service may keep, and their pool; or why it may keep none. All nil when it holds none.
+// retain returns what of the held addresses the Service may keep, their pool, and why it may not keep the rest. All nil when it holds
+// none.
 func (a *Allocator) retain(s *Service) ([]netip.Addr, *poolState, *reason.Problem) {
 	held, hint := a.held(s)
 	if len(held) == 0 {
@@ -27,6 +28,22 @@ func (a *Allocator) retain(s *Service) ([]netip.Addr, *poolState, *reason.Proble
 	if len(kept) == 0 {
 		return nil, nil, reason.New(reason.FamilyMismatch, "%s is of no family of the Service", join(held))
 	}
+	pool, problem := a.keepable(s, kept, hint)
+	if problem == nil {
+		return kept, pool, nil
+	}
+	if _, oneIsEnough := s.wants(); oneIsEnough && len(kept) > 1 {
+		for i := range kept {
+			if pool, not := a.keepable(s, kept[i:i+1], hint); not == nil {
+				return kept[i : i+1 : i+1], pool, problem
+			}
+		}
+	}
+	return nil, nil, problem
+}
+
+// keepable returns the pool of addresses that the Service may keep together, or why it may not.
+func (a *Allocator) keepable(s *Service, kept []netip.Addr, hint string) (*poolState, *reason.Problem) {
 	pool, problem := a.poolHolding(kept, hint)
 	if problem == nil {
 		problem = disagreement(s, kept, pool)
@@ -37,10 +54,7 @@ func (a *Allocator) retain(s *Service) ([]netip.Addr, *poolState, *reason.Proble
 	for i := 0; problem == nil && i < len(kept); i++ {
 		problem = a.conflict(s, kept[i])
 	}
-	if problem != nil {
-		return nil, nil, problem
-	}
-	return kept, pool, nil
+	return pool, problem
 }
 
 // oneOfEach returns the first address of each family, in the order of the families.
@@ -60,6 +74,9 @@ func disagreement(s *Service, kept []netip.Addr, pool *poolState) *reason.Proble
 		return reason.New(reason.RequestChanged, "the Service asks for pool %s and has addresses of pool %s", s.RequestedPool, pool.Name)
 	}
 	if s.Invalid != nil || len(s.Requested) == 0 || sameSet(s.Requested, kept) {
+		return nil
+	}
+	if _, oneIsEnough := s.wants(); oneIsEnough && len(without(kept, s.Requested)) == 0 {
 		return nil
 	}
 	return reason.New(reason.RequestChanged, "the Service asks for %s and has %s", join(s.Requested), join(kept))
@@ -104,6 +121,24 @@ func (a *Allocator) poolOf(address netip.Addr) *poolState {
 	return nil
 }
 
+// lacking returns the address that the Service asks for beside the one that it keeps, and why it may not have it; nil when it may.
+func (a *Allocator) lacking(s *Service, kept []netip.Addr, pool *poolState) (netip.Addr, *reason.Problem) {
+	rest := without(s.Requested, kept)
+	if len(rest) != 1 || s.Invalid != nil {
+		return netip.Addr{}, nil
+	}
+	if problem := a.withheld(rest[0]); problem != nil {
+		return rest[0], problem
+	}
+	if pool.Frozen != nil {
+		return rest[0], frozen(pool)
+	}
+	if _, problem := a.poolHolding(append(slices.Clone(kept), rest[0]), pool.Name); problem != nil {
+		return rest[0], problem
+	}
+	return rest[0], a.conflict(s, rest[0])
+}
+
 // complete adds the family that is missing, from the same pool, or says why what is kept is not enough.
 func (a *Allocator) complete(s *Service, kept []netip.Addr, pool *poolState) ([]netip.Addr, *reason.Problem) {
 	families, oneIsEnough := s.wants()
@@ -114,6 +149,9 @@ func (a *Allocator) complete(s *Service, kept []netip.Addr, pool *poolState) ([]
 		if extra, ok := a.firstIn(pool, missing(families, kept), s); ok {
 			return oneOfEach(append(slices.Clone(kept), extra), families), nil
 		}
+	}
+	if extra, problem := a.lacking(s, kept, pool); extra.IsValid() && problem == nil {
+		return oneOfEach(append(slices.Clone(kept), extra), families), nil
 	}
 	if oneIsEnough || s.Invalid != nil || pool.Frozen != nil {
 		return kept, nil
@@ -143,7 +181,8 @@ func (a *Allocator) concern(s *Service, kept []netip.Addr, pool *poolState) *rea
 	if pool.Frozen != nil {
 		return frozen(pool)
 	}
-	return nil
+	_, problem := a.lacking(s, kept, pool)
+	return problem
 }
 
 // inOrder returns a copy in the order of the Service's families.

@@ -121,21 +121,44 @@ func (m *model) outcome(s Service, had []netip.Addr) []netip.Addr {
 			}
 		}
 	}
-	if len(s.Requested) > 0 && !sameElements(keep, s.Requested) {
-		keep = nil
+	tries := [][]netip.Addr{keep}
+	for i := 0; optional && len(keep) == 2 && i < 2; i++ {
+		tries = append(tries, keep[i:i+1:i+1])
 	}
-	if len(keep) > 0 {
-		if p, ok := m.mayKeep(s, keep); ok {
-			if len(keep) < len(s.Families) && len(s.Requested) == 0 {
-				other := IPv4 + IPv6 - FamilyOf(keep[0])
-				keep = append(keep, m.first(s, p, other)...)
-			}
-			if len(keep) == len(s.Families) || optional {
-				return m.sorted(s, keep)
-			}
+	for _, keep := range tries {
+		p, ok := m.mayKeep(s, keep)
+		if len(keep) == 0 || !ok || !asksFor(s, keep, optional) {
+			continue
 		}
+		if len(keep) < len(s.Families) {
+			keep = append(keep, m.other(s, p, IPv4+IPv6-FamilyOf(keep[0]))...)
+		}
+		if len(keep) == len(s.Families) || optional {
+			return m.sorted(s, keep)
+		}
+		break
 	}
 	return m.fresh(s, optional)
+}
+
+func asksFor(s Service, keep []netip.Addr, some bool) bool {
+	for _, a := range keep {
+		some = some && slices.Contains(s.Requested, a)
+	}
+	return len(s.Requested) == 0 || some || sameElements(keep, s.Requested)
+}
+
+// other is what a Service that keeps one address gets beside it.
+func (m *model) other(s Service, p Pool, f Family) []netip.Addr {
+	if len(s.Requested) == 0 {
+		return m.first(s, p, f)
+	}
+	for _, a := range s.Requested {
+		if FamilyOf(a) == f && !m.withheld(a) && m.inPool(p, a) && m.together(s, a) {
+			return []netip.Addr{a}
+		}
+	}
+	return nil
 }
 
 func (m *model) fresh(s Service, optional bool) []netip.Addr {
@@ -260,7 +283,7 @@ func drive(t *testing.T, r *rand.Rand, steps int) {
 			if !slices.Equal(got.Addresses, want) {
 				t.Fatalf("step %d: %+v (had %v) got %v, want %v (%v)", step, s, before, got.Addresses, want, got.Problem)
 			}
-			if (got.Problem == nil) != (len(want) > 0) && (len(want) == 0 || !m.withheld(want[0]) && !m.withheld(want[len(want)-1])) {
+			if (got.Problem == nil) != (len(want) > 0) && (len(want) == 0 || len(want) >= len(s.Requested) && !m.withheld(want[0]) && !m.withheld(want[len(want)-1])) {
 				t.Fatalf("step %d: %v with problem %v", step, got.Addresses, got.Problem)
 			}
 			for _, x := range got.Granted {
