@@ -25,6 +25,8 @@ type board struct {
 type poolReport struct {
 	counts  allocation.Counts
 	problem *reason.Problem
+	// generation of the pool that was judged.
+	generation int64
 }
 
 func newBoard() *board {

@@ -162,7 +162,7 @@ func (r *Reconciler) report(pools []v1beta1.IPAddressPool, problems []policy.Pro
 	reports := make(map[string]poolReport, len(pools))
 	for i := range pools {
 		counts, _ := r.allocator.Counts(pools[i].Name)
-		reports[pools[i].Name] = poolReport{counts: counts}
+		reports[pools[i].Name] = poolReport{counts: counts, generation: pools[i].Generation}
 	}
 	texts := make([]string, 0, len(problems))
 	for _, p := range problems {

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
@@ -24,22 +25,34 @@ const (
 	// secretKey is the entry of the membership Secret that speakers read.
 	secretKey = "secretkey"
 	keyBytes  = 32
+	// secretPeriod is how often the Secret is looked for. It is not watched: that would take the right to list Secrets.
+	secretPeriod = time.Minute
 )
 
-// secretKeeper creates the Secret with the key that speakers encrypt their membership with. An existing one is never touched.
+// secretKeeper creates the Secret with the key that speakers encrypt their membership with, and again when it is gone. An existing one
+// is never touched.
 type secretKeeper struct {
 	client client.Client
 	live   client.Reader
 	o      Options
 	log    logr.Logger
+	period time.Duration
 	owner  atomic.Pointer[[]metav1.OwnerReference]
 	*kube.Writer[string]
 }
 
 func newSecretKeeper(c client.Client, live client.Reader, o Options, log logr.Logger) *secretKeeper {
-	k := &secretKeeper{client: c, live: live, o: o, log: log}
-	k.Writer = kube.NewWriter("membership-secret", 1, log, func(ctx context.Context, _ string) error { return k.ensure(ctx) })
+	k := &secretKeeper{client: c, live: live, o: o, log: log, period: secretPeriod}
+	k.Writer = kube.NewWriter("membership-secret", 1, log, k.keep)
 	return k
+}
+
+func (k *secretKeeper) keep(ctx context.Context, name string) error {
+	if err := k.ensure(ctx); err != nil {
+		return err
+	}
+	k.EnqueueAfter(name, k.period)
+	return nil
 }
 
 // first tries once; if that fails the rest goes on and the keeper tries again beside it.
@@ -47,7 +60,7 @@ func (k *secretKeeper) first(ctx context.Context) {
 	if k.o.SecretName == "" {
 		return
 	}
-	if err := k.ensure(ctx); err != nil {
+	if err := k.keep(ctx, k.o.SecretName); err != nil {
 		k.log.Info("Membership secret is not there yet, will be tried again", "name", k.o.SecretName, "error", err.Error())
 		k.Enqueue(k.o.SecretName)
 	}

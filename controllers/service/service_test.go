@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-logr/logr"
 	. "github.com/onsi/ginkgo/v2"
@@ -22,6 +23,7 @@ import (
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/internal/allocation"
+	"metalsuite.io/internal/kube"
 )
 
 var _ = Describe("The controller", func() {
@@ -391,6 +393,36 @@ var _ = Describe("The controller", func() {
 		c.pool(ctx, "blue", "198.18.2.1-198.18.2.9")
 		Eventually(fresh(ctx, c.service(ctx, "web"))).Should(haveIPs("198.18.2.1"))
 		Expect(fresh(ctx, secret)()).To(HaveField("ResourceVersion", version))
+	})
+
+	It("makes the membership Secret anew when it is gone, and replaces none", func(ctx context.Context) {
+		keeper := newSecretKeeper(api, api, c.options, GinkgoLogr)
+		keeper.period = 50 * time.Millisecond
+		running, cancel := context.WithCancel(ctx)
+		ended := make(chan error, 1)
+		go func() { ended <- keeper.Run(running) }()
+		DeferCleanup(func() {
+			cancel()
+			Eventually(ended).Should(Receive(BeNil()))
+		})
+		keeper.first(ctx)
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "memberlist", Namespace: c.namespace}}
+		Expect(fresh(ctx, secret)()).To(HaveField("Data", HaveKey(secretKey)))
+		uid, version := secret.UID, secret.ResourceVersion
+		Consistently(fresh(ctx, secret), "300ms").Should(HaveField("ResourceVersion", version))
+		Expect(api.Delete(ctx, secret)).To(Succeed())
+		Eventually(fresh(ctx, secret)).Should(And(HaveField("Data", HaveKey(secretKey)), HaveField("UID", Not(Equal(uid)))))
+	})
+
+	It("writes the generation of a pool that was judged", func(ctx context.Context) {
+		p := c.pool(ctx, "blue", "198.18.2.1-198.18.2.9")
+		update(ctx, p, func(p *v1beta1.IPAddressPool) { p.Spec.Addresses = []string{"198.18.2.9-198.18.2.1"} })
+		Expect(p.Generation).To(BeEquivalentTo(2))
+		w := newWriters(api, nil, kube.StateWriter{Namespace: c.namespace}, logr.Discard())
+		w.board.postPolicy(map[string]poolReport{"blue": {generation: 1}}, nil)
+		Expect(w.writePool(ctx, "blue")).To(Succeed())
+		Expect(fresh(ctx, p)()).To(HaveField("Status.Conditions", ContainElement(And(
+			HaveField("Type", v1beta1.ConditionValid), HaveField("Status", metav1.ConditionTrue), HaveField("ObservedGeneration", BeEquivalentTo(1))))))
 	})
 
 	It("grants nothing when the first read failed", func(ctx context.Context) {

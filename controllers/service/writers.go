@@ -141,7 +141,7 @@ func (w *writers) writePool(ctx context.Context, name string) error {
 	after := before.DeepCopy()
 	after.Status.AssignedIPv4, after.Status.AvailableIPv4 = report.counts.AssignedIPv4, report.counts.AvailableIPv4
 	after.Status.AssignedIPv6, after.Status.AvailableIPv6 = report.counts.AssignedIPv6, report.counts.AvailableIPv6
-	judged := kube.SetProblem(&after.Status.Conditions, v1beta1.ConditionValid, report.problem, reason.Valid, before.Generation)
+	judged := kube.SetProblem(&after.Status.Conditions, v1beta1.ConditionValid, report.problem, reason.Valid, report.generation)
 	if equality.Semantic.DeepEqual(before.Status, after.Status) {
 		return nil
 	}
