@@ -8,11 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 
@@ -21,6 +24,13 @@ import (
 	"metalsuite.io/controllers/service"
 )
 
+// leaderElectionID names the Lease by which one of several replicas decides. The role's rights name it as well.
+const leaderElectionID = "controller.metallb.io"
+
+// lease is how leadership is timed: how long it lasts, how long the leader tries to renew it, how often everybody tries. A controller
+// that was killed keeps its successor waiting for as long as it lasts, one that ended gives it back.
+type lease struct{ duration, renew, retry time.Duration }
+
 // options are the flags of the role.
 type options struct {
 	process.Options
@@ -28,11 +38,19 @@ type options struct {
 	secretName string
 	deployment string
 	podName    string
+
+	leaderElect bool
+	lease       lease
 }
 
 // New returns the controller command.
-func New() *cobra.Command {
-	var o options
+func New() *cobra.Command { return newOptions().command() }
+
+func newOptions() *options {
+	return &options{lease: lease{duration: 5 * time.Second, renew: 3 * time.Second, retry: 500 * time.Millisecond}}
+}
+
+func (o *options) command() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "controller",
 		Short: "Run the controller: every LoadBalancer Service gets its addresses",
@@ -51,6 +69,7 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.deployment, "deployment", environment("METALLB_DEPLOYMENT", ""),
 		"Deployment of this role, owner of what the role creates; empty owns nothing (env METALLB_DEPLOYMENT)")
 	flags.StringVar(&o.podName, "pod-name", environment("METALLB_POD_NAME", ""), "name of this pod, for the log (env METALLB_POD_NAME)")
+	flags.BoolVar(&o.leaderElect, "leader-elect", true, "decide only while holding the Lease "+leaderElectionID+", so that no two controllers decide at once")
 }
 
 func environment(name, fallback string) string {
@@ -65,6 +84,11 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return o.serve(ctx, log)
+}
+
+// serve runs the role until the context ends; a lost lease is an error.
+func (o *options) serve(ctx context.Context, log logr.Logger) error {
 	config, err := o.RestConfig()
 	if err != nil {
 		return err
@@ -73,9 +97,7 @@ func (o *options) run(ctx context.Context) error {
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme)); err != nil {
 		return fmt.Errorf("building the scheme: %w", err)
 	}
-	managerOptions := o.ManagerOptions(scheme, log)
-	managerOptions.Cache = service.CacheOptions(o.Namespace)
-	mgr, err := ctrl.NewManager(config, managerOptions)
+	mgr, err := ctrl.NewManager(config, o.managerOptions(scheme, log))
 	if err != nil {
 		return fmt.Errorf("creating the manager: %w", err)
 	}
@@ -85,4 +107,18 @@ func (o *options) run(ctx context.Context) error {
 	}
 	log.Info("Starting", "namespace", o.Namespace, "class", o.class, "pod", o.podName)
 	return mgr.Start(ctx)
+}
+
+func (o *options) managerOptions(scheme *runtime.Scheme, log logr.Logger) ctrl.Options {
+	options := o.ManagerOptions(scheme, log)
+	options.Cache = service.CacheOptions(o.Namespace)
+	// The check is against two controllers of one name at the same time, which the Lease prevents.
+	options.Controller.SkipNameValidation = ptr.To(true)
+	options.LeaderElection = o.leaderElect
+	options.LeaderElectionID = leaderElectionID
+	options.LeaderElectionNamespace = o.Namespace
+	options.LeaseDuration, options.RenewDeadline, options.RetryPeriod = &o.lease.duration, &o.lease.renew, &o.lease.retry
+	// Nothing is written any more once the manager has ended, so the next replica need not wait for the Lease to expire.
+	options.LeaderElectionReleaseOnCancel = true
+	return options
 }

@@ -18,3 +18,5 @@ package service
 // +kubebuilder:rbac:groups="",namespace=metallb-system,resources=secrets,resourceNames=memberlist,verbs=get
 // +kubebuilder:rbac:groups="",namespace=metallb-system,resources=secrets,verbs=create
 // +kubebuilder:rbac:groups=apps,namespace=metallb-system,resources=deployments,resourceNames=controller,verbs=get
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=metallb-system,resources=leases,verbs=create
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=metallb-system,resources=leases,resourceNames=controller.metallb.io,verbs=get;update;patch
