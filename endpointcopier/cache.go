@@ -49,12 +49,14 @@ func (c Config) pairSlices() map[string]cache.Config {
 }
 
 // Mapper knows the resources of the kinds that the copier reads and writes. So it need not ask the API server for them and can be built
-// while that is away.
+// while that is away. A cache of some namespaces asks for the kinds of lists as well.
 func Mapper() meta.RESTMapper {
 	mapper := meta.NewDefaultRESTMapper(nil)
-	mapper.Add(corev1.SchemeGroupVersion.WithKind("Service"), meta.RESTScopeNamespace)
-	mapper.Add(corev1.SchemeGroupVersion.WithKind("Node"), meta.RESTScopeRoot)
-	mapper.Add(discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice"), meta.RESTScopeNamespace)
+	for _, suffix := range []string{"", "List"} {
+		mapper.Add(corev1.SchemeGroupVersion.WithKind("Service"+suffix), meta.RESTScopeNamespace)
+		mapper.Add(corev1.SchemeGroupVersion.WithKind("Node"+suffix), meta.RESTScopeRoot)
+		mapper.Add(discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice"+suffix), meta.RESTScopeNamespace)
+	}
 	return mapper
 }
 

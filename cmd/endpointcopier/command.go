@@ -75,8 +75,8 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.source.Name, "source-name", "kubernetes", "name of the Service whose endpoints are copied")
 	flags.StringVar(&o.target.Namespace, "target-namespace", "default", "namespace of the Service that gets the endpoints")
 	flags.StringVar(&o.target.Name, "target-name", "kubernetes-vip", "name of the Service that gets the endpoints; it may appear later")
-	flags.BoolVar(&o.annotated, "annotated-services", true,
-		"serve Services with the annotation endpoint-copier/enabled, too; false keeps only one pair of Services in memory")
+	flags.BoolVar(&o.annotated, "annotated-services", false,
+		"serve Services with the annotation endpoint-copier/enabled, too; needs rights on Services and EndpointSlices of all namespaces")
 	flags.StringSliceVar(&o.allowed, "allow-source", nil,
 		"namespace/name or namespace/* that annotated Services of every namespace may copy; their own namespace is always allowed")
 	flags.BoolVar(&o.leaderElect, "leader-elect", false, "let one of several replicas write")

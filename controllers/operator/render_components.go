@@ -89,9 +89,9 @@ func excludeArgs(announcers []v1beta1.Announcer) []string {
 }
 
 // copier returns the Deployment that keeps the API server reachable behind a virtual address. It stays near the API servers, on
-// different nodes, and is among the last to be evicted.
+// different nodes, and is among the last to be evicted. It serves its pair alone: the shipped roles allow it no more.
 func (r renderer) copier() *appsv1.Deployment {
-	pod := r.pod(copierName, "--leader-elect")
+	pod := r.pod(copierName, "--leader-elect", "--annotated-services=false")
 	runAsNobody(&pod)
 	pod.Spec.Containers[0].Resources = requests("5m", "32Mi")
 	pod.Spec.PriorityClassName = "system-cluster-critical"

@@ -83,7 +83,8 @@ type permissions struct {
 	Rules              []rbacv1.PolicyRule `json:"rules"`
 }
 
-// clusterPermissions gathers for each service account the rules of the cluster roles that are bound to it.
+// clusterPermissions gathers for each service account the rules of the cluster roles that are bound to it, and those of roles in other
+// namespaces than its own: OLM puts every namespaced object of a bundle into the operator's namespace, so nothing narrower grants them.
 func (s *source) clusterPermissions() ([]permissions, error) {
 	roles, err := ofKind[rbacv1.ClusterRole](s, "ClusterRole")
 	if err != nil {
@@ -101,14 +102,26 @@ func (s *source) clusterPermissions() ([]permissions, error) {
 	for _, b := range bindings {
 		grant(granted, rules[b.RoleRef.Name], b.Subjects)
 	}
+	if err := s.grantRoles(granted, false); err != nil {
+		return nil, err
+	}
 	return s.sorted(granted)
 }
 
 // namespacePermissions does the same for the roles in the namespace of the suite, which is where OLM grants them.
 func (s *source) namespacePermissions() ([]permissions, error) {
+	granted := map[string][]rbacv1.PolicyRule{}
+	if err := s.grantRoles(granted, true); err != nil {
+		return nil, err
+	}
+	return s.sorted(granted)
+}
+
+// grantRoles adds the rules of the roles that are bound in the subject's own namespace, or of those that are bound in another.
+func (s *source) grantRoles(granted map[string][]rbacv1.PolicyRule, own bool) error {
 	roles, err := ofKind[rbacv1.Role](s, "Role")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	rules := map[string][]rbacv1.PolicyRule{}
 	for _, r := range roles {
@@ -116,18 +129,13 @@ func (s *source) namespacePermissions() ([]permissions, error) {
 	}
 	bindings, err := ofKind[rbacv1.RoleBinding](s, "RoleBinding")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	granted := map[string][]rbacv1.PolicyRule{}
 	for _, b := range bindings {
-		for _, subject := range b.Subjects {
-			if b.Namespace != subject.Namespace {
-				return nil, fmt.Errorf("role binding %s grants rights in namespace %s, which a bundle cannot express", b.Name, b.Namespace)
-			}
-		}
-		grant(granted, rules[b.Namespace+"/"+b.RoleRef.Name], b.Subjects)
+		subjects := slices.DeleteFunc(b.Subjects, func(subject rbacv1.Subject) bool { return (b.Namespace == subject.Namespace) != own })
+		grant(granted, rules[b.Namespace+"/"+b.RoleRef.Name], subjects)
 	}
-	return s.sorted(granted)
+	return nil
 }
 
 func grant(granted map[string][]rbacv1.PolicyRule, rules []rbacv1.PolicyRule, subjects []rbacv1.Subject) {
