@@ -25,6 +25,7 @@ type Allocator struct {
 	forbidden map[netip.Addr]reason.Reason
 	foreign   map[Key][]netip.Addr // what Services of others bear, and the same by address
 	occupied  map[netip.Addr][]Key
+	sorted    []netip.Addr // all withheld ones; nil when they have to be sorted again
 
 	leases   map[Key]*lease
 	holdings map[netip.Addr]*holding
@@ -109,7 +110,7 @@ func (a *Allocator) orderPools() {
 // Service that already holds one keeps it and is told so. The caller has to decide on all Services again.
 func (a *Allocator) SetForbidden(addresses map[netip.Addr]reason.Reason) {
 	before := a.forbidden
-	a.forbidden = maps.Clone(addresses)
+	a.forbidden, a.sorted = maps.Clone(addresses), nil
 	for address := range before {
 		if _, still := addresses[address]; !still {
 			a.regain(address)

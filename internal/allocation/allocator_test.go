@@ -428,3 +428,41 @@ func TestNoPoolsYet(t *testing.T) {
 		t.Errorf("after the last pool went: %+v", d)
 	}
 }
+
+func TestRefusalsName(t *testing.T) {
+	node, server := addrs("192.0.2.1")[0], addrs("192.0.2.3")[0]
+	forbidden := map[netip.Addr]reason.Reason{node: reason.NodeAddress, server: reason.APIServerAddress, addrs("198.51.100.1")[0]: reason.NodeAddress}
+	tests := []struct {
+		name    string
+		pool    Pool
+		before  []Service
+		service Service
+		reason  reason.Reason
+		detail  string
+	}{
+		{"full", pool("a", "192.0.2.2-192.0.2.2"), []Service{service("x")}, service("s"),
+			reason.PoolExhausted, "no IPv4 address is free in pool a"},
+		{"what is withheld in a full pool", pool("a", "192.0.2.1-192.0.2.4"), []Service{service("x")}, service("s"),
+			reason.PoolExhausted, "no IPv4 address is free in pool a; never granted: 192.0.2.1 (NodeAddress), 192.0.2.3 (APIServerAddress), 192.0.2.4 (AddressInUse)"},
+		{"only withheld ones", pool("a", "192.0.2.1-192.0.2.1"), nil, service("s", asksPool("a")),
+			reason.PoolExhausted, "no IPv4 address is free in pool a; never granted: 192.0.2.1 (NodeAddress)"},
+		{"an address that its pool leaves out", buggyFree(pool("a", "192.0.2.0-192.0.2.9")), nil, service("s", asks("192.0.2.0")),
+			reason.AddressNotInPool, "pool a leaves 192.0.2.0 out (avoidBuggyIPs)"},
+		{"an address of no pool", buggyFree(pool("a", "192.0.2.0-192.0.2.9")), nil, service("s", asks("192.0.3.0")),
+			reason.AddressNotInPool, "192.0.3.0 is in no pool"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := New()
+			a.SetPools([]Pool{tt.pool})
+			a.SetForbidden(forbidden)
+			a.Occupy(Key{"default", "foreign"}, addrs("192.0.2.4"))
+			for _, s := range tt.before {
+				a.Decide(s)
+			}
+			if p := a.Decide(tt.service).Problem; p == nil || p.Reason != tt.reason || p.Detail != tt.detail {
+				t.Errorf("got %+v", p)
+			}
+		})
+	}
+}

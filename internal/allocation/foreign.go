@@ -11,6 +11,10 @@ import (
 // holds one keeps it and is told so. It reports whether that frees anything. Whatever is asked about the Service here ends it.
 func (a *Allocator) Occupy(key Key, addresses []netip.Addr) (frees bool) {
 	before := a.foreign[key]
+	if slices.Equal(before, addresses) {
+		return false
+	}
+	a.sorted = nil
 	for _, gone := range without(before, addresses) {
 		frees = a.vacate(key, gone) || frees
 	}

@@ -90,18 +90,28 @@ func (a *Allocator) poolHolding(addresses []netip.Addr, hint string) (*poolState
 	}
 	first := a.poolOf(addresses[0])
 	if first == nil {
-		return nil, reason.New(reason.AddressNotInPool, "%s is in no pool", addresses[0])
+		return nil, a.homeless(addresses[0])
 	}
 	for _, address := range addresses[1:] {
 		p := a.poolOf(address)
 		if p == nil {
-			return nil, reason.New(reason.AddressNotInPool, "%s is in no pool", address)
+			return nil, a.homeless(address)
 		}
 		if p != first {
 			return nil, reason.New(reason.AddressNotInPool, "%s is in pool %s and %s in pool %s, not in one pool", addresses[0], first.Name, address, p.Name)
 		}
 	}
 	return first, nil
+}
+
+// homeless says why no pool has the address.
+func (a *Allocator) homeless(address netip.Addr) *reason.Problem {
+	for _, p := range a.pools {
+		if p.covers(address) {
+			return reason.New(reason.AddressNotInPool, "pool %s leaves %s out (avoidBuggyIPs)", p.Name, address)
+		}
+	}
+	return reason.New(reason.AddressNotInPool, "%s is in no pool", address)
 }
 
 func (p *poolState) containsAll(addresses []netip.Addr) bool {

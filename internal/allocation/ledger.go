@@ -191,9 +191,11 @@ func (a *Allocator) spanOf(address netip.Addr) *span {
 
 // contains reports whether the address belongs to the pool.
 func (p *poolState) contains(address netip.Addr) bool {
-	if p.AvoidBuggyIPs && buggy(address) {
-		return false
-	}
+	return p.usable(address) && p.covers(address)
+}
+
+// covers reports whether the address lies in a range of the pool.
+func (p *poolState) covers(address netip.Addr) bool {
 	return slices.ContainsFunc(p.spans, func(s *span) bool { return s.bounds.Contains(address) })
 }
 

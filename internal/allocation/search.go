@@ -77,7 +77,7 @@ func (a *Allocator) inPool(s *Service) ([]netip.Addr, *poolState, *reason.Proble
 	if addresses, pool := a.best(s, pools); pool != nil {
 		return addresses, pool, nil
 	}
-	return nil, nil, explain(s, pools)
+	return nil, nil, a.explain(s, pools)
 }
 
 // automatic tries the pools pinned to the Service, then those open to all.
@@ -90,7 +90,7 @@ func (a *Allocator) automatic(s *Service) ([]netip.Addr, *poolState, *reason.Pro
 		}
 		tried = append(tried, pools...)
 	}
-	return nil, nil, explain(s, tried)
+	return nil, nil, a.explain(s, tried)
 }
 
 func admitting(pools []*poolState, s *Service) []*poolState {
@@ -182,23 +182,12 @@ func (a *Allocator) firstFree(p *poolState, f Family) (netip.Addr, int) {
 
 func (p *poolState) usable(address netip.Addr) bool { return !p.AvoidBuggyIPs || !buggy(address) }
 
-// withheld returns why nobody may be granted the address; nil when somebody may.
-func (a *Allocator) withheld(address netip.Addr) *reason.Problem {
-	if r, ok := a.forbidden[address]; ok {
-		return reason.New(r, "%s: %s", address, r.Text().Sentence)
-	}
-	if keys := a.occupied[address]; len(keys) > 0 {
-		return reason.New(reason.AddressInUse, "%s is in use by Service %s, which is not served here", address, keys[0])
-	}
-	return nil
-}
-
 func frozen(p *poolState) *reason.Problem {
 	return reason.New(reason.PoolFrozen, "pool %s is invalid (%s) and grants nothing new", p.Name, p.Frozen.Reason)
 }
 
 // explain says why none of the pools that are for the Service served it.
-func explain(s *Service, pools []*poolState) *reason.Problem {
+func (a *Allocator) explain(s *Service, pools []*poolState) *reason.Problem {
 	families, oneIsEnough := s.wants()
 	working := granting(pools)
 	switch {
@@ -209,7 +198,7 @@ func explain(s *Service, pools []*poolState) *reason.Problem {
 	case !slices.ContainsFunc(working, func(p *poolState) bool { return p.serves(families, oneIsEnough) }):
 		return reason.New(reason.FamilyMissing, "no pool for this Service has %s: %s", joinFamilies(families), joinPools(working))
 	}
-	return reason.New(reason.PoolExhausted, "no %s address is free in %s", joinFamilies(families), joinPools(working))
+	return reason.New(reason.PoolExhausted, "no %s address is free in %s%s", joinFamilies(families), joinPools(working), a.passedOver(families, working))
 }
 
 func (p *poolState) serves(families []Family, oneIsEnough bool) bool {

@@ -94,6 +94,8 @@ var _ = Describe("A mistake", func() {
 		})
 		Eventually(metallbCondition).WithArguments(v1beta1.MetalLBName, v1beta1.ConditionDegraded).WithContext(ctx).Should(And(
 			HaveField("Status", metav1.ConditionTrue), HaveField("Reason", string(reason.UnknownAnnouncer)), HaveField("Message", ContainSubstring("pigeon"))))
+		// The next change must not meet the rollout of this one halfway.
+		Expect(cluster.AwaitAvailable(ctx, 2*patience)).To(Succeed())
 	})
 
 	It("in the name of the MetalLB resource is a condition and an event", func(ctx SpecContext) {
