@@ -93,6 +93,9 @@ func (o *options) serve(ctx context.Context, log logr.Logger) error {
 	if err != nil {
 		return err
 	}
+	if err := o.reach(ctx, config, log); err != nil || ctx.Err() != nil {
+		return err
+	}
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme)); err != nil {
 		return fmt.Errorf("building the scheme: %w", err)

@@ -6,12 +6,16 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -21,6 +25,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -131,6 +136,32 @@ var _ = Describe("The controller command", Ordered, func() {
 		Expect(time.Since(begin)).To(BeNumerically("<", 3*time.Second), "nobody is waited for")
 	})
 })
+
+func TestReachEndsWithTheContext(t *testing.T) {
+	o := newOptions()
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	if err := o.reach(ctx, &rest.Config{Host: "http://127.0.0.1:1"}, logr.Discard()); err != nil || ctx.Err() == nil {
+		t.Errorf("an API server that is away: %v", err)
+	}
+}
+
+func TestReachWaits(t *testing.T) {
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) <= 2 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"major":"1","minor":"36"}`))
+	}))
+	defer server.Close()
+	o := newOptions()
+	if err := o.reach(t.Context(), &rest.Config{Host: server.URL}, logr.Discard()); err != nil || asked.Load() < 3 {
+		t.Errorf("asked %d times: %v", asked.Load(), err)
+	}
+}
 
 // install creates the objects of the role as the package ships them, without the kustomization around them.
 func install(ctx context.Context, api client.Client, folder string) {
