@@ -12,6 +12,7 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,7 +31,7 @@ const (
 )
 
 var _ = Describe("The controller with nothing but its own rights", func() {
-	It("does its whole duty and reads no other Secret", func(ctx context.Context) {
+	It("does its whole duty and reads no other Secret nor endpoints elsewhere", func(ctx context.Context) {
 		Expect(client.IgnoreAlreadyExists(api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: installed}}))).To(Succeed())
 		grant(ctx, filepath.Join("..", "..", "config", "rbac", "controller", "role.yaml"))
 		user, err := environment.AddUser(envtest.User{Name: someone}, config)
@@ -62,6 +63,8 @@ var _ = Describe("The controller with nothing but its own rights", func() {
 		other := client.ObjectKey{Namespace: installed, Name: "other"}
 		Expect(apierrors.IsForbidden(limited.Get(ctx, other, &corev1.Secret{}))).To(BeTrue())
 		Expect(apierrors.IsForbidden(limited.Update(ctx, first.DeepCopy()))).To(BeTrue())
+		Expect(apierrors.IsForbidden(limited.List(ctx, &discoveryv1.EndpointSliceList{}, client.InNamespace(installed)))).To(BeTrue())
+		Expect(limited.List(ctx, &discoveryv1.EndpointSliceList{}, client.InNamespace("default"))).To(Succeed())
 	})
 })
 
