@@ -86,9 +86,13 @@ func (s *Suite) Kubectl(ctx context.Context, stdin string, args ...string) (stri
 	return out.String(), nil
 }
 
-// Install applies config/default of this checkout and waits for the operator.
+// Install applies config/default of this checkout and waits for the operator. An operator that runs already is started anew: its image has
+// the same name whatever was built.
 func (s *Suite) Install(ctx context.Context) error {
 	if _, err := s.Kubectl(ctx, "", "apply", "--server-side", "--force-conflicts", "-k", "config/default"); err != nil {
+		return err
+	}
+	if _, err := s.Kubectl(ctx, "", "-n", Namespace, "rollout", "restart", "deployment/metalsuite-operator"); err != nil {
 		return err
 	}
 	return s.AwaitDeployment(ctx, Namespace, "metalsuite-operator", time.Minute)
