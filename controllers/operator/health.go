@@ -32,7 +32,7 @@ func deploymentHealth(d *appsv1.Deployment) health {
 		want = *d.Spec.Replicas
 	}
 	s := d.Status
-	h := progress(counts{d.Name, want, s.UpdatedReplicas, s.AvailableReplicas, s.ObservedGeneration >= d.Generation})
+	h := progress(counts{d.Name, want, s.UpdatedReplicas, s.AvailableReplicas, d.Generation, s.ObservedGeneration})
 	if h.complete {
 		return h
 	}
@@ -55,7 +55,7 @@ func deploymentCondition(d *appsv1.Deployment, kind appsv1.DeploymentConditionTy
 
 func daemonSetHealth(ds *appsv1.DaemonSet) health {
 	s := ds.Status
-	return progress(counts{ds.Name, s.DesiredNumberScheduled, s.UpdatedNumberScheduled, s.NumberAvailable, s.ObservedGeneration >= ds.Generation})
+	return progress(counts{ds.Name, s.DesiredNumberScheduled, s.UpdatedNumberScheduled, s.NumberAvailable, ds.Generation, s.ObservedGeneration})
 }
 
 // lacksPods reports whether a DaemonSet has fewer pods than nodes to run them on, which lasts only when the pods are refused.
@@ -67,13 +67,16 @@ func lacksPods(ds *appsv1.DaemonSet) bool {
 type counts struct {
 	name                     string
 	want, updated, available int32
-	observed                 bool
+	generation, observed     int64
 }
 
+// progress judges the counts. Those of an older generation still tell how many pods serve, those of no generation tell nothing.
 func progress(c counts) health {
 	switch {
-	case !c.observed:
-		return waitingFor(reason.RollingOut, "%s: Kubernetes has not looked at the newest revision yet", c.name)
+	case c.observed < c.generation:
+		h := waitingFor(reason.RollingOut, "%s: Kubernetes has not looked at the newest revision yet", c.name)
+		h.available = c.observed > 0 && c.available >= c.want
+		return h
 	case c.available < c.want:
 		return waitingFor(reason.OperandNotReady, "%s: %d of %d pods are available", c.name, c.available, c.want)
 	case c.updated < c.want:

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -108,8 +109,11 @@ func (r *Reconciler) unknownAnnouncers(spec v1beta1.MetalLBSpec) []reason.Proble
 		strings.Join(unknown, ", "), strings.Join(r.Options.KnownAnnouncers, ", "))}
 }
 
+// retrySoon is when a resource is looked at again whose newest state had not arrived in the cache.
+const retrySoon = 100 * time.Millisecond
+
 // finish summarises what was seen and, only when that differs from what the status says already, patches the status and tells users
-// about what changed for them.
+// about what changed for them. A status that the cache does not have yet is never written over: the next look judges by that.
 func (r *Reconciler) finish(ctx context.Context, cr *v1beta1.MetalLB, seen observation) (time.Duration, error) {
 	before := cr.DeepCopy()
 	after := summarise(&cr.Status.Conditions, seen, cr.Generation, r.Now())
@@ -118,7 +122,10 @@ func (r *Reconciler) finish(ctx context.Context, cr *v1beta1.MetalLB, seen obser
 		return after, nil
 	}
 	changes := changesBetween(before.Status.Conditions, cr.Status.Conditions)
-	if err := r.Client.Status().Patch(ctx, cr, client.MergeFrom(before)); err != nil {
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Status().Patch(ctx, cr, patch); apierrors.IsConflict(err) {
+		return retrySoon, nil
+	} else if err != nil {
 		return 0, client.IgnoreNotFound(fmt.Errorf("patching the status: %w", err))
 	}
 	for _, c := range changes {

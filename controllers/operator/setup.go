@@ -10,11 +10,9 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"metalsuite.io/api/v1beta1"
@@ -31,12 +29,13 @@ func CacheOptions(namespace string) cache.Options {
 	}}
 }
 
-// SetupWithManager registers the reconciler: it runs when a resource's spec changes, when one of its workloads changes in any way, and
-// when the Secret appears that the speakers wait for. Of the Secret only the metadata is read.
+// SetupWithManager registers the reconciler: it runs when a resource or one of its workloads changes in any way, and when the Secret
+// appears that the speakers wait for. Of the Secret only the metadata is read. Changes of a resource's status count as well: what was
+// decided while the cache was behind is decided again once the status arrives.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("metallb").
-		For(&v1beta1.MetalLB{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&v1beta1.MetalLB{}).
 		Owns(&appsv1.Deployment{}).
 		Owns(&appsv1.DaemonSet{}).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.served)).
