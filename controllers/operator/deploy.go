@@ -30,18 +30,24 @@ func (r *Reconciler) deploy(ctx context.Context, desired client.Object, seen *ob
 // deploySpeaker creates the speakers only once the Secret that they mount exists: a kubelet that finds it missing tries again ever more
 // slowly, for up to two minutes. Speakers that exist are kept up to date in any case.
 func (r *Reconciler) deploySpeaker(ctx context.Context, desired client.Object, seen *observation) (health, error) {
-	hold, err := r.holdSpeaker(ctx, desired)
+	keyMissing, err := r.keyMissing(ctx)
 	if err != nil {
 		return notApplied(err), err
 	}
-	if hold {
-		return health{problem: &reason.Problem{Reason: reason.GossipKeyMissing}}, nil
-	}
 	live := &appsv1.DaemonSet{}
+	if keyMissing {
+		err := r.Client.Get(ctx, client.ObjectKeyFromObject(desired), live)
+		if apierrors.IsNotFound(err) {
+			return health{problem: &reason.Problem{Reason: reason.GossipKeyMissing}}, nil
+		}
+	}
 	if err := r.ensure(ctx, desired, live); err != nil {
 		return notApplied(err), err
 	}
 	h := daemonSetHealth(live)
+	if keyMissing && !h.complete {
+		h.problem = &reason.Problem{Reason: reason.GossipKeyMissing}
+	}
 	if lacksPods(live) {
 		seen.incomplete = true
 		h = r.explain(ctx, live, h)
@@ -49,39 +55,45 @@ func (r *Reconciler) deploySpeaker(ctx context.Context, desired client.Object, s
 	return h, nil
 }
 
-func (r *Reconciler) holdSpeaker(ctx context.Context, desired client.Object) (bool, error) {
+func (r *Reconciler) keyMissing(ctx context.Context) (bool, error) {
 	secret := &metav1.PartialObjectMetadata{}
 	secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: r.Options.Namespace, Name: GossipSecret}, secret)
-	if err == nil {
-		return false, nil
-	}
-	if !apierrors.IsNotFound(err) {
+	if client.IgnoreNotFound(err) != nil {
 		return false, fmt.Errorf("looking for secret %s: %w", GossipSecret, err)
 	}
-	err = r.Client.Get(ctx, client.ObjectKeyFromObject(desired), &appsv1.DaemonSet{})
-	if apierrors.IsNotFound(err) {
-		return true, nil
-	}
-	return false, err
+	return err != nil, nil
 }
 
-// explain replaces the health of a DaemonSet that lacks pods by the refusal that its events tell of, if there is one.
+// explain replaces the health of a DaemonSet that lacks pods by the refusal that its events tell of, if there is one and no pod has been
+// created since: events outlive what they tell by an hour.
 func (r *Reconciler) explain(ctx context.Context, ds *appsv1.DaemonSet, h health) health {
-	var events corev1.EventList
-	err := r.Live.List(ctx, &events, client.InNamespace(ds.Namespace),
-		client.MatchingFields{"involvedObject.uid": string(ds.UID), "reason": "FailedCreate"})
-	if err != nil || len(events.Items) == 0 {
+	refused := r.newestEvent(ctx, ds, "FailedCreate")
+	if refused == nil {
 		return h
 	}
-	newest := events.Items[0]
-	for _, e := range events.Items[1:] {
-		if newest.LastTimestamp.Before(&e.LastTimestamp) {
-			newest = e
+	if created := r.newestEvent(ctx, ds, "SuccessfulCreate"); created != nil && !created.LastTimestamp.Before(&refused.LastTimestamp) {
+		return h
+	}
+	h.stuck, h.problem = true, reason.New(reason.PodsRefused, "%s: %s", ds.Name, refused.Message)
+	return h
+}
+
+// newestEvent returns the last event about a DaemonSet with this reason; nil when there is none or none can be read.
+func (r *Reconciler) newestEvent(ctx context.Context, ds *appsv1.DaemonSet, why string) *corev1.Event {
+	var events corev1.EventList
+	err := r.Live.List(ctx, &events, client.InNamespace(ds.Namespace),
+		client.MatchingFields{"involvedObject.uid": string(ds.UID), "reason": why})
+	if err != nil || len(events.Items) == 0 {
+		return nil
+	}
+	newest := &events.Items[0]
+	for i := range events.Items {
+		if newest.LastTimestamp.Before(&events.Items[i].LastTimestamp) {
+			newest = &events.Items[i]
 		}
 	}
-	h.stuck, h.problem = true, reason.New(reason.PodsRefused, "%s: %s", ds.Name, newest.Message)
-	return h
+	return newest
 }
 
 func notApplied(err error) health {
