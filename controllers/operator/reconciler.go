@@ -109,9 +109,6 @@ func (r *Reconciler) unknownAnnouncers(spec v1beta1.MetalLBSpec) []reason.Proble
 		strings.Join(unknown, ", "), strings.Join(r.Options.KnownAnnouncers, ", "))}
 }
 
-// retrySoon is when a resource is looked at again whose newest state had not arrived in the cache.
-const retrySoon = 100 * time.Millisecond
-
 // finish summarises what was seen and, only when that differs from what the status says already, patches the status and tells users
 // about what changed for them. A status that the cache does not have yet is never written over: the next look judges by that.
 func (r *Reconciler) finish(ctx context.Context, cr *v1beta1.MetalLB, seen observation) (time.Duration, error) {
@@ -124,7 +121,7 @@ func (r *Reconciler) finish(ctx context.Context, cr *v1beta1.MetalLB, seen obser
 	changes := changesBetween(before.Status.Conditions, cr.Status.Conditions)
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.Client.Status().Patch(ctx, cr, patch); apierrors.IsConflict(err) {
-		return retrySoon, nil
+		return firstRetry, nil // the newest state had not arrived in the cache
 	} else if err != nil {
 		return 0, client.IgnoreNotFound(fmt.Errorf("patching the status: %w", err))
 	}
