@@ -44,6 +44,8 @@ type Plan struct {
 	Create, Update, Delete []discoveryv1.EndpointSlice
 	// Endpoints is the number of endpoints that the target has once the plan is carried out.
 	Endpoints int
+	// Unserved are the families of the target, in its order, that have no endpoints once the plan is carried out.
+	Unserved []corev1.IPFamily
 }
 
 // Empty reports whether there is nothing to write.
@@ -54,6 +56,7 @@ func (p Plan) Empty() bool { return len(p.Create)+len(p.Update)+len(p.Delete) ==
 func Mirror(o Observed) Plan {
 	existing := ours(o.Existing)
 	var plan Plan
+	served := map[corev1.IPFamily]bool{}
 	for i := range o.Sources {
 		source := &o.Sources[i]
 		if source.Labels[discoveryv1.LabelManagedBy] == ManagedBy || !serves(o.Target, source.AddressType) {
@@ -61,6 +64,7 @@ func Mirror(o Observed) Plan {
 		}
 		desired := mirrored(o, source)
 		plan.Endpoints += len(desired.Endpoints)
+		served[corev1.IPFamily(source.AddressType)] = served[corev1.IPFamily(source.AddressType)] || len(desired.Endpoints) > 0
 		current, ok := existing[desired.Name]
 		delete(existing, desired.Name)
 		switch updated := merged(current, desired); {
@@ -71,6 +75,11 @@ func Mirror(o Observed) Plan {
 		}
 	}
 	plan.Delete = sorted(existing)
+	for _, family := range o.Target.Spec.IPFamilies {
+		if !served[family] {
+			plan.Unserved = append(plan.Unserved, family)
+		}
+	}
 	return plan
 }
 

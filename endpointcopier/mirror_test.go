@@ -124,6 +124,31 @@ func TestMirrorChoosesSlices(t *testing.T) {
 	}
 }
 
+func TestMirrorNamesFamiliesWithoutEndpoints(t *testing.T) {
+	v4, v6 := slice("a", discoveryv1.AddressTypeIPv4, "192.0.2.1"), slice("b", discoveryv1.AddressTypeIPv6, "2001:db8::1")
+	emptyV6 := slice("c", discoveryv1.AddressTypeIPv6)
+	for _, row := range []struct {
+		name     string
+		families []corev1.IPFamily
+		sources  []discoveryv1.EndpointSlice
+		want     []corev1.IPFamily
+	}{
+		{"both served", []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}, []discoveryv1.EndpointSlice{v4, v6}, nil},
+		{"no slice of the family", []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}, []discoveryv1.EndpointSlice{v4}, []corev1.IPFamily{corev1.IPv6Protocol}},
+		{"an empty slice of the family", []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}, []discoveryv1.EndpointSlice{v4, emptyV6}, []corev1.IPFamily{corev1.IPv6Protocol}},
+		{"one full, one empty", []corev1.IPFamily{corev1.IPv6Protocol}, []discoveryv1.EndpointSlice{emptyV6, v6}, nil},
+		{"only another family", []corev1.IPFamily{corev1.IPv4Protocol}, []discoveryv1.EndpointSlice{v6}, []corev1.IPFamily{corev1.IPv4Protocol}},
+		{"the target names none", nil, []discoveryv1.EndpointSlice{v6}, nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			plan := Mirror(Observed{Target: target(row.families...), Sources: row.sources})
+			if diff := cmp.Diff(row.want, plan.Unserved); diff != "" {
+				t.Fatal(diff)
+			}
+		})
+	}
+}
+
 func TestSliceNameDependsOnFamily(t *testing.T) {
 	v4, v6 := slice("kubernetes", discoveryv1.AddressTypeIPv4), slice("kubernetes", discoveryv1.AddressTypeIPv6)
 	if SliceName(target(), &v4) == SliceName(target(), &v6) {

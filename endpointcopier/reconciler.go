@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -95,7 +96,7 @@ func (r *Reconciler) mirror(
 		return err
 	}
 	r.Metrics.observed(key, count(sources), plan.Endpoints, false)
-	r.tell(ctx, service, result(source, len(sources), plan.Endpoints))
+	r.tell(ctx, service, result(source, len(sources), plan))
 	return nil
 }
 
@@ -119,11 +120,23 @@ func count(slices []discoveryv1.EndpointSlice) int {
 	return n
 }
 
-func result(source types.NamespacedName, slices, endpoints int) outcome {
+func result(source types.NamespacedName, slices int, plan Plan) outcome {
 	if slices == 0 {
 		return warning(reason.New(reason.EndpointSourceMissing, "the source Service %s has no EndpointSlices, so the target has no endpoints", source))
 	}
-	return normal(reason.New(reason.EndpointsCopied, "%d endpoints of %s are in the target", endpoints, source))
+	if len(plan.Unserved) > 0 {
+		return warning(reason.New(reason.EndpointFamilyMissing, "the source Service %s has no endpoints of %s, which the target serves",
+			source, families(plan.Unserved)))
+	}
+	return normal(reason.New(reason.EndpointsCopied, "%d endpoints of %s are in the target", plan.Endpoints, source))
+}
+
+func families(all []corev1.IPFamily) string {
+	names := make([]string, len(all))
+	for i, family := range all {
+		names[i] = string(family)
+	}
+	return strings.Join(names, " and ")
 }
 
 func (r *Reconciler) slices(ctx context.Context, options ...client.ListOption) ([]discoveryv1.EndpointSlice, error) {

@@ -250,6 +250,15 @@ var _ = Describe("The endpoint-copier", func() {
 		Eventually(addresses(ctx, namespace, "kubernetes-vip")).Should(Equal([]string{"192.0.2.1"}))
 	})
 
+	It("warns of a family of the target that the source does not have", func(ctx SpecContext) {
+		Expect(api.Create(ctx, sourceSlice(namespace, "kubernetes-v6", "kubernetes", "2001:db8::1"))).To(Succeed())
+		Expect(api.Create(ctx, vip(namespace, namespace, "kubernetes"))).To(Succeed())
+		Eventually(events(ctx, namespace, "kubernetes-vip")).Should(ContainElement("EndpointFamilyMissing"))
+		Expect(events(ctx, namespace, "kubernetes-vip")()).NotTo(ContainElement("EndpointsCopied"))
+		Expect(api.Create(ctx, sourceSlice(namespace, "kubernetes-v4", "kubernetes", "192.0.2.1"))).To(Succeed())
+		Eventually(events(ctx, namespace, "kubernetes-vip")).Should(ContainElement("EndpointsCopied"))
+	})
+
 	It("refuses a source in a foreign namespace unless it is allowed", func(ctx SpecContext) {
 		foreign := createNamespace(ctx)
 		Expect(api.Create(ctx, sourceSlice(foreign, "secret-1", "secret", "192.0.2.1"))).To(Succeed())

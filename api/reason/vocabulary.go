@@ -91,6 +91,7 @@ const (
 	ComponentDisabled     Reason = "ComponentDisabled"
 	NamespaceTerminating  Reason = "NamespaceTerminating"
 	EndpointSourceMissing Reason = "EndpointSourceMissing"
+	EndpointFamilyMissing Reason = "EndpointFamilyMissing"
 	TargetHasSelector     Reason = "TargetHasSelector"
 	TargetIsExternalName  Reason = "TargetIsExternalName"
 	EndpointsCopied       Reason = "EndpointsCopied"
@@ -174,6 +175,7 @@ var vocabulary = map[Reason]Text{
 	ComponentDisabled:     {Sentence: "the component is switched off in the MetalLB resource"},
 	NamespaceTerminating:  {Sentence: "the namespace is being deleted"},
 	EndpointSourceMissing: {Sentence: "the source Service has no EndpointSlices", Fix: "Check the name and namespace of the source"},
+	EndpointFamilyMissing: {Sentence: "the source Service has no endpoints of an address family of the target", Fix: "Take the family out of the target's spec.ipFamilies, or give the source endpoints of it"},
 	TargetHasSelector:     {Sentence: "the target Service has a selector, so Kubernetes itself writes its endpoints", Fix: "Remove spec.selector from the target Service"},
 	TargetIsExternalName:  {Sentence: "the target Service is of type ExternalName and has no endpoints", Fix: "Use a Service of another type as target"},
 	EndpointsCopied:       {Sentence: "the endpoints of the source are in the target"},
