@@ -9,6 +9,7 @@ package suite
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -278,6 +279,6 @@ func (s *Suite) Gone(ctx context.Context, o client.Object, limit time.Duration) 
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
-		return fmt.Errorf("%s is still there: %v", o.GetName(), err)
+		return errors.Join(fmt.Errorf("%s is still there", o.GetName()), err)
 	})
 }

@@ -85,7 +85,7 @@ func (h *Host) inside(do func() error) error {
 	if err != nil {
 		return fmt.Errorf("reading the current namespace: %w", err)
 	}
-	defer before.Close()
+	defer func() { _ = before.Close() }()
 	if err := netns.Set(h.namespace); err != nil {
 		return fmt.Errorf("entering a namespace: %w", err)
 	}
