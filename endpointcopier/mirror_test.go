@@ -241,9 +241,7 @@ func randomState(random *rand.Rand) Observed {
 	}
 	for i := range random.IntN(5) {
 		old := randomSlice(random, fmt.Sprintf("source-%d", i))
-		for _, s := range Mirror(Observed{Target: state.Target, Sources: []discoveryv1.EndpointSlice{old}}).Create {
-			state.Existing = append(state.Existing, s)
-		}
+		state.Existing = append(state.Existing, Mirror(Observed{Target: state.Target, Sources: []discoveryv1.EndpointSlice{old}}).Create...)
 	}
 	return state
 }
