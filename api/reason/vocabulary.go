@@ -156,7 +156,7 @@ var vocabulary = map[Reason]Text{
 	NodeNetworkUnavailable:          {Sentence: "the node's network is not available", Fix: "Check the network plugin of the node"},
 	NodeExcluded:                    {Sentence: "the node is labelled node.kubernetes.io/exclude-from-external-load-balancers", Fix: "Remove the label from the node"},
 
-	GossipKeyInvalid: {Sentence: "the speakers' common key is missing or unusable", Fix: "Delete the Secret memberlist and restart the controller, which creates a new one, then the speakers"},
+	GossipKeyInvalid: {Sentence: "the speakers' common key is missing or unusable", Fix: "Delete the Secret memberlist, which the controller makes anew within a minute, then restart the speakers"},
 	GossipKeyDiffers: {Sentence: "a speaker uses another key", Fix: "Restart the speakers, so that all read the same Secret memberlist"},
 	GossipPortTaken:  {Sentence: "the port on which the speakers talk to each other is in use", Fix: "Stop the other process on the node or change the speakers' port for all nodes"},
 	GossipUDPBlocked: {Sentence: "the speakers reach each other over TCP only", Fix: "Allow UDP between the nodes on the port on which the speakers talk to each other"},
