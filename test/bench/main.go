@@ -61,7 +61,7 @@ func run(ctx context.Context) error {
 		b.creation(ctx),
 		b.failover(ctx, "L2, owner's link cut -> another MAC answers", trials, s.Lab.Cut),
 		b.failover(ctx, "L2, owner cut off silently -> another MAC answers", trials, s.Lab.CutSilently),
-		s.Reset(ctx, namespace),
+		s.Reset(ctx),
 	)
 }
 
@@ -69,7 +69,7 @@ type bench struct{ *suite.Suite }
 
 func (b bench) prepare(ctx context.Context) error {
 	for _, step := range []func() error{
-		func() error { return b.Reset(ctx, namespace) },
+		func() error { return b.Reset(ctx) },
 		func() error { return b.Install(ctx) },
 		func() error { return b.Apply(ctx, suite.MetalLB()) },
 		func() error { return b.AwaitAvailable(ctx, 2*limit) },

@@ -123,7 +123,7 @@ func (d *demo) labUp(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	return fmt.Sprintf("%d nodes are Ready", len(d.suite.Lab.Nodes())), d.suite.Reset(ctx, namespace)
+	return fmt.Sprintf("%d nodes are Ready", len(d.suite.Lab.Nodes())), d.suite.Reset(ctx)
 }
 
 func (d *demo) install(ctx context.Context) (string, error) {

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"metalsuite.io/api/v1beta1"
 )
@@ -31,9 +32,12 @@ func L2Advertisement(name string, pools ...string) *v1beta1.L2Advertisement {
 	}
 }
 
+// ours marks the namespaces of the tests, so that whoever comes next finds and removes them.
+var ours = client.MatchingLabels{"metalsuite.io/test": "true"}
+
 // HelloNamespace returns a namespace for test servers.
 func HelloNamespace(name string) *corev1.Namespace {
-	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: ours}}
 }
 
 // HelloDeployment returns test servers that answer with their name, spread over the nodes.

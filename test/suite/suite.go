@@ -252,11 +252,15 @@ func ready(n corev1.Node) bool {
 	return false
 }
 
-// Reset removes what an earlier demo or test left behind: the named namespaces, the suite's pools and advertisements, and the MetalLB
-// resource. A lab on which nothing was installed yet is left as it is.
-func (s *Suite) Reset(ctx context.Context, namespaces ...string) error {
-	for _, n := range namespaces {
-		if err := s.Gone(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: n}}, time.Minute); err != nil {
+// Reset removes what an earlier demo or test left behind: its namespaces, the suite's pools and advertisements, and the MetalLB resource.
+// A lab on which nothing was installed yet is left as it is.
+func (s *Suite) Reset(ctx context.Context) error {
+	var namespaces corev1.NamespaceList
+	if err := s.Client.List(ctx, &namespaces, ours); err != nil {
+		return fmt.Errorf("listing the tests' namespaces: %w", err)
+	}
+	for i := range namespaces.Items {
+		if err := s.Gone(ctx, &namespaces.Items[i], time.Minute); err != nil {
 			return err
 		}
 	}

@@ -35,7 +35,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(err).NotTo(HaveOccurred())
 	healAll(ctx)
 	Expect(cluster.AwaitNodesReady(ctx, 2*time.Minute)).To(Succeed())
-	Expect(cluster.Reset(ctx, "stories", "hello-kubernetes")).To(Succeed())
+	Expect(cluster.Reset(ctx)).To(Succeed())
 	Expect(cluster.Install(ctx)).To(Succeed())
 	begin := time.Now()
 	Expect(cluster.Apply(ctx, suite.MetalLB())).To(Succeed())
@@ -52,7 +52,7 @@ var _ = AfterSuite(func(ctx SpecContext) {
 		return
 	}
 	healAll(ctx)
-	Expect(cluster.Reset(ctx, namespace)).To(Succeed())
+	Expect(cluster.Reset(ctx)).To(Succeed())
 })
 
 // A failed story shows what an administrator would look at.
