@@ -6,7 +6,9 @@ import (
 	"errors"
 	"net/netip"
 	"testing"
+	"time"
 
+	. "github.com/onsi/gomega"
 	"github.com/vishvananda/netlink"
 
 	"metalsuite.io/announcers/l2/link/linktest"
@@ -31,15 +33,13 @@ func TestHomeLinkFollowsTheCarrier(t *testing.T) {
 		}
 		return up
 	}
-	if carrier(home) {
-		t.Fatal("the other end is down, so there is no carrier")
-	}
+	// The kernel passes the news of a carrier on in its own time.
+	seen := NewWithT(t).Eventually(carrier).WithArguments(home).WithTimeout(10 * time.Second)
+	seen.Should(BeFalse(), "the other end is down, so there is no carrier")
 	if err := host.LinkSetUp(port); err != nil {
 		t.Fatal(err)
 	}
-	if !carrier(home) {
-		t.Fatal("both ends are up, so there is carrier")
-	}
+	seen.Should(BeTrue(), "both ends are up, so there is carrier")
 	if !carrier(netip.MustParseAddr("192.0.2.77")) {
 		t.Fatal("an address that is on no interface says nothing about links")
 	}
