@@ -74,6 +74,8 @@ type Outcome struct {
 	// Reports are what the announcers answered, by name; Ownership is what they are.
 	Reports   map[string]announcers.Report
 	Ownership map[string]announcers.Ownership
+	// Unable says why this node cannot announce; nil when it can.
+	Unable *reason.Problem
 }
 
 // Speaker is the loop of one node.
@@ -90,6 +92,8 @@ type Speaker struct {
 	// strangers are the speakers whose state is not known yet, with the time they appeared.
 	strangers map[string]time.Time
 	ready     atomic.Bool
+	// unable says why this node cannot announce; nil when it can.
+	unable atomic.Pointer[reason.Problem]
 }
 
 // New returns a speaker that does nothing until Run.
@@ -112,12 +116,15 @@ func (s *Speaker) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// Ready is nil once this node takes part: everything was read and it counts in elections.
+// Ready is nil once this node takes part: everything was read and it counts in elections. Else it says why not.
 func (s *Speaker) Ready() error {
-	if !s.ready.Load() {
-		return fmt.Errorf("node %s does not take part yet", s.Node)
+	if s.ready.Load() {
+		return nil
 	}
-	return nil
+	if why := s.unable.Load(); why != nil {
+		return fmt.Errorf("node %s cannot announce: %w", s.Node, why)
+	}
+	return fmt.Errorf("node %s does not take part yet", s.Node)
 }
 
 func (s *Speaker) loop(ctx context.Context) error {
@@ -155,7 +162,7 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 	}
 	again := s.publish(&world)
 	plan := Decide(world)
-	outcome := Outcome{Node: s.Node, World: world, Plan: plan, Reports: s.apply(ctx, plan), Ownership: s.ownership()}
+	outcome := Outcome{Node: s.Node, World: world, Plan: plan, Reports: s.apply(ctx, plan), Ownership: s.ownership(), Unable: s.unable.Load()}
 	s.repeatClaims(world.Members)
 	if s.OnOutcome != nil {
 		s.OnOutcome(outcome)
@@ -205,8 +212,10 @@ func (s *Speaker) acquainting(members []membership.Member) time.Duration {
 func (s *Speaker) publish(w *World) time.Duration {
 	s.met = s.met || len(w.Members) > 1
 	alone := s.met && len(w.Members) == 1 && len(w.Nodes) > 1
+	unable := s.inability(*w)
+	s.unable.Store(unable)
 	answer := s.fitness.ask(s.Clock.Now(), condition{
-		able: s.able(*w), others: othersFit(s.Node, w.Members), alone: alone, minority: alone && len(w.Nodes) > 2,
+		able: unable == nil, others: othersFit(s.Node, w.Members), alone: alone, minority: alone && len(w.Nodes) > 2,
 	})
 	state := membership.State{Fit: answer.fit, Links: s.links(), Version: s.Version}
 	s.Members.Publish(state)
@@ -221,17 +230,22 @@ func (s *Speaker) publish(w *World) time.Duration {
 	return answer.again
 }
 
-// able says whether this node could announce: its network and its link work, and so do its announcers.
-func (s *Speaker) able(w World) bool {
-	if w.Nodes[s.Node].NetworkUnavailable || (s.HomeLink != nil && !s.HomeLink()) {
-		return false
+// inability says why this node could not announce, nil when its network, its link and its announcers work.
+func (s *Speaker) inability(w World) *reason.Problem {
+	if w.Nodes[s.Node].NetworkUnavailable {
+		return reason.New(reason.NodeNetworkUnavailable, "the network of node %s is not available", s.Node)
+	}
+	if s.HomeLink != nil && !s.HomeLink() {
+		return reason.New(reason.NoCarrier, "the interface with the address of node %s has no carrier", s.Node)
 	}
 	for _, m := range s.modules {
-		if f, ok := m.Announcer.(announcers.FitnessReporter); ok && f.Fit() != nil {
-			return false
+		if f, ok := m.Announcer.(announcers.FitnessReporter); ok {
+			if problem := f.Fit(); problem != nil {
+				return problem
+			}
 		}
 	}
-	return true
+	return nil
 }
 
 // links returns the hardware addresses that this node's claims come from, by interface.

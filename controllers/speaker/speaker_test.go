@@ -150,6 +150,26 @@ func TestAModuleThatCannotWorkCostsTheOthersNothing(t *testing.T) {
 	})
 }
 
+func TestANodeThatCannotAnnounceSaysWhy(t *testing.T) {
+	fake := announcertest.NewFake("fake", announcers.Exclusive)
+	fake.SetFit(reason.New(reason.NoUsableInterface, ""))
+	s := New(Options{
+		Node: "n1", Members: membership.NewFake("n1"), Modules: []announcers.Announcer{fake}, Trigger: kube.NewTrigger(),
+		Clock: clock.RealClock{}, Log: logr.Discard(),
+	})
+	w := World{Self: "n1", Nodes: map[string]Node{"n1": {}}}
+	s.publish(&w)
+	var why *reason.Problem
+	if err := s.Ready(); !errors.As(err, &why) || why.Reason != reason.NoUsableInterface {
+		t.Fatalf("got %v, want %s", err, reason.NoUsableInterface)
+	}
+	fake.SetFit(nil)
+	s.publish(&w)
+	if err := s.Ready(); err != nil {
+		t.Fatalf("the node is able again, got %v", err)
+	}
+}
+
 func TestANodeThatWasCutOffLeavesTheAddressesToTheOthers(t *testing.T) {
 	r := start(t, announcertest.NewFake("fake", announcers.Exclusive))
 	for _, n := range []string{"n2", "n3"} {

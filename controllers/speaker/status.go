@@ -40,6 +40,9 @@ const statusWorkers = 4
 // repairAfter is how long a status object that somebody has changed stays as it is.
 const repairAfter = time.Second
 
+// conditionNodeAble is True while this node is able to announce.
+const conditionNodeAble = "nodeAble"
+
 // stateKey is the queue's key of this node's ConfigurationState; the keys of Services have a slash.
 const stateKey = ""
 
@@ -133,7 +136,7 @@ func (s *Status) Report(o Outcome) {
 			s.writer.Enqueue(key)
 		}
 	}
-	if old.World.Policy != o.World.Policy || !reflect.DeepEqual(old.problems(), o.problems()) {
+	if old.World.Policy != o.World.Policy || !reflect.DeepEqual(old.problems(), o.problems()) || !reflect.DeepEqual(old.Unable, o.Unable) {
 		s.writer.Enqueue(stateKey)
 	}
 }
@@ -261,7 +264,7 @@ func (s *Status) createService(ctx context.Context, want *v1beta1.ServiceL2Statu
 
 func (s *Status) stateName() string { return "speaker-" + s.node }
 
-// writeState writes this node's ConfigurationState: a condition for the configuration and one for each announcer.
+// writeState writes this node's ConfigurationState: a condition for the configuration, one for each announcer and one for the node.
 func (s *Status) writeState(ctx context.Context, o Outcome) error {
 	if o.World.Policy == nil {
 		return nil
@@ -275,6 +278,7 @@ func (s *Status) writeState(ctx context.Context, o Outcome) error {
 		for _, name := range slices.Sorted(maps.Keys(o.Reports)) {
 			kube.SetProblem(conditions, name+"Announcer", problems[name], reason.AsExpected, 0)
 		}
+		kube.SetProblem(conditions, conditionNodeAble, o.Unable, reason.AsExpected, 0)
 	})
 }
 
