@@ -14,4 +14,6 @@ kustomize build config/default >"$scratch/install.yaml"
 kustomize build config/samples >"$scratch/samples.yaml"
 echo --- >>"$scratch/samples.yaml"
 kustomize build config/samples/bgp >>"$scratch/samples.yaml"
+echo --- >>"$scratch/samples.yaml"
+kustomize build config/samples/reservation >>"$scratch/samples.yaml"
 go run ./hack/bundle -install "$scratch/install.yaml" -samples "$scratch/samples.yaml" -out bundle

@@ -18,6 +18,7 @@ const (
 	SharingPortCollides  Reason = "SharingPortCollides"
 	NodeAddress          Reason = "NodeAddress"
 	APIServerAddress     Reason = "APIServerAddress"
+	AddressReserved      Reason = "AddressReserved"
 	InvalidRequest       Reason = "InvalidRequest"
 	NoClusterIP          Reason = "NoClusterIP"
 	NotEnoughClusterIPs  Reason = "NotEnoughClusterIPs"
@@ -43,6 +44,10 @@ const (
 	InvalidBGPPeer      Reason = "InvalidBGPPeer"
 	InvalidBFDProfile   Reason = "InvalidBFDProfile"
 	UnknownBFDProfile   Reason = "UnknownBFDProfile"
+	ReservationActive   Reason = "ReservationActive"
+	ReservationExpired  Reason = "ReservationExpired"
+	ReservationOverlap  Reason = "ReservationOverlap"
+	NothingToReserve    Reason = "NothingToReserve"
 	Reconciled          Reason = "Reconciled"
 )
 
@@ -114,6 +119,7 @@ var vocabulary = map[Reason]Text{
 	SharingPortCollides:  {Sentence: "another Service on this address uses the same protocol and port", Fix: "Use another port or another address"},
 	NodeAddress:          {Sentence: "the address belongs to a node of the cluster", Fix: "Take the node's address out of the pool or request another one"},
 	APIServerAddress:     {Sentence: "the address belongs to the Kubernetes API server", Fix: "Take the API server's address out of the pool or request another one"},
+	AddressReserved:      {Sentence: "an IPReservation keeps the address", Fix: "Request another address or change the IPReservation"},
 	InvalidRequest:       {Sentence: "the request for addresses cannot be understood", Fix: "Correct metallb.io/loadBalancerIPs: one address, or one IPv4 and one IPv6 address separated by a comma"},
 	NoClusterIP:          {Sentence: "the Service has no cluster IP", Fix: "Use a Service that is not headless"},
 	NotEnoughClusterIPs:  {Sentence: "the Service requires two address families and has one cluster IP", Fix: "Use ipFamilyPolicy PreferDualStack or SingleStack, or a dual-stack cluster"},
@@ -136,6 +142,10 @@ var vocabulary = map[Reason]Text{
 	InvalidBGPPeer:      {Sentence: "the peer's settings contradict each other or cannot be understood", Fix: "Correct the BGPPeer"},
 	InvalidBFDProfile:   {Sentence: "a value of the profile is out of its range", Fix: "Correct the BFDProfile"},
 	UnknownBFDProfile:   {Sentence: "the BFDProfile does not exist or is not valid", Fix: "Create the BFDProfile or correct spec.bfdProfile of the BGPPeer"},
+	ReservationActive:   {Sentence: "the addresses are kept"},
+	ReservationExpired:  {Sentence: "the reservation has ended and keeps nothing any more", Fix: "Delete it, or change spec.expiresAt or spec.keepFor"},
+	ReservationOverlap:  {Sentence: "an older IPReservation keeps some of the addresses", Fix: "Remove the addresses from one of them"},
+	NothingToReserve:    {Sentence: "the Service has no address that could be kept yet"},
 	Reconciled:          {Sentence: "every object of the configuration is in use"},
 
 	Announced:                       {Sentence: "the address is announced"},

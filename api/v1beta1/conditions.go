@@ -32,6 +32,8 @@ const (
 const (
 	// ConditionValid is True while the policy uses the object; else its reason says what is wrong with it.
 	ConditionValid = "Valid"
+	// ConditionActive is True while an IPReservation keeps addresses; else its reason says why it does not.
+	ConditionActive = "Active"
 	// ConditionPoolReconcilerValid is the controller's verdict in its ConfigurationState.
 	ConditionPoolReconcilerValid = "poolReconcilerValid"
 	// ConditionConfigReconcilerValid is a speaker's verdict in its ConfigurationState.

@@ -20,6 +20,7 @@ func AddToScheme(s *runtime.Scheme) error {
 		&Community{}, &CommunityList{},
 		&ConfigurationState{}, &ConfigurationStateList{},
 		&IPAddressPool{}, &IPAddressPoolList{},
+		&IPReservation{}, &IPReservationList{},
 		&L2Advertisement{}, &L2AdvertisementList{},
 		&MetalLB{}, &MetalLBList{},
 		&ServiceBGPStatus{}, &ServiceBGPStatusList{},

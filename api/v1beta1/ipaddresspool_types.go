@@ -31,6 +31,15 @@ type IPAddressPoolSpec struct {
 	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) || (self.contains('-') && isIP(self.split('-', 2)[0].trim()) && isIP(self.split('-', 2)[1].trim()))",message="must be a CIDR (192.0.2.0/24) or a range of addresses (192.0.2.1-192.0.2.9)"
 	Addresses []string `json:"addresses"`
 
+	// Exclude are addresses (192.0.2.7), CIDRs or ranges that the pool does not have although its ranges cover them. Another pool may
+	// have them.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxItems=1000
+	// +kubebuilder:validation:items:MaxLength=90
+	// +kubebuilder:validation:items:XValidation:rule="isIP(self) || isCIDR(self) || (self.contains('-') && isIP(self.split('-', 2)[0].trim()) && isIP(self.split('-', 2)[1].trim()))",message="must be an address (192.0.2.7), a CIDR (192.0.2.0/24) or a range of addresses (192.0.2.1-192.0.2.9)"
+	Exclude []string `json:"exclude,omitempty"`
+
 	// AutoAssign is false for a pool that serves only Services that ask for it or for one of its addresses.
 	//
 	// +optional
@@ -79,10 +88,18 @@ type IPAddressPoolStatus struct {
 	AssignedIPv4 int64 `json:"assignedIPv4"`
 	// AssignedIPv6 is the number of IPv6 addresses in use.
 	AssignedIPv6 int64 `json:"assignedIPv6"`
-	// AvailableIPv4 is the number of free IPv4 addresses.
+	// AvailableIPv4 is the number of free IPv4 addresses that may be granted to any Service that the pool is for.
 	AvailableIPv4 int64 `json:"availableIPv4"`
 	// AvailableIPv6 is the number of free IPv6 addresses, at most the largest 64-bit integer.
 	AvailableIPv6 int64 `json:"availableIPv6"`
+	// ReservedIPv4 is the number of free IPv4 addresses that IPReservations keep.
+	//
+	// +optional
+	ReservedIPv4 int64 `json:"reservedIPv4,omitempty"`
+	// ReservedIPv6 is the number of free IPv6 addresses that IPReservations keep, at most the largest 64-bit integer.
+	//
+	// +optional
+	ReservedIPv6 int64 `json:"reservedIPv6,omitempty"`
 
 	// Conditions has the type Valid: whether the pool grants addresses, else why not.
 	//
