@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -48,6 +49,9 @@ type Options struct {
 	SecretName string
 	// Deployment is the Deployment of this role, which owns the objects that the role creates; it may be empty.
 	Deployment string
+	// MayWrite says until when this process may write to the API server, or why it may not; it is asked before every write. Nil means
+	// always.
+	MayWrite func() (until time.Time, err error)
 }
 
 // CacheOptions narrows a cache to what the role reads. Nothing is copied on reading: what comes from the cache must not be changed.
@@ -68,14 +72,14 @@ func CacheOptions(namespace string) cache.Options {
 // Setup adds the role to a manager whose cache was made with CacheOptions: the Reconciler with its watches, the writers, and a readiness
 // check that passes once everything was read and decided, or while another replica leads.
 func Setup(mgr manager.Manager, o Options) error {
-	log := mgr.GetLogger()
-	keeper := newSecretKeeper(mgr.GetClient(), mgr.GetAPIReader(), o, log)
+	log, writer := mgr.GetLogger(), gated(mgr.GetClient(), o.MayWrite)
+	keeper := newSecretKeeper(writer, mgr.GetAPIReader(), o, log)
 	state := kube.StateWriter{
-		Client: mgr.GetClient(), Namespace: o.Namespace, Name: stateName,
+		Client: writer, Namespace: o.Namespace, Name: stateName,
 		Labels:    map[string]string{v1beta1.LabelComponentType: stateName},
 		Condition: v1beta1.ConditionPoolReconcilerValid,
 	}
-	w := newWriters(mgr.GetClient(), mgr.GetEventRecorder(eventSource), state, log)
+	w := newWriters(writer, mgr.GetEventRecorder(eventSource), state, log)
 	w.owners = keeper.owners
 	r := newReconciler(mgr.GetClient(), o, log, keeper.first, w)
 	c, err := controller.NewTyped("service", mgr, controller.TypedOptions[Request]{Reconciler: r, MaxConcurrentReconciles: 1})
