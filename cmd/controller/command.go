@@ -87,7 +87,7 @@ func (o *options) run(ctx context.Context) error {
 	return o.serve(ctx, log)
 }
 
-// serve runs the role until the context ends; a lost lease is an error.
+// serve runs the role until the context ends; a lost Lease is an error.
 func (o *options) serve(ctx context.Context, log logr.Logger) error {
 	config, err := o.RestConfig()
 	if err != nil {
@@ -100,16 +100,30 @@ func (o *options) serve(ctx context.Context, log logr.Logger) error {
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme)); err != nil {
 		return fmt.Errorf("building the scheme: %w", err)
 	}
-	mgr, err := ctrl.NewManager(config, o.managerOptions(scheme, log))
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	role := service.Options{Namespace: o.Namespace, Class: o.class, SecretName: o.secretName, Deployment: o.deployment}
+	options := o.managerOptions(scheme, log)
+	if o.leaderElect {
+		tenure, err := newTenure(config, o.Namespace, o.lease.renew, func() { end(errLost) })
+		if err != nil {
+			return err
+		}
+		options.LeaderElectionResourceLockInterface, role.MayWrite = tenure, tenure.MayWrite
+	}
+	mgr, err := ctrl.NewManager(config, options)
 	if err != nil {
 		return fmt.Errorf("creating the manager: %w", err)
 	}
-	role := service.Options{Namespace: o.Namespace, Class: o.class, SecretName: o.secretName, Deployment: o.deployment}
 	if err := errors.Join(service.Setup(mgr, role), mgr.AddHealthzCheck("ping", healthz.Ping)); err != nil {
 		return fmt.Errorf("registering the role: %w", err)
 	}
 	log.Info("Starting", "namespace", o.Namespace, "class", o.class, "pod", o.podName)
-	return mgr.Start(ctx)
+	err = mgr.Start(ctx)
+	if errors.Is(context.Cause(ctx), errLost) {
+		return errors.Join(errLost, err)
+	}
+	return err
 }
 
 func (o *options) managerOptions(scheme *runtime.Scheme, log logr.Logger) ctrl.Options {

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+)
+
+var (
+	errNotLeading = errors.New("this process does not lead")
+	errLate       = errors.New("the Lease was not renewed in time")
+	errLost       = errors.New("another controller has held the Lease since this one did")
+)
+
+// tenure is the Lease as the election uses it, and beside that what this process knows of its own leadership: until when it may write.
+// That is never longer than the renew deadline after the last successful renewal was SENT, so a process that was paused finds out by its
+// own clock, before the election does. A successor waits for the whole duration of the Lease, which is longer.
+//
+// Leadership that another process has held since is over for good, even if the Lease is free again: what this process knows is stale.
+// The election alone would renew a Lease that the successor has given back, and would give back one that a successor holds
+// (client-go v0.37: leaderelection.tryRelease reads the Lease anew but not whose it is). It is safe for concurrent use.
+type tenure struct {
+	resourcelock.Interface
+	deadline time.Duration
+	now      func() time.Time
+	// lost is told once, when another process was seen to hold the Lease since this one did.
+	lost func()
+
+	mu    sync.Mutex
+	state state
+	// renewed is when the last successful request for the Lease was sent.
+	renewed time.Time
+}
+
+type state int
+
+const (
+	candidate state = iota
+	leading
+	over
+)
+
+// newTenure returns the Lease of a process that does not lead yet.
+func newTenure(config *rest.Config, namespace string, deadline time.Duration, lost func()) (*tenure, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("naming this process: %w", err)
+	}
+	identity := resourcelock.ResourceLockConfig{Identity: host + "_" + string(uuid.NewUUID())}
+	lock, err := resourcelock.NewFromKubeconfig(resourcelock.LeasesResourceLock, namespace, leaderElectionID, identity, config, deadline)
+	if err != nil {
+		return nil, fmt.Errorf("preparing the Lease %s: %w", leaderElectionID, err)
+	}
+	return &tenure{Interface: lock, deadline: deadline, now: time.Now, lost: lost}, nil
+}
+
+// MayWrite returns until when this process may write, or why it may not.
+func (t *tenure) MayWrite() (time.Time, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.state == over:
+		return time.Time{}, errLost
+	case t.state == candidate:
+		return time.Time{}, errNotLeading
+	case elapsed(t.renewed, t.now()) >= t.deadline:
+		return time.Time{}, errLate
+	}
+	return t.renewed.Add(t.deadline), nil
+}
+
+// elapsed is the longer of what the two clocks say: the monotonic one stands still while a machine is suspended, the other one may be
+// set back.
+func elapsed(from, to time.Time) time.Duration {
+	return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))
+}
+
+// Get reads the Lease and notices whether it is still this process's.
+func (t *tenure) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	record, raw, err := t.Interface.Get(ctx)
+	if err == nil && record.HolderIdentity != t.Identity() {
+		t.superseded()
+	}
+	return record, raw, err
+}
+
+// Create makes the Lease, with this process as its holder.
+func (t *tenure) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return t.claim(record, func() error { return t.Interface.Create(ctx, record) })
+}
+
+// Update takes, renews or gives back the Lease. It fails for good once another process was seen to hold it since this one did.
+func (t *tenure) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return t.claim(record, func() error { return t.Interface.Update(ctx, record) })
+}
+
+func (t *tenure) claim(record resourcelock.LeaderElectionRecord, send func() error) error {
+	sent := t.now()
+	gives := record.HolderIdentity != t.Identity()
+	if err := t.begin(gives); err != nil {
+		return err
+	}
+	if err := send(); err != nil {
+		return err
+	}
+	if !gives {
+		t.granted(sent)
+	}
+	return nil
+}
+
+// begin notes what is about to be asked for: who gives the Lease back does not write from then on.
+func (t *tenure) begin(gives bool) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state == over {
+		return errLost
+	}
+	if gives {
+		t.state = candidate
+	}
+	return nil
+}
+
+func (t *tenure) granted(sent time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state != over {
+		t.state, t.renewed = leading, sent
+	}
+}
+
+func (t *tenure) superseded() {
+	t.mu.Lock()
+	first := t.state == leading
+	if first {
+		t.state = over
+	}
+	t.mu.Unlock()
+	if first && t.lost != nil {
+		t.lost()
+	}
+}
