@@ -8,11 +8,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/internal/allocation"
+	"metalsuite.io/internal/kube"
 )
 
 func keyOf(s *corev1.Service) allocation.Key {
@@ -40,10 +40,10 @@ func borneAbroad(s *corev1.Service) []netip.Addr {
 
 // observe reads everything about a Service that decides on its addresses.
 func observe(s *corev1.Service) allocation.Service {
-	addresses, _ := annotation(s, v1beta1.AnnotationLoadBalancerIPs)
+	addresses, _ := kube.Annotation(s, v1beta1.AnnotationLoadBalancerIPs)
 	requested, invalid := allocation.ParseRequest(addresses, s.Spec.LoadBalancerIP)
-	pool, _ := annotation(s, v1beta1.AnnotationAddressPool)
-	sharing, _ := annotation(s, v1beta1.AnnotationAllowSharedIP)
+	pool, _ := kube.Annotation(s, v1beta1.AnnotationAddressPool)
+	tenant := kube.Tenant(s)
 	return allocation.Service{
 		Key:           keyOf(s),
 		Labels:        s.Labels,
@@ -52,26 +52,17 @@ func observe(s *corev1.Service) allocation.Service {
 		Requested:     requested,
 		RequestedPool: strings.TrimSpace(pool),
 		Invalid:       invalid,
-		SharingKey:    sharing,
-		BackendKey:    backendKey(s),
-		Ports:         ports(s),
+		SharingKey:    tenant.SharingKey,
+		BackendKey:    tenant.BackendKey,
+		Ports:         tenant.Ports,
 		Current:       addressesOf(s),
 		CurrentPool:   s.Annotations[v1beta1.AnnotationAllocatedFromPool],
 	}
 }
 
-// annotation reads an annotation of a Service, else its deprecated form; it reports whether the deprecated form counted.
-func annotation(s *corev1.Service, key string) (value string, deprecated bool) {
-	if v, ok := s.Annotations[key]; ok {
-		return v, false
-	}
-	v, ok := s.Annotations[v1beta1.LegacyAnnotationPrefix+strings.TrimPrefix(key, v1beta1.AnnotationPrefix)]
-	return v, ok
-}
-
 func usesDeprecated(s *corev1.Service) bool {
 	for _, key := range []string{v1beta1.AnnotationLoadBalancerIPs, v1beta1.AnnotationAddressPool, v1beta1.AnnotationAllowSharedIP} {
-		if _, deprecated := annotation(s, key); deprecated {
+		if _, deprecated := kube.Annotation(s, key); deprecated {
 			return true
 		}
 	}
@@ -105,27 +96,6 @@ func familyPolicy(s *corev1.Service) allocation.FamilyPolicy {
 	case corev1.IPFamilyPolicySingleStack:
 	}
 	return allocation.SingleStack
-}
-
-// backendKey is empty for Services whose traffic any node takes; the others may share an address only where their endpoints are the
-// same ones.
-func backendKey(s *corev1.Service) string {
-	if s.Spec.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyLocal {
-		return ""
-	}
-	return labels.Set(s.Spec.Selector).String()
-}
-
-func ports(s *corev1.Service) []allocation.Port {
-	list := make([]allocation.Port, 0, len(s.Spec.Ports))
-	for _, p := range s.Spec.Ports {
-		protocol := string(p.Protocol)
-		if protocol == "" {
-			protocol = string(corev1.ProtocolTCP)
-		}
-		list = append(list, allocation.Port{Protocol: protocol, Number: p.Port})
-	}
-	return list
 }
 
 // addressesOf are the addresses in the Service's status; what is no address there is nobody's.

@@ -15,7 +15,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -23,6 +22,7 @@ import (
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/internal/allocation"
+	"metalsuite.io/internal/kube"
 	"metalsuite.io/internal/policy"
 )
 
@@ -203,10 +203,7 @@ func (r *Reconciler) observeAll(services []corev1.Service) []allocation.Key {
 func (r *Reconciler) note(s *corev1.Service) {
 	rec := r.records[keyOf(s)]
 	rec.service, rec.generation, rec.created = observe(s), s.Generation, s.CreationTimestamp.Time
-	rec.since = time.Time{}
-	if c := meta.FindStatusCondition(s.Status.Conditions, v1beta1.ConditionAddressAllocated); c != nil {
-		rec.since = c.LastTransitionTime.Time
-	}
+	rec.since = kube.SeniorityOf(s).Since
 	r.records[keyOf(s)] = rec
 }
 
@@ -229,12 +226,12 @@ func (r *Reconciler) inOrder(counts func(record) bool) []allocation.Key {
 func earlier(x, y record) int {
 	return cmp.Or(
 		cmp.Compare(bit(len(x.service.Current) == 0), bit(len(y.service.Current) == 0)),
-		cmp.Compare(bit(x.since.IsZero()), bit(y.since.IsZero())),
-		x.since.Compare(y.since),
-		x.created.Compare(y.created),
-		cmp.Compare(x.service.Key.Namespace, y.service.Key.Namespace),
-		cmp.Compare(x.service.Key.Name, y.service.Key.Name),
+		x.seniority().Compare(y.seniority()),
 	)
+}
+
+func (r record) seniority() kube.Seniority {
+	return kube.Seniority{Since: r.since, Created: r.created, Key: r.service.Key}
 }
 
 func bit(b bool) int {

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/internal/allocation"
+)
+
+func TestTenant(t *testing.T) {
+	s := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web", Annotations: map[string]string{"metallb.universe.tf/allow-shared-ip": "k"}},
+		Spec: corev1.ServiceSpec{
+			Selector: map[string]string{"b": "2", "a": "1"}, ExternalTrafficPolicy: corev1.ServiceExternalTrafficPolicyLocal,
+			Ports: []corev1.ServicePort{{Port: 80}, {Port: 53, Protocol: corev1.ProtocolUDP}},
+		},
+	}
+	want := allocation.Tenant{
+		Key: allocation.Key{Namespace: "default", Name: "web"}, SharingKey: "k", BackendKey: "a=1,b=2",
+		Ports: []allocation.Port{{Protocol: "TCP", Number: 80}, {Protocol: "UDP", Number: 53}},
+	}
+	if got := Tenant(s); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	s.Annotations[v1beta1.AnnotationAllowSharedIP] = ""
+	s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyCluster
+	if got := Tenant(s); got.SharingKey != "" || got.BackendKey != "" {
+		t.Errorf("the present name counts, and the selector only with Local: %+v", got)
+	}
+}
+
+func TestSeniority(t *testing.T) {
+	epoch := time.Unix(1_000_000, 0)
+	service := func(namespace, name string, created, since int) *corev1.Service {
+		s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+		s.CreationTimestamp = metav1.NewTime(epoch.Add(time.Duration(created) * time.Second))
+		if since > 0 {
+			s.Status.Conditions = []metav1.Condition{{
+				Type: v1beta1.ConditionAddressAllocated, LastTransitionTime: metav1.NewTime(epoch.Add(time.Duration(since) * time.Second)),
+			}}
+		}
+		return s
+	}
+	inOrder := []*corev1.Service{
+		service("z", "first-to-get-one", 9, 10), service("z", "older", 1, 11), service("a", "b", 2, 11), service("a", "c", 2, 11),
+		service("b", "a", 2, 11), service("a", "says-nothing", 0, 0),
+	}
+	for i, x := range inOrder {
+		for j, y := range inOrder {
+			if got := SeniorityOf(x).Compare(SeniorityOf(y)); got != slices.Compare([]int{i}, []int{j}) {
+				t.Errorf("%s/%s against %s/%s: %d", x.Namespace, x.Name, y.Namespace, y.Name, got)
+			}
+		}
+	}
+}
