@@ -14,6 +14,7 @@ import (
 
 // Allocator remembers who holds which address and decides on requests. Its zero value is not usable; see New.
 type Allocator struct {
+	given  []Pool
 	pools  []*poolState // by name
 	byName map[string]*poolState
 	pinned []*poolState // for Services that ask for no pool, in the order of trying; likewise the next
@@ -21,6 +22,9 @@ type Allocator struct {
 	spans  []*span // of all pools that grant, by address
 	// configured is set once there was a pool; until then the absence of all pools says nothing about what Services have.
 	configured bool
+
+	reserved []kept           // by address
+	favoured map[Key]struct{} // who has a reservation
 
 	forbidden map[netip.Addr]reason.Reason
 	foreign   map[Key][]netip.Addr // what Services of others bear, and the same by address
@@ -54,29 +58,35 @@ func New() *Allocator {
 // SetPools makes pools the complete set. Until it was given one, every Service keeps what its status names. Nothing is taken away here: what no longer fits is given up when its Service is decided on
 // again, and until then nobody else gets it. The caller has to decide on all Services again, those that hold addresses first.
 func (a *Allocator) SetPools(pools []Pool) {
+	a.given, a.configured = pools, a.configured || len(pools) > 0
+	a.rebuild()
+}
+
+// rebuild lays out the pools anew, cut where reservations begin and end, and books what is held.
+func (a *Allocator) rebuild() {
 	a.pools, a.spans = nil, nil
-	a.byName = make(map[string]*poolState, len(pools))
-	for _, p := range pools {
+	a.byName = make(map[string]*poolState, len(a.given))
+	for _, p := range a.given {
 		a.addPool(p)
 	}
-	a.configured = a.configured || len(pools) > 0
 	slices.SortFunc(a.pools, func(x, y *poolState) int { return cmp.Compare(x.Name, y.Name) })
 	slices.SortFunc(a.spans, func(x, y *span) int { return x.bounds.From().Compare(y.bounds.From()) })
 	a.orderPools()
 	for address, h := range a.holdings {
 		a.account(address, h.pool, 1)
-		if s := a.spanOf(address); s != nil {
-			s.used++
-		}
+		a.use(address, 1)
 	}
 }
 
 func (a *Allocator) addPool(p Pool) {
 	state := &poolState{Pool: p, capacity: map[Family]int64{}, assigned: map[Family]int64{}}
 	for i, r := range p.Ranges {
-		s := &span{pool: state, index: i, bounds: r, next: r.From()}
-		state.spans = append(state.spans, s)
-		state.capacity[s.family()] = addUp(state.capacity[s.family()], state.sizeOf(r))
+		for _, piece := range a.cut(r) {
+			s := &span{pool: state, index: i, bounds: piece.bounds, next: piece.bounds.From(), reservation: piece.by}
+			state.spans = append(state.spans, s)
+		}
+		f := FamilyOf(r.From())
+		state.capacity[f] = addUp(state.capacity[f], state.sizeOf(r))
 	}
 	a.pools = append(a.pools, state)
 	a.byName[p.Name] = state
@@ -198,38 +208,6 @@ func (a *Allocator) Holds(key Key) []netip.Addr {
 		return slices.Clone(l.addresses)
 	}
 	return nil
-}
-
-// Counts returns the figures of a pool; false when there is no such pool.
-func (a *Allocator) Counts(pool string) (Counts, bool) {
-	p := a.byName[pool]
-	if p == nil {
-		return Counts{}, false
-	}
-	withheld := map[Family]int64{}
-	withhold := func(address netip.Addr) {
-		if p.contains(address) && a.holdings[address] == nil {
-			withheld[FamilyOf(address)]++
-		}
-	}
-	for address := range a.forbidden {
-		withhold(address)
-	}
-	for address := range a.occupied {
-		if _, counted := a.forbidden[address]; !counted {
-			withhold(address)
-		}
-	}
-	available := func(f Family) int64 {
-		if p.Frozen != nil {
-			return 0
-		}
-		return takeOff(p.capacity[f], p.assigned[f]+withheld[f])
-	}
-	return Counts{
-		AssignedIPv4: p.assigned[IPv4], AvailableIPv4: available(IPv4),
-		AssignedIPv6: p.assigned[IPv6], AvailableIPv6: available(IPv6),
-	}, true
 }
 
 func without(list, taken []netip.Addr) []netip.Addr {

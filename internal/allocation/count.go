@@ -14,8 +14,47 @@ import (
 // Counts are the addresses of a pool by family and use. An address that several Services share counts once. Figures that do not fit
 // are math.MaxInt64; a range of 2^62 addresses or more counts as that.
 type Counts struct {
+	// Assigned are in use, available are free for anybody whom the pool is for, reserved are free and kept by reservations.
 	AssignedIPv4, AssignedIPv6   int64
 	AvailableIPv4, AvailableIPv6 int64
+	ReservedIPv4, ReservedIPv6   int64
+}
+
+// Counts returns the figures of a pool; false when there is no such pool.
+func (a *Allocator) Counts(pool string) (Counts, bool) {
+	p := a.byName[pool]
+	if p == nil {
+		return Counts{}, false
+	}
+	free, reserved := map[Family]int64{}, map[Family]int64{}
+	for _, s := range p.spans {
+		n := takeOff(s.spare(), a.withheldFree(s))
+		into := free
+		if s.reservation != nil {
+			into = reserved
+		}
+		into[s.family()] = addUp(into[s.family()], n)
+	}
+	if p.Frozen != nil {
+		free, reserved = nil, nil
+	}
+	return Counts{
+		AssignedIPv4: p.assigned[IPv4], AvailableIPv4: free[IPv4], ReservedIPv4: reserved[IPv4],
+		AssignedIPv6: p.assigned[IPv6], AvailableIPv6: free[IPv6], ReservedIPv6: reserved[IPv6],
+	}, true
+}
+
+// spare returns how many addresses of the span nobody holds, withheld ones included.
+func (s *span) spare() int64 { return takeOff(s.pool.sizeOf(s.bounds), int64(s.used)) }
+
+// withheldFree returns how many addresses of the span nobody holds and nobody may be granted.
+func (a *Allocator) withheldFree(s *span) (n int64) {
+	for _, address := range a.withheldIn(s) {
+		if s.pool.usable(address) && a.holdings[address] == nil {
+			n++
+		}
+	}
+	return n
 }
 
 // size returns the number of addresses of a range, saturating.

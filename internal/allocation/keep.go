@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"go4.org/netipx"
+
 	"metalsuite.io/api/reason"
 )
 
@@ -107,6 +109,9 @@ func (a *Allocator) poolHolding(addresses []netip.Addr, hint string) (*poolState
 // homeless says why no pool has the address.
 func (a *Allocator) homeless(address netip.Addr) *reason.Problem {
 	for _, p := range a.pools {
+		if slices.ContainsFunc(p.Excluded, func(r netipx.IPRange) bool { return r.Contains(address) }) {
+			return reason.New(reason.AddressNotInPool, "pool %s leaves %s out (exclude)", p.Name, address)
+		}
 		if p.covers(address) {
 			return reason.New(reason.AddressNotInPool, "pool %s leaves %s out (avoidBuggyIPs)", p.Name, address)
 		}
@@ -137,7 +142,7 @@ func (a *Allocator) lacking(s *Service, kept []netip.Addr, pool *poolState) (net
 	if len(rest) != 1 || s.Invalid != nil {
 		return netip.Addr{}, nil
 	}
-	if problem := a.withheld(rest[0]); problem != nil {
+	if problem := a.barred(s, rest[0]); problem != nil {
 		return rest[0], problem
 	}
 	if pool.Frozen != nil {

@@ -89,9 +89,7 @@ func (a *Allocator) enter(l *lease, address netip.Addr) {
 		a.holdings[address] = h
 		a.account(address, h.pool, 1)
 		a.list(l.sharing, address)
-		if s := a.spanOf(address); s != nil {
-			s.used++
-		}
+		a.use(address, 1)
 	}
 	h.leases = append(h.leases, l)
 }
@@ -105,10 +103,18 @@ func (a *Allocator) leave(l *lease, address netip.Addr) {
 	delete(a.holdings, address)
 	a.account(address, h.pool, -1)
 	a.unlist(l.sharing, address)
-	if s := a.spanOf(address); s != nil {
-		s.used--
+	if s := a.use(address, -1); s != nil {
 		s.freed(address)
 	}
+}
+
+// use books an address in the span that could grant it and returns that; nil when there is none.
+func (a *Allocator) use(address netip.Addr, n int) *span {
+	s := a.spanOf(address)
+	if s != nil && s.pool.usable(address) {
+		s.used += n
+	}
+	return s
 }
 
 // move books the addresses of a lease under its pool, after the pool was renamed, say.
@@ -163,20 +169,9 @@ func (a *Allocator) conflict(s *Service, address netip.Addr) *reason.Problem {
 }
 
 func clash(s *Service, l *lease, address netip.Addr) *reason.Problem {
-	switch {
-	case s.SharingKey == "" || l.sharing.key == "":
-		return reason.New(reason.AddressInUse, "%s is in use by Service %s", address, l.key)
-	case s.SharingKey != l.sharing.key:
-		return reason.New(reason.SharingKeyDiffers, "%s is in use by Service %s with the sharing key %q", address, l.key, l.sharing.key)
-	case s.BackendKey != l.sharing.backend:
-		return reason.New(reason.SharingBackendDiffer, "%s is in use by Service %s with other backends", address, l.key)
-	}
-	for _, p := range s.Ports {
-		if slices.Contains(l.ports, p) {
-			return reason.New(reason.SharingPortCollides, "Service %s uses %s/%d on %s", l.key, p.Protocol, p.Number, address)
-		}
-	}
-	return nil
+	return MayShare(
+		Tenant{Key: s.Key, SharingKey: s.SharingKey, BackendKey: s.BackendKey, Ports: s.Ports},
+		Tenant{Key: l.key, SharingKey: l.sharing.key, BackendKey: l.sharing.backend, Ports: l.ports}, address)
 }
 
 // spanOf returns the span that could grant the address; nil when there is none. It does not look at what makes single addresses

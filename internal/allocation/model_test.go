@@ -16,6 +16,7 @@ import (
 // model is the slow and obvious allocator: it walks every address and remembers nothing but who holds what.
 type model struct {
 	pools     []Pool
+	reserved  []Reservation
 	forbidden map[netip.Addr]reason.Reason
 	foreign   map[Key]netip.Addr
 	services  map[Key]Service
@@ -46,6 +47,28 @@ func (m *model) withheld(a netip.Addr) bool {
 	}
 	_, no := m.forbidden[a]
 	return no
+}
+
+// keeper is the reservation of an address that nobody holds; nil when there is none.
+func (m *model) keeper(a netip.Addr) *Reservation {
+	for _, list := range m.held {
+		if slices.Contains(list, a) {
+			return nil
+		}
+	}
+	for i := range m.reserved {
+		for _, r := range m.reserved[i].Ranges {
+			if r.Contains(a) {
+				return &m.reserved[i]
+			}
+		}
+	}
+	return nil
+}
+
+func (m *model) barred(s Service, a netip.Addr) bool {
+	k := m.keeper(a)
+	return m.withheld(a) || k != nil && (k.For == nil || *k.For != s.Key)
 }
 
 func (m *model) inPool(p Pool, a netip.Addr) bool { return slices.Contains(m.all(p, FamilyOf(a)), a) }
@@ -91,8 +114,36 @@ func (m *model) mayKeep(s Service, list []netip.Addr) (Pool, bool) {
 
 func (m *model) first(s Service, p Pool, f Family) []netip.Addr {
 	for _, a := range m.all(p, f) {
-		if !m.withheld(a) && m.together(s, a) {
+		if m.keeper(a) != nil && !m.barred(s, a) {
 			return []netip.Addr{a}
+		}
+	}
+	for _, a := range m.all(p, f) {
+		if !m.barred(s, a) && m.together(s, a) {
+			return []netip.Addr{a}
+		}
+	}
+	return nil
+}
+
+// favour is what a Service gets that has a reservation.
+func (m *model) favour(s Service, optional bool) []netip.Addr {
+	pools := slices.Clone(m.pools)
+	slices.SortFunc(pools, func(x, y Pool) int { return cmp.Compare(x.Name, y.Name) })
+	for _, p := range pools {
+		if !m.admits(p, s) || s.RequestedPool != "" && s.RequestedPool != p.Name {
+			continue
+		}
+		var got []netip.Addr
+		reserved := false
+		for _, f := range s.Families {
+			for _, a := range m.first(s, p, f) {
+				got = append(got, a)
+				reserved = reserved || m.keeper(a) != nil
+			}
+		}
+		if reserved && (optional || len(got) == len(s.Families)) {
+			return got
 		}
 	}
 	return nil
@@ -154,7 +205,7 @@ func (m *model) other(s Service, p Pool, f Family) []netip.Addr {
 		return m.first(s, p, f)
 	}
 	for _, a := range s.Requested {
-		if FamilyOf(a) == f && !m.withheld(a) && m.inPool(p, a) && m.together(s, a) {
+		if FamilyOf(a) == f && !m.barred(s, a) && m.inPool(p, a) && m.together(s, a) {
 			return []netip.Addr{a}
 		}
 	}
@@ -164,7 +215,7 @@ func (m *model) other(s Service, p Pool, f Family) []netip.Addr {
 func (m *model) fresh(s Service, optional bool) []netip.Addr {
 	if len(s.Requested) > 0 {
 		for _, a := range s.Requested {
-			if m.withheld(a) || !m.together(s, a) {
+			if m.barred(s, a) || !m.together(s, a) {
 				return nil
 			}
 		}
@@ -172,6 +223,9 @@ func (m *model) fresh(s Service, optional bool) []netip.Addr {
 			return nil
 		}
 		return m.sorted(s, s.Requested)
+	}
+	if got := m.favour(s, optional); got != nil {
+		return got
 	}
 	for _, pools := range m.candidates(s) {
 		for _, p := range pools {
@@ -242,8 +296,8 @@ func sameElements(x, y []netip.Addr) bool {
 // TestAgainstModel drives random sequences and demands, after every step, the very addresses that the obvious allocator gives; at
 // times it restarts from what the Services' statuses say, and nothing may move.
 func TestAgainstModel(t *testing.T) {
-	for seed := range uint64(40) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { drive(t, rand.New(rand.NewPCG(seed, 1)), 400) })
+	for seed := range uint64(200) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { drive(t, rand.New(rand.NewPCG(seed, 1)), 500) })
 	}
 }
 
@@ -260,6 +314,9 @@ func drive(t *testing.T, r *rand.Rand, steps int) {
 		case n == 1:
 			m.forbidden = map[netip.Addr]reason.Reason{randomAddr(r): reason.NodeAddress, randomAddr(r): reason.NodeAddress}
 			a.SetForbidden(m.forbidden)
+		case n == 5:
+			m.reserved = randomReservations(r)
+			a.SetReservations(m.reserved)
 		case n == 2:
 			a = restarted(t, m, a)
 		case n == 3:
@@ -270,7 +327,7 @@ func drive(t *testing.T, r *rand.Rand, steps int) {
 			key := Key{"foreign", fmt.Sprint(r.IntN(3))}
 			delete(m.foreign, key)
 			a.Release(key)
-		case n < 10:
+		case n < 11:
 			key := randomKey(r)
 			a.Release(key)
 			delete(m.held, key)
@@ -316,6 +373,7 @@ func restarted(t *testing.T, m *model, a *Allocator) *Allocator {
 	fresh := New()
 	fresh.SetPools(m.pools)
 	fresh.SetForbidden(m.forbidden)
+	fresh.SetReservations(m.reserved)
 	for key, address := range m.foreign {
 		fresh.Occupy(key, []netip.Addr{address})
 	}
@@ -351,6 +409,31 @@ func checkCounts(t *testing.T, m *model, a *Allocator, step int) {
 	if len(seen) != len(a.holdings) {
 		t.Fatalf("step %d: %d addresses in use, want %d", step, len(a.holdings), len(seen))
 	}
+	if step%5 > 0 {
+		return
+	}
+	for _, p := range m.pools {
+		got, _ := a.Counts(p.Name)
+		free4, kept4 := m.count(p, IPv4, seen)
+		free6, kept6 := m.count(p, IPv6, seen)
+		if got.AvailableIPv4 != free4 || got.ReservedIPv4 != kept4 || got.AvailableIPv6 != free6 || got.ReservedIPv6 != kept6 {
+			t.Fatalf("step %d: pool %s counts %+v, want %d %d %d %d", step, p.Name, got, free4, kept4, free6, kept6)
+		}
+	}
+}
+
+func (m *model) count(p Pool, f Family, used map[netip.Addr]struct{}) (free, kept int64) {
+	for _, x := range m.all(p, f) {
+		_, taken := used[x]
+		switch {
+		case taken || m.withheld(x):
+		case m.keeper(x) != nil:
+			kept++
+		default:
+			free++
+		}
+	}
+	return free, kept
 }
 
 func randomKey(r *rand.Rand) Key { return Key{fmt.Sprint("n", r.IntN(2)), fmt.Sprint("s", r.IntN(14))} }
@@ -384,6 +467,24 @@ func randomPools(r *rand.Rand) []Pool {
 		pools = append(pools, p)
 	}
 	return pools
+}
+
+func randomReservations(r *rand.Rand) []Reservation {
+	cuts := []string{"192.0.2.251-192.0.2.251", "192.0.2.252-192.0.2.254", "192.0.3.1-192.0.3.9", "2001:db8::2-2001:db8::3", "2001:db8::5-2001:db8::5"}
+	r.Shuffle(len(cuts), func(i, j int) { cuts[i], cuts[j] = cuts[j], cuts[i] })
+	var list []Reservation
+	for i := range r.IntN(4) {
+		one := Reservation{Name: fmt.Sprint("r", i), Ranges: pool("", cuts[i]).Ranges}
+		if r.IntN(3) > 0 {
+			key := randomKey(r)
+			one.For = &key
+		}
+		if i == 0 && r.IntN(2) == 0 {
+			one.Ranges = append(one.Ranges, pool("", cuts[4]).Ranges...)
+		}
+		list = append(list, one)
+	}
+	return list
 }
 
 func randomService(r *rand.Rand) Service {

@@ -14,6 +14,8 @@ type Pool struct {
 	Name string
 	// Ranges are valid, do not overlap with each other or with another pool's, and are given out in this order, ascending in each.
 	Ranges []netipx.IPRange
+	// Excluded is what the pool leaves out although users might think it has it. It explains refusals and nothing else.
+	Excluded []netipx.IPRange
 	// AutoAssign allows the pool to serve Services that ask for nothing in particular.
 	AutoAssign bool
 	// AvoidBuggyIPs takes the IPv4 addresses that end in .0 and .255 out of the pool.

@@ -17,7 +17,11 @@ func (a *Allocator) search(s *Service) ([]netip.Addr, *poolState, *reason.Proble
 		return nil, nil, s.Invalid
 	case len(s.Requested) > 0:
 		return a.requested(s)
-	case s.RequestedPool != "":
+	}
+	if addresses, pool := a.favour(s); pool != nil {
+		return addresses, pool, nil
+	}
+	if s.RequestedPool != "" {
 		return a.inPool(s)
 	}
 	return a.automatic(s)
@@ -29,7 +33,7 @@ func (a *Allocator) requested(s *Service) ([]netip.Addr, *poolState, *reason.Pro
 		return nil, nil, reason.New(reason.FamilyMismatch, "the Service is %s and asks for %s", joinFamilies(s.Families), join(s.Requested))
 	}
 	for _, address := range addresses {
-		if problem := a.withheld(address); problem != nil {
+		if problem := a.barred(s, address); problem != nil {
 			return nil, nil, problem
 		}
 	}
@@ -145,9 +149,14 @@ func (a *Allocator) allIn(p *poolState, families []Family, s *Service) ([]netip.
 	return addresses, true
 }
 
-// firstIn returns the first address of the pool, in its order, that the Service may have: free or shared.
+// firstIn returns the first address of the pool, in its order, that the Service may have: what is reserved for it, else free or shared.
 func (a *Allocator) firstIn(p *poolState, f Family, s *Service) (netip.Addr, bool) {
-	found, at := a.firstFree(p, f)
+	if _, ok := a.favoured[s.Key]; ok {
+		if found, at := a.firstFree(p, f, func(r *Reservation) bool { return r != nil && r.isFor(s.Key) }); at >= 0 {
+			return found, true
+		}
+	}
+	found, at := a.firstFree(p, f, func(r *Reservation) bool { return r == nil })
 	for address := range a.shared[s.sharing()] {
 		if FamilyOf(address) != f || at == 0 && !address.Less(found) {
 			continue
@@ -164,13 +173,14 @@ func (a *Allocator) firstIn(p *poolState, f Family, s *Service) (netip.Addr, boo
 	return found, at >= 0
 }
 
-// firstFree returns the first free address of the pool and the place of its range; -1 when there is none.
-func (a *Allocator) firstFree(p *poolState, f Family) (netip.Addr, int) {
+// firstFree returns the first free address of the pool with the right kind of reservation, and the place of its range; -1 when there is
+// none.
+func (a *Allocator) firstFree(p *poolState, f Family, right func(*Reservation) bool) (netip.Addr, int) {
 	free := func(x netip.Addr) bool {
 		return a.holdings[x] == nil && p.usable(x) && a.withheld(x) == nil
 	}
 	for _, s := range p.spans {
-		if s.family() != f {
+		if s.family() != f || !right(s.reservation) {
 			continue
 		}
 		if address, ok := s.first(free); ok {
@@ -198,7 +208,7 @@ func (a *Allocator) explain(s *Service, pools []*poolState) *reason.Problem {
 	case !slices.ContainsFunc(working, func(p *poolState) bool { return p.serves(families, oneIsEnough) }):
 		return reason.New(reason.FamilyMissing, "no pool for this Service has %s: %s", joinFamilies(families), joinPools(working))
 	}
-	return reason.New(reason.PoolExhausted, "no %s address is free in %s%s", joinFamilies(families), joinPools(working), a.passedOver(families, working))
+	return reason.New(reason.PoolExhausted, "no %s address is free in %s%s", joinFamilies(families), joinPools(working), a.passedOver(families, working)+a.keepers(s, families, working))
 }
 
 func (p *poolState) serves(families []Family, oneIsEnough bool) bool {

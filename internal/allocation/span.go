@@ -22,6 +22,8 @@ type span struct {
 	next     netip.Addr // not valid: past the end
 	returned addrHeap
 	used     int
+	// reservation keeps the range; nil when none does.
+	reservation *Reservation
 }
 
 // first returns the first address for which free holds.

@@ -23,6 +23,14 @@ func (a *Allocator) withheld(address netip.Addr) *reason.Problem {
 	return nil
 }
 
+// barred returns why the Service may not be granted the address, whoever holds it; nil when it may.
+func (a *Allocator) barred(s *Service, address netip.Addr) *reason.Problem {
+	if problem := a.withheld(address); problem != nil {
+		return problem
+	}
+	return a.spare(s.Key, address)
+}
+
 // passedOver names a few addresses of the pools that nobody holds and that are withheld; empty when there are none. Equal states give
 // equal texts.
 func (a *Allocator) passedOver(families []Family, pools []*poolState) string {

@@ -4,6 +4,7 @@ package policy
 
 import (
 	"net/netip"
+	"time"
 
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
@@ -20,6 +21,9 @@ type Objects struct {
 	BGPPeers          []v1beta2.BGPPeer
 	BFDProfiles       []v1beta1.BFDProfile
 	Communities       []v1beta1.Community
+	Reservations      []v1beta1.IPReservation
+	// Now is when it is for reservations that expire; with the zero time none does.
+	Now time.Time
 	// Namespaces and Nodes are the labels of each by name.
 	Namespaces map[string]map[string]string
 	Nodes      map[string]map[string]string
@@ -29,6 +33,11 @@ type Objects struct {
 type Policy struct {
 	// Pools are sorted by name. Frozen ones are among them.
 	Pools []allocation.Pool
+	// Reservations are those that keep addresses, disjoint, sorted by name. Ended are the names of those that do not any more.
+	Reservations []allocation.Reservation
+	Ended        map[string]bool
+	// Wake is when the next reservation expires; zero when none does.
+	Wake time.Time
 	// Peers are the valid BGPPeers, sorted by name.
 	Peers []Peer
 	// BFDProfiles are the valid profiles by name.
@@ -63,6 +72,7 @@ const (
 	KindBGPPeer          = "BGPPeer"
 	KindBFDProfile       = "BFDProfile"
 	KindCommunity        = "Community"
+	KindIPReservation    = "IPReservation"
 )
 
 // Compile returns the policy of the objects. It neither changes nor keeps them.
@@ -70,6 +80,7 @@ func Compile(o Objects) *Policy {
 	found := findings{}
 	p := &Policy{}
 	p.compilePools(o, found)
+	p.compileReservations(o, found)
 	p.compileL2(o, found)
 	p.compileBGP(o, found)
 	p.Problems = found.problems()

@@ -38,7 +38,9 @@ func (p *Policy) compilePool(in *v1beta1.IPAddressPool, taken claims, namespaces
 		AutoAssign:    in.Spec.AutoAssign == nil || *in.Spec.AutoAssign,
 		AvoidBuggyIPs: in.Spec.AvoidBuggyIPs,
 	}
-	own, ranges, problems := ownRanges(in)
+	excluded, problems := excludedRanges(in)
+	own, ranges, wrong := ownRanges(in, excluded)
+	problems = append(problems, wrong...)
 	for _, c := range own {
 		if older := taken.overlapping(c.bounds); len(older) > 0 {
 			problems = append(problems, reason.New(reason.PoolOverlap, "CIDR %q in pool %q overlaps with already defined CIDR %q of pool %q",
@@ -49,7 +51,7 @@ func (p *Policy) compilePool(in *v1beta1.IPAddressPool, taken claims, namespaces
 	if problem != nil {
 		problems = append(problems, problem)
 	}
-	out.Ranges, out.Pin = ranges, pin
+	out.Ranges, out.Excluded, out.Pin = ranges, excluded.bounds(), pin
 	p.buggy[in.Name] = in.Spec.AvoidBuggyIPs
 	if len(problems) > 0 {
 		out.Frozen = join(problems)
@@ -67,9 +69,22 @@ func (p *Policy) compilePool(in *v1beta1.IPAddressPool, taken claims, namespaces
 	return taken
 }
 
-// ownRanges returns the ranges of a pool in ascending order and in the order of their entries. Of entries that overlap the first has
-// the common addresses.
-func ownRanges(in *v1beta1.IPAddressPool) (own claims, ranges []netipx.IPRange, problems []*reason.Problem) {
+// excludedRanges returns what a pool leaves out.
+func excludedRanges(in *v1beta1.IPAddressPool) (excluded claims, problems []*reason.Problem) {
+	for _, entry := range in.Spec.Exclude {
+		r, err := ParseAddresses(entry)
+		if err != nil {
+			problems = append(problems, reason.New(reason.InvalidAddressRange, "pool %q: exclude: %v", in.Name, err))
+			continue
+		}
+		excluded, _ = excluded.with(claim{bounds: r, entry: entry, pool: in.Name})
+	}
+	return excluded, problems
+}
+
+// ownRanges returns the ranges of a pool in ascending order and in the order of their entries, without what is excluded. Of entries that
+// overlap the first has the common addresses.
+func ownRanges(in *v1beta1.IPAddressPool, excluded claims) (own claims, ranges []netipx.IPRange, problems []*reason.Problem) {
 	if len(in.Spec.Addresses) == 0 {
 		return nil, nil, []*reason.Problem{reason.New(reason.NoAddresses, "pool %q has no addresses", in.Name)}
 	}
@@ -83,9 +98,11 @@ func ownRanges(in *v1beta1.IPAddressPool) (own claims, ranges []netipx.IPRange, 
 			problems = append(problems, reason.New(reason.PoolOverlap, "CIDR %q in pool %q overlaps with already defined CIDR %q",
 				entry, in.Name, other[0].entry))
 		}
-		var free []netipx.IPRange
-		own, free = own.with(claim{bounds: r, entry: entry, pool: in.Name})
-		ranges = append(ranges, free...)
+		for _, piece := range subtract(r, excluded.overlapping(r)) {
+			var free []netipx.IPRange
+			own, free = own.with(claim{bounds: piece, entry: entry, pool: in.Name})
+			ranges = append(ranges, free...)
+		}
 	}
 	return own, ranges, problems
 }

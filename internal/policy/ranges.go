@@ -25,6 +25,14 @@ func ParseRange(entry string) (netipx.IPRange, error) {
 	return netipx.RangeOfPrefix(prefix.Masked()), nil
 }
 
+// ParseAddresses reads what ParseRange does, and a single address.
+func ParseAddresses(entry string) (netipx.IPRange, error) {
+	if a, err := netip.ParseAddr(strings.TrimSpace(entry)); err == nil && plain(a) {
+		return netipx.IPRangeFrom(a, a), nil
+	}
+	return ParseRange(entry)
+}
+
 func parseEnds(entry, first, last string) (netipx.IPRange, error) {
 	from, err := netip.ParseAddr(first)
 	if err != nil || !plain(from) {
@@ -69,6 +77,18 @@ func (c claims) at(address netip.Addr) (claim, bool) {
 		return claim{}, false
 	}
 	return c[i], true
+}
+
+// bounds returns the ranges of the claims.
+func (c claims) bounds() []netipx.IPRange {
+	if len(c) == 0 {
+		return nil
+	}
+	list := make([]netipx.IPRange, len(c))
+	for i := range c {
+		list[i] = c[i].bounds
+	}
+	return list
 }
 
 // with returns the claims and what a new one adds to them, in order.

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package allocation
+
+import (
+	"net/netip"
+	"slices"
+	"sort"
+	"strings"
+
+	"go4.org/netipx"
+
+	"metalsuite.io/api/reason"
+)
+
+// Reservation keeps the free addresses of its ranges from being granted. Who holds one keeps it, and who may share it may join.
+type Reservation struct {
+	// Name is unique among the reservations.
+	Name string
+	// Ranges are valid and overlap with no range of this or another reservation. They may lie outside of all pools.
+	Ranges []netipx.IPRange
+	// For is the Service that may have the addresses, and that is given them before all others; nil means nobody.
+	For *Key
+}
+
+// isFor reports whether the Service may have what the reservation keeps; there may be no reservation.
+func (r *Reservation) isFor(key Key) bool {
+	return r == nil || r.For != nil && *r.For == key
+}
+
+// kept is a reserved range.
+type kept struct {
+	bounds netipx.IPRange
+	by     *Reservation
+}
+
+// SetReservations makes reservations the complete set. What is held stays held. The caller has to decide on all Services again.
+func (a *Allocator) SetReservations(reservations []Reservation) {
+	a.reserved, a.favoured = nil, map[Key]struct{}{}
+	for i := range reservations {
+		r := &reservations[i]
+		for _, bounds := range r.Ranges {
+			a.reserved = append(a.reserved, kept{bounds, r})
+		}
+		if r.For != nil {
+			a.favoured[*r.For] = struct{}{}
+		}
+	}
+	slices.SortFunc(a.reserved, func(x, y kept) int { return x.bounds.From().Compare(y.bounds.From()) })
+	a.rebuild()
+}
+
+// cut divides a range where reservations begin and end.
+func (a *Allocator) cut(r netipx.IPRange) []kept {
+	first := sort.Search(len(a.reserved), func(i int) bool { return !a.reserved[i].bounds.To().Less(r.From()) })
+	var pieces []kept
+	from := r.From()
+	for _, k := range a.reserved[first:] {
+		if r.To().Less(k.bounds.From()) {
+			break
+		}
+		if from.Less(k.bounds.From()) {
+			pieces = append(pieces, kept{netipx.IPRangeFrom(from, k.bounds.From().Prev()), nil})
+			from = k.bounds.From()
+		}
+		to := k.bounds.To()
+		if r.To().Less(to) {
+			to = r.To()
+		}
+		pieces = append(pieces, kept{netipx.IPRangeFrom(from, to), k.by})
+		if from = to.Next(); to == r.To() {
+			return pieces
+		}
+	}
+	return append(pieces, kept{netipx.IPRangeFrom(from, r.To()), nil})
+}
+
+// spare returns why a Service may not be granted a free address; nil when no reservation keeps it from the Service.
+func (a *Allocator) spare(key Key, address netip.Addr) *reason.Problem {
+	s := a.spanOf(address)
+	if s == nil || s.reservation.isFor(key) || a.holdings[address] != nil {
+		return nil
+	}
+	return reason.New(reason.AddressReserved, "%s is kept by IPReservation %s", address, s.reservation.Name)
+}
+
+// favour grants what is reserved for the Service: from the first pool, by name, that may serve it and has some of it.
+func (a *Allocator) favour(s *Service) ([]netip.Addr, *poolState) {
+	if _, ok := a.favoured[s.Key]; !ok {
+		return nil, nil
+	}
+	families, oneIsEnough := s.wants()
+	for _, p := range a.pools {
+		if a.mayGrant(s, p) != nil {
+			continue
+		}
+		var got []netip.Addr
+		reserved := false
+		for _, f := range families {
+			if address, ok := a.firstIn(p, f, s); ok {
+				got = append(got, address)
+				reserved = reserved || a.holdings[address] == nil && a.spanOf(address).reservation != nil
+			}
+		}
+		if reserved && (len(got) == len(families) || oneIsEnough) {
+			return got, p
+		}
+	}
+	return nil, nil
+}
+
+// keepers names the reservations that keep free addresses of these families and pools from the Service; empty when none does.
+func (a *Allocator) keepers(s *Service, families []Family, pools []*poolState) string {
+	var names []string
+	for _, p := range pools {
+		for _, sp := range p.spans {
+			if !sp.reservation.isFor(s.Key) && slices.Contains(families, sp.family()) && !slices.Contains(names, sp.reservation.Name) && sp.spare() > 0 {
+				names = append(names, sp.reservation.Name)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	slices.Sort(names)
+	const most = 3
+	if len(names) > most {
+		names = append(names[:most], "others")
+	}
+	return "; kept by IPReservation " + strings.Join(names, ", ")
+}
