@@ -64,6 +64,7 @@ const (
 	LocalAddress                    Reason = "LocalAddress"
 	FamilyNotServed                 Reason = "FamilyNotServed"
 	NotOwner                        Reason = "NotOwner"
+	AddressDuplicate                Reason = "AddressDuplicate"
 	NoMatchingAdvertisement         Reason = "NoMatchingAdvertisement"
 	SharingExcludesServiceSelectors Reason = "SharingExcludesServiceSelectors"
 	NoEndpoints                     Reason = "NoEndpoints"
@@ -159,6 +160,7 @@ var vocabulary = map[Reason]Text{
 	LocalAddress:                    {Sentence: "the address is configured on an interface of this node, where the kernel answers for it", Fix: "Remove the address from the interface or from the pool"},
 	FamilyNotServed:                 {Sentence: "the announcer does not serve this address family", Fix: "Use another announcer for addresses of this family"},
 	NotOwner:                        {Sentence: "another node announces the address"},
+	AddressDuplicate:                {Sentence: "another Service bears the same address, may not share it and has had it for longer", Fix: "Wait until the controller has given the Service another address; if this lasts, see whether the controller runs"},
 	NoMatchingAdvertisement:         {Sentence: "no advertisement selects the pool, this Service and this node", Fix: "Create an L2Advertisement or a BGPAdvertisement for the pool"},
 	SharingExcludesServiceSelectors: {Sentence: "a Service that shares its address cannot be announced through an L2Advertisement with serviceSelectors", Fix: "Remove serviceSelectors from the L2Advertisement or metallb.io/allow-shared-ip from the Service"},
 	NoEndpoints:                     {Sentence: "the Service has no endpoint that serves", Fix: "Check that the Service's pods are ready"},

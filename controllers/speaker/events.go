@@ -79,13 +79,13 @@ func (e *events) tell(ctx context.Context, key string, o serviceOutcome) time.Du
 	return again
 }
 
-// nobody returns the event that no node announces a Service, once that has lasted: a Service that is just being made has no endpoints for
-// a moment, and nobody wants to read that. All speakers see the same, so the first of them speaks for all.
+// nobody returns the event that no node announces a Service or one of its addresses, once that has lasted: a Service that is just being
+// made has no endpoints for a moment, and nobody wants to read that. All speakers see the same, so the first of them speaks for all.
 func (e *events) nobody(key string, o serviceOutcome) (*event, time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	problem := o.Verdict.Problem
-	if problem == nil || problem.Reason == reason.ComponentDisabled || o.Verdict.Shared || !o.Speaks {
+	problem, what := o.Verdict.unannounced()
+	if problem == nil || !o.Speaks {
 		delete(e.silent, key)
 		return nil, 0
 	}
@@ -97,7 +97,21 @@ func (e *events) nobody(key string, o serviceOutcome) (*event, time.Duration) {
 	if rest := silenceTold - e.clock.Since(since.since); rest > 0 {
 		return nil, rest
 	}
-	return &event{corev1.EventTypeWarning, string(problem.Reason), "no node announces the Service: " + problem.Message()}, 0
+	return &event{corev1.EventTypeWarning, string(problem.Reason), "no node announces " + what + ": " + problem.Message()}, 0
+}
+
+// unannounced says why no node announces the Service or one of its addresses, and which of the two; nil when it is announced or nobody
+// is to announce it.
+func (v Verdict) unannounced() (*reason.Problem, string) {
+	switch {
+	case v.Duplicate != nil && len(v.Addresses) > 0:
+		return v.Duplicate, "one address of the Service"
+	case v.Duplicate != nil:
+		return v.Duplicate, "the Service"
+	case v.Shared || v.Problem != nil && v.Problem.Reason == reason.ComponentDisabled:
+		return nil, ""
+	}
+	return v.Problem, "the Service"
 }
 
 // about returns what there is to say of a Service on this node.

@@ -38,6 +38,14 @@ func TestThatNobodyAnnouncesIsToldOnceItHasLasted(t *testing.T) {
 	if told, again := e.nobody("default/web", other); told != nil || again != silenceTold {
 		t.Fatalf("another reason starts anew, got %v and %v", told, again)
 	}
+	taken := serviceOutcome{Speaks: true, Verdict: Verdict{Shared: true, Duplicate: reason.New(reason.AddressDuplicate, "")}}
+	if told, again := e.nobody("default/api", taken); told != nil || again != silenceTold {
+		t.Fatalf("a duplicate, at once: got %v and %v", told, again)
+	}
+	now.SetTime(now.Now().Add(silenceTold))
+	if told, _ := e.nobody("default/api", taken); told == nil || told.reason != string(reason.AddressDuplicate) {
+		t.Fatalf("a duplicate that lasts: got %v", told)
+	}
 }
 
 func TestWhoStaysSilentAboutNobody(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/internal/kube"
 )
 
 // labelExclude keeps a node out of load balancing (Kubernetes: node.kubernetes.io/exclude-from-external-load-balancers).
@@ -64,6 +65,8 @@ func observeService(s *corev1.Service, class string, serving map[string]bool) (S
 		Labels:       s.Labels,
 		Addresses:    addresses,
 		Pool:         s.Annotations[v1beta1.AnnotationAllocatedFromPool],
+		Tenant:       kube.Tenant(s),
+		Seniority:    kube.SeniorityOf(s),
 		Shares:       shares(s),
 		Local:        s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
 		ServingNodes: serving,

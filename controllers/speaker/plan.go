@@ -26,7 +26,7 @@ type Plan struct {
 type Verdict struct {
 	// Owner is the node that announces the Service through exclusive announcers; empty when nobody does.
 	Owner string
-	// Addresses are those of the Service.
+	// Addresses are those of the Service, but for any that it has to leave to another one.
 	Addresses []netip.Addr
 	// Interfaces are those that this node announces it on as its owner, sorted; empty means every usable one.
 	Interfaces []string
@@ -34,18 +34,27 @@ type Verdict struct {
 	Shared, SharedHere bool
 	// Problem says why no owner announces it; nil when there is one.
 	Problem *reason.Problem
+	// Duplicate says why no node announces an address of the Service that another Service bears too; nil when there is none.
+	Duplicate *reason.Problem
 }
 
 // Decide is a pure function: every speaker that sees the same world names the same owner of every address.
 //
+// An address that Services bear although they may not share it belongs to the senior one alone.
 // Services that share an address are decided together: the nodes that all of them allow are the candidates, and the lowest address of
 // the group is the key of the election, so that one address never has two owners.
 func Decide(w World) Plan {
 	plan := Plan{Verdicts: make(map[string]Verdict, len(w.Services))}
 	var claims, shared []claim
+	refused := duplicates(w.Services)
 	for _, s := range w.Services {
+		taken := duplicate(s.Addresses, refused[s.Key])
+		s = s.without(refused[s.Key])
 		pool, problem := w.announceable(s)
-		v := Verdict{Addresses: s.Addresses, Shared: len(w.Policy.BGP(pool, s.Labels)) > 0}
+		v := Verdict{Addresses: s.Addresses, Shared: len(w.Policy.BGP(pool, s.Labels)) > 0, Duplicate: taken}
+		if len(s.Addresses) == 0 {
+			problem = taken
+		}
 		if problem == nil && w.sharedHere(s, pool) {
 			v.SharedHere = true
 			shared = append(shared, claim{service: s})

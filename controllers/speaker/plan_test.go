@@ -13,6 +13,8 @@ import (
 
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/internal/allocation"
+	"metalsuite.io/internal/kube"
 	"metalsuite.io/internal/membership"
 	"metalsuite.io/internal/policy"
 )
@@ -59,7 +61,11 @@ func onNode(names ...string) []metav1.LabelSelector {
 
 // service returns a Service with a serving endpoint on node n2.
 func service(name string, addresses ...string) Service {
-	s := Service{Key: "default/" + name, ServingNodes: map[string]bool{"n2": true}}
+	key := allocation.Key{Namespace: "default", Name: name}
+	s := Service{
+		Key: key.String(), ServingNodes: map[string]bool{"n2": true},
+		Tenant: allocation.Tenant{Key: key}, Seniority: kube.Seniority{Key: key},
+	}
 	for _, a := range addresses {
 		s.Addresses = append(s.Addresses, netip.MustParseAddr(a))
 	}
@@ -168,6 +174,7 @@ func TestEveryNodeNamesTheSameOwner(t *testing.T) {
 			if random.IntN(3) == 0 {
 				slices.Reverse(s.Addresses)
 			}
+			s.Tenant.SharingKey = []string{"", "k", "k", "k"}[random.IntN(4)]
 			s.Local = random.IntN(3) == 0
 			s.ServingNodes = map[string]bool{fmt.Sprintf("n%d", 1+random.IntN(3)): true}
 			w.Services = append(w.Services, s)

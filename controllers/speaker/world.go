@@ -5,6 +5,8 @@ package speaker
 import (
 	"net/netip"
 
+	"metalsuite.io/internal/allocation"
+	"metalsuite.io/internal/kube"
 	"metalsuite.io/internal/membership"
 	"metalsuite.io/internal/policy"
 )
@@ -49,6 +51,9 @@ type Service struct {
 	Addresses []netip.Addr
 	// Pool is where the addresses were granted from, in the word of the controller; it may be empty.
 	Pool string
+	// Tenant is what decides whether others may be on its addresses, Seniority who of several stays if they may not.
+	Tenant    allocation.Tenant
+	Seniority kube.Seniority
 	// Shares is whether the Service carries a sharing key, even an empty one.
 	Shares bool
 	// Local is externalTrafficPolicy Local: only nodes with a serving endpoint take its traffic.
