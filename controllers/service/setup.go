@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -22,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"metalsuite.io/api/v1beta1"
@@ -52,6 +54,8 @@ type Options struct {
 	// MayWrite says until when this process may write to the API server, or why it may not; it is asked before every write. Nil means
 	// always.
 	MayWrite func() (until time.Time, err error)
+	// Registry is where the metrics are while this replica decides; nil is controller-runtime's.
+	Registry prometheus.Registerer
 }
 
 // CacheOptions narrows a cache to what the role reads. Nothing is copied on reading: what comes from the cache must not be changed.
@@ -92,7 +96,13 @@ func Setup(mgr manager.Manager, o Options) error {
 	if err := watch(mgr, c, w); err != nil {
 		return err
 	}
+	registry := o.Registry
+	if registry == nil {
+		registry = ctrlmetrics.Registry
+	}
+	publish := func(ctx context.Context) error { return w.metrics.publish(ctx, registry, log) }
 	return errors.Join(
+		mgr.Add(manager.RunnableFunc(publish)),
 		mgr.Add(manager.RunnableFunc(w.services.Run)),
 		mgr.Add(manager.RunnableFunc(w.pools.Run)),
 		mgr.Add(manager.RunnableFunc(w.states.Run)),

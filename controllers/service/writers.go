@@ -40,6 +40,8 @@ type writers struct {
 	events EventRecorder
 	state  kube.StateWriter
 	board  *board
+	// metrics hear of what is decided and written.
+	metrics *metrics
 	// owners are given to the ConfigurationState when it is created; nil gives it none.
 	owners func(context.Context) ([]metav1.OwnerReference, error)
 
@@ -50,7 +52,10 @@ type writers struct {
 }
 
 func newWriters(c client.Client, events EventRecorder, state kube.StateWriter, log logr.Logger) *writers {
-	w := &writers{client: c, events: events, state: state, board: newBoard(), namespace: state.Namespace}
+	w := &writers{events: events, state: state, board: newBoard(), namespace: state.Namespace}
+	w.metrics = newMetrics(w.board)
+	w.client = w.metrics.Counting(c)
+	w.state.Client = w.client
 	w.services = kube.NewWriter("service-status", serviceWriters, log, w.writeService)
 	w.pools = kube.NewWriter("pool-status", poolWriters, log, w.writePool)
 	w.states = kube.NewWriter("configuration-state", 1, log, w.writeState)
@@ -58,11 +63,15 @@ func newWriters(c client.Client, events EventRecorder, state kube.StateWriter, l
 }
 
 func (w *writers) service(key allocation.Key, d desired) {
+	w.metrics.posted(key, d, time.Now())
 	w.board.postService(key, d)
 	w.services.Enqueue(key)
 }
 
-func (w *writers) gone(key allocation.Key) { w.board.dropService(key, anyTurn) }
+func (w *writers) gone(key allocation.Key) {
+	w.board.dropService(key, anyTurn)
+	w.metrics.gone(key)
+}
 
 func (w *writers) pool(name string, counts allocation.Counts) {
 	w.board.postPool(name, counts)
@@ -71,6 +80,7 @@ func (w *writers) pool(name string, counts allocation.Counts) {
 
 func (w *writers) policy(pools map[string]poolReport, problems []string) {
 	w.board.postPolicy(pools, problems)
+	w.metrics.Judged(len(problems))
 	for name := range pools {
 		w.pools.EnqueueAfter(name, settling)
 	}
@@ -112,8 +122,11 @@ func (w *writers) writeService(ctx context.Context, key allocation.Key) error {
 			w.events.Eventf(after, nil, e.kind, e.reason, "Allocate", "%s", note(e.message))
 		}
 	}
-	if d.leaves {
+	switch {
+	case d.leaves:
 		w.board.dropService(key, d.turn)
+	case len(now.decision.Addresses) > 0:
+		w.metrics.served(key, len(before.Status.LoadBalancer.Ingress) == 0, time.Now())
 	}
 	return nil
 }

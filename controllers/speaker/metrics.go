@@ -6,11 +6,15 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"metalsuite.io/internal/kube"
 )
 
 // Metrics are what a speaker counts. Names and labels are those that dashboards know.
 type Metrics struct {
 	announced *prometheus.GaugeVec
+	client    *kube.ClientMetrics
 
 	mu      sync.Mutex
 	current map[series]bool
@@ -26,16 +30,28 @@ func NewMetrics(registerer prometheus.Registerer, node string) *Metrics {
 			Name: "metallb_speaker_announced", ConstLabels: labels,
 			Help: "1 for every address that this node announces.",
 		}, []string{"service", "protocol", "ip"}),
+		client:  kube.NewClientMetrics(),
 		current: map[series]bool{},
 	}
-	registerer.MustRegister(m.announced)
+	registerer.MustRegister(m.announced, m.client)
 	return m
+}
+
+// counting returns the client with its writes counted.
+func (m *Metrics) counting(c client.Client) client.Client {
+	if m == nil {
+		return c
+	}
+	return m.client.Counting(c)
 }
 
 // update makes the series those of the newest outcome; what is no longer announced has no series.
 func (m *Metrics) update(o Outcome) {
 	if m == nil {
 		return
+	}
+	if o.World.Policy != nil {
+		m.client.Judged(len(o.World.Policy.Problems))
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

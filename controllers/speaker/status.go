@@ -77,7 +77,7 @@ type StatusOptions struct {
 // NewStatus returns a Status that writes nothing until Run.
 func NewStatus(o StatusOptions) *Status {
 	s := &Status{
-		client: o.Client, node: o.Node, namespace: o.Namespace, metrics: o.Metrics,
+		client: o.Metrics.counting(o.Client), node: o.Node, namespace: o.Namespace, metrics: o.Metrics,
 		events: newEvents(o.Recorder, o.Client, o.Node, o.Clock),
 	}
 	if o.PodName != "" && o.PodUID != "" {
