@@ -62,6 +62,14 @@ type MetalLBSpec struct {
 	// +kubebuilder:validation:items:XValidation:rule="!has(self.tolerationSeconds) || self.tolerationSeconds <= 0 || (has(self.effect) && self.effect == 'NoExecute')",message="tolerationSeconds needs the effect NoExecute"
 	ControllerTolerations []corev1.Toleration `json:"controllerTolerations,omitempty"`
 
+	// ControllerReplicas is how many controllers run, on different nodes where possible. One of them decides, the others are ready to
+	// take over within seconds of its loss. Absent means 1.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=5
+	ControllerReplicas *int32 `json:"controllerReplicas,omitempty"`
+
 	// LogLevel is the log level of every component. Unset means info.
 	//
 	// +optional

@@ -1225,6 +1225,11 @@ func (in *MetalLBSpec) DeepCopyInto(out *MetalLBSpec) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.ControllerReplicas != nil {
+		in, out := &in.ControllerReplicas, &out.ControllerReplicas
+		*out = new(int32)
+		**out = **in
+	}
 	if in.ControllerConfig != nil {
 		in, out := &in.ControllerConfig, &out.ControllerConfig
 		*out = new(Config)

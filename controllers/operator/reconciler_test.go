@@ -110,6 +110,26 @@ var _ = Describe("a MetalLB resource", func() {
 		Expect(h.versions(ctx, cr)).To(Equal(before))
 	})
 
+	It("runs as many controllers as asked for, and one again", func(ctx context.Context) {
+		cr := h.install(ctx, v1beta1.MetalLBSpec{ControllerReplicas: ptr[int32](3)})
+		d := h.deployment(ctx, controllerName)
+		Expect(*d.Spec.Replicas).To(BeEquivalentTo(3))
+		Expect(d.Spec.Template.Spec.Affinity.PodAntiAffinity).NotTo(BeNil())
+
+		cr.Spec.ControllerReplicas = nil
+		Expect(api.Update(ctx, cr)).To(Succeed())
+		h.reconcile(ctx, cr)
+		d = h.deployment(ctx, controllerName)
+		Expect(*d.Spec.Replicas).To(BeEquivalentTo(1))
+		Expect(d.Spec.Template.Spec.Affinity).To(BeNil())
+
+		By("taking over a Deployment of an older version, which replaced its pod by ending it first")
+		d.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
+		Expect(api.Update(ctx, d)).To(Succeed())
+		h.reconcile(ctx, cr)
+		Expect(h.deployment(ctx, controllerName).Spec.Strategy.Type).To(Equal(appsv1.RollingUpdateDeploymentStrategyType))
+	})
+
 	It("does not judge by a status that is out of date", func(ctx context.Context) {
 		cr := h.install(ctx, v1beta1.MetalLBSpec{})
 		old := cr.DeepCopy()

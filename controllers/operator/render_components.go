@@ -15,8 +15,8 @@ import (
 // gossipKeyPath is where the speaker finds the key of its membership.
 const gossipKeyPath = "/etc/metallb/memberlist"
 
-// controller returns the Deployment that gives Services their addresses. Exactly one decides at a time: the old pod ends before the
-// new one starts.
+// controller returns the Deployment that gives Services their addresses. Exactly one of its pods decides at a time, by a Lease. So in an
+// update the new pod starts beside the old one and takes over at once when that ends.
 func (r renderer) controller() *appsv1.Deployment {
 	pod := r.pod(controllerName, r.classArgs()...)
 	pod.Spec.Containers[0].Env = append(pod.Spec.Containers[0].Env,
@@ -26,7 +26,35 @@ func (r renderer) controller() *appsv1.Deployment {
 	runAsNobody(&pod)
 	configure(&pod, r.cr.Spec.ControllerConfig)
 	place(&pod, r.cr.Spec.ControllerNodeSelector, r.cr.Spec.ControllerTolerations)
-	return r.deployment(controllerName, 1, appsv1.RecreateDeploymentStrategyType, pod)
+	replicas := int32(1)
+	if wanted := r.cr.Spec.ControllerReplicas; wanted != nil {
+		replicas = *wanted
+	}
+	if replicas > 1 {
+		keepApart(&pod, controllerName)
+	}
+	return r.deployment(controllerName, replicas, appsv1.RollingUpdateDeploymentStrategyType, pod)
+}
+
+// keepApart puts the pods of a component on different nodes where possible, unless the resource itself says how they are to stand to
+// other pods.
+func keepApart(pod *corev1.PodTemplateSpec, component string) {
+	affinity := &corev1.Affinity{}
+	if given := pod.Spec.Affinity; given != nil {
+		affinity = given.DeepCopy()
+	}
+	if affinity.PodAntiAffinity != nil {
+		return
+	}
+	affinity.PodAntiAffinity = &corev1.PodAntiAffinity{
+		PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{{
+			Weight: 100,
+			PodAffinityTerm: corev1.PodAffinityTerm{
+				TopologyKey: corev1.LabelHostname, LabelSelector: &metav1.LabelSelector{MatchLabels: identity(component)},
+			},
+		}},
+	}
+	pod.Spec.Affinity = affinity
 }
 
 // speaker returns the DaemonSet that announces. It lives in the network of its node, and its one privilege is the raw socket: a

@@ -7,9 +7,12 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
 	"metalsuite.io/api/v1beta1"
@@ -59,6 +62,16 @@ func TestRenderLeavesItsArgumentsAlone(t *testing.T) {
 	}
 	if !bytes.Equal(first, renderYAML(t, cr)) {
 		t.Error("a second rendering differs from the first")
+	}
+}
+
+func TestControllersStandAsTheResourceSays(t *testing.T) {
+	own := &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{TopologyKey: "rack"}}}
+	cr := readResource(t, "testdata/replicas.in.yaml")
+	cr.Spec.ControllerConfig = &v1beta1.Config{Affinity: &corev1.Affinity{PodAntiAffinity: own}}
+	deployment, ok := Render(cr, testOptions())[0].(*appsv1.Deployment)
+	if !ok || !reflect.DeepEqual(deployment.Spec.Template.Spec.Affinity.PodAntiAffinity, own) {
+		t.Errorf("its own anti-affinity stays: %+v", deployment.Spec.Template.Spec.Affinity)
 	}
 }
 

@@ -35,6 +35,6 @@ var _ = Describe("the samples", func() {
 			Expect(strict.Create(ctx, object)).To(Succeed(), file)
 			accepted++
 		}
-		Expect(accepted).To(Equal(7))
+		Expect(accepted).To(Equal(8))
 	})
 })

@@ -48,6 +48,8 @@ spec:
   - {name: bgp, bgp: {}}
   - {name: third-one}
   endpointCopier: {enabled: false}`, accepted),
+	Entry("one controller", `spec: {controllerReplicas: 1}`, accepted),
+	Entry("five controllers", `spec: {controllerReplicas: 5}`, accepted),
 	Entry("no announcers at all", `spec: {announcers: []}`, accepted),
 	Entry("bgpBackend empty", `spec: {bgpBackend: ""}`, accepted),
 	Entry("bgpBackend native", `spec: {bgpBackend: native}`, accepted),
@@ -57,6 +59,8 @@ spec:
 	Entry("toleration for ever", `spec: {speakerTolerations: [{key: a, operator: Exists, tolerationSeconds: 0}]}`, accepted),
 
 	Entry("unknown log level", `spec: {logLevel: verbose}`, "spec.logLevel: Unsupported value"),
+	Entry("no controller", `spec: {controllerReplicas: 0}`, "spec.controllerReplicas: Invalid value"),
+	Entry("six controllers", `spec: {controllerReplicas: 6}`, "spec.controllerReplicas: Invalid value"),
 	Entry("unknown backend", `spec: {bgpBackend: bird}`, "spec.bgpBackend: Unsupported value"),
 	Entry("class with two slashes", `spec: {loadBalancerClass: a/b/c}`, "spec.loadBalancerClass"),
 	Entry("class with a space", `spec: {loadBalancerClass: "a b"}`, "spec.loadBalancerClass"),
