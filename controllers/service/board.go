@@ -17,6 +17,7 @@ type board struct {
 	turn     uint64
 	services map[allocation.Key]desired
 	pools    map[string]poolReport
+	reserved map[string]reservationReport
 	problems []string
 	judged   bool
 }
@@ -30,7 +31,7 @@ type poolReport struct {
 }
 
 func newBoard() *board {
-	return &board{services: map[allocation.Key]desired{}, pools: map[string]poolReport{}}
+	return &board{services: map[allocation.Key]desired{}, pools: map[string]poolReport{}, reserved: map[string]reservationReport{}}
 }
 
 func (b *board) postService(key allocation.Key, d desired) {
@@ -91,4 +92,23 @@ func (b *board) verdict() ([]string, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.problems, b.judged
+}
+
+func (b *board) postReservation(name string, report reservationReport) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reserved[name] = report
+}
+
+func (b *board) reservation(name string) (reservationReport, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	report, ok := b.reserved[name]
+	return report, ok
+}
+
+func (b *board) dropReservation(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.reserved, name)
 }

@@ -64,6 +64,9 @@ func (d desired) takeBack(s *corev1.Service) {
 	meta.RemoveStatusCondition(&s.Status.Conditions, v1beta1.ConditionAddressAllocated)
 }
 
+// keeps starts the message of a Service that has addresses although something is wrong, ofPool follows the addresses.
+const keeps, ofPool = "keeps ", " of pool "
+
 // verdict is the content of the condition: True while the Service has addresses, with what is wrong beside them if anything is.
 func (d desired) verdict() (metav1.ConditionStatus, reason.Reason, string) {
 	problem := d.decision.Problem
@@ -75,12 +78,12 @@ func (d desired) verdict() (metav1.ConditionStatus, reason.Reason, string) {
 	}
 	has := join(d.decision.Addresses)
 	if d.decision.Pool != "" {
-		has += " of pool " + d.decision.Pool
+		has += ofPool + d.decision.Pool
 	}
 	if problem == nil {
 		return metav1.ConditionTrue, reason.Allocated, has
 	}
-	return metav1.ConditionTrue, problem.Reason, "keeps " + has + ": " + problem.Message()
+	return metav1.ConditionTrue, problem.Reason, keeps + has + ": " + problem.Message()
 }
 
 // events are what a write that leads from before to after has to tell. They follow from the two objects, so what was told once is not

@@ -3,8 +3,8 @@
 package service
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,7 +22,6 @@ import (
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/internal/allocation"
-	"metalsuite.io/internal/kube"
 	"metalsuite.io/internal/policy"
 )
 
@@ -40,13 +39,19 @@ type Reconciler struct {
 	namespace string
 	class     string
 	log       logr.Logger
-	// prepare is done once before the first pass; it handles its own errors.
-	prepare func(context.Context)
+	// prepare is done before the first pass until it succeeds.
+	prepare func(context.Context) error
 	out     outlet
+	now     func() time.Time
 
 	allocator *allocation.Allocator
 	records   map[allocation.Key]record
-	loaded    atomic.Bool
+	// waiting are the keys of the records that wait.
+	waiting map[allocation.Key]struct{}
+	keeping keeping
+	// wake is when the next reservation ends; zero when none does.
+	wake   time.Time
+	loaded atomic.Bool
 }
 
 // outlet takes what was decided to where it is written. No method blocks.
@@ -57,22 +62,10 @@ type outlet interface {
 	gone(allocation.Key)
 	// pool posts the figures of a pool after they may have changed.
 	pool(string, allocation.Counts)
+	// reservation posts what a reservation keeps.
+	reservation(string, reservationReport)
 	// policy posts the verdict on all pools and on the configuration.
 	policy(map[string]poolReport, []string)
-}
-
-// record is one of our Services as last seen, and what was decided on it.
-type record struct {
-	service    allocation.Service
-	generation int64
-	// since is when the Service got its addresses, created when it was made: who has waited or held longer goes first.
-	since, created time.Time
-	decision       allocation.Decision
-}
-
-// waits reports whether a Service could do with more than it has.
-func (r record) waits() bool {
-	return len(r.decision.Addresses) < max(1, len(r.service.Families))
 }
 
 // inputs is one consistent reading of the cluster.
@@ -82,22 +75,36 @@ type inputs struct {
 	namespaces []corev1.Namespace
 	nodes      []corev1.Node
 	apiServers []discoveryv1.EndpointSlice
+	reserved   []v1beta1.IPReservation
 }
 
-func newReconciler(reader client.Reader, o Options, log logr.Logger, prepare func(context.Context), out outlet) *Reconciler {
+func newReconciler(reader client.Reader, o Options, log logr.Logger, prepare func(context.Context) error, out outlet) *Reconciler {
 	return &Reconciler{
-		reader: reader, namespace: o.Namespace, class: o.Class, log: log, prepare: prepare, out: out,
-		allocator: allocation.New(), records: map[allocation.Key]record{},
+		reader: reader, namespace: o.Namespace, class: o.Class, log: log, prepare: prepare, out: out, now: time.Now,
+		allocator: allocation.New(), records: map[allocation.Key]record{}, waiting: map[allocation.Key]struct{}{},
 	}
 }
 
 // Reconcile decides on one Service or on all. Until everything was read and decided once, every request is one for everything; an error
-// means that nothing was decided, and the caller tries again with back-off.
+// means that nothing was decided, and the caller tries again with back-off. When a reservation ends, everything is decided again.
 func (r *Reconciler) Reconcile(ctx context.Context, request Request) (reconcile.Result, error) {
-	if request == everything || !r.loaded.Load() {
-		return reconcile.Result{}, r.all(ctx)
+	before := r.wake
+	var err error
+	if request == everything || !r.loaded.Load() || r.due() {
+		err = r.all(ctx)
+	} else {
+		err = r.one(ctx, request.Service)
 	}
-	return reconcile.Result{}, r.one(ctx, request.Service)
+	if errors.Is(err, errBehind) {
+		return reconcile.Result{RequeueAfter: catchUp}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if request != everything && r.wake.Equal(before) {
+		return reconcile.Result{}, nil
+	}
+	return reconcile.Result{RequeueAfter: r.untilWake()}, nil
 }
 
 // Loaded reports whether the first pass has ended. It is safe for concurrent use.
@@ -105,7 +112,9 @@ func (r *Reconciler) Loaded() bool { return r.loaded.Load() }
 
 func (r *Reconciler) all(ctx context.Context) error {
 	if !r.loaded.Load() {
-		r.prepare(ctx)
+		if err := r.prepare(ctx); err != nil {
+			return err
+		}
 	}
 	in, err := r.read(ctx)
 	if err != nil {
@@ -113,9 +122,10 @@ func (r *Reconciler) all(ctx context.Context) error {
 	}
 	r.adoptPolicy(in)
 	for _, key := range r.observeAll(in.services) {
-		r.decide(key)
+		r.settle(key)
 	}
 	r.serveWaiting()
+	r.track(r.keeping.services()...)
 	r.countAll()
 	if !r.loaded.Swap(true) {
 		r.log.Info("First pass done", "services", len(r.records), "pools", len(in.pools))
@@ -130,6 +140,7 @@ func (r *Reconciler) read(ctx context.Context) (inputs, error) {
 		namespaces corev1.NamespaceList
 		nodes      corev1.NodeList
 		apiServers discoveryv1.EndpointSliceList
+		reserved   v1beta1.IPReservationList
 	)
 	for _, list := range []client.ObjectList{&services, &namespaces, &nodes} {
 		if err := r.reader.List(ctx, list); err != nil {
@@ -139,21 +150,26 @@ func (r *Reconciler) read(ctx context.Context) (inputs, error) {
 	if err := r.reader.List(ctx, &pools, client.InNamespace(r.namespace)); err != nil {
 		return inputs{}, fmt.Errorf("listing pools: %w", err)
 	}
+	if err := r.reader.List(ctx, &reserved, client.InNamespace(r.namespace)); err != nil {
+		return inputs{}, fmt.Errorf("listing reservations: %w", err)
+	}
 	if err := r.reader.List(ctx, &apiServers, client.InNamespace(apiServerNamespace), apiServerLabels); err != nil {
 		return inputs{}, fmt.Errorf("listing endpoints of the API server: %w", err)
 	}
-	return inputs{services.Items, pools.Items, namespaces.Items, nodes.Items, apiServers.Items}, nil
+	return inputs{services.Items, pools.Items, namespaces.Items, nodes.Items, apiServers.Items, reserved.Items}, nil
 }
 
 // adoptPolicy compiles the policy and hands it to the Allocator.
 func (r *Reconciler) adoptPolicy(in inputs) {
-	objects := policy.Objects{Pools: in.pools, Namespaces: map[string]map[string]string{}}
+	r.keeping.reset(in.reserved)
+	objects := policy.Objects{Pools: in.pools, Reservations: r.keeping.objects, Now: r.now(), Namespaces: map[string]map[string]string{}}
 	for i := range in.namespaces {
 		objects.Namespaces[in.namespaces[i].Name] = in.namespaces[i].Labels
 	}
 	compiled := policy.Compile(objects)
 	r.allocator.SetForbidden(forbidden(in.nodes, in.apiServers))
 	r.allocator.SetPools(compiled.Pools)
+	r.reserve(compiled)
 	r.report(in.pools, compiled.Problems)
 }
 
@@ -192,53 +208,11 @@ func (r *Reconciler) observeAll(services []corev1.Service) []allocation.Key {
 	for key := range gone {
 		r.forget(key)
 	}
-	keys := r.inOrder(func(record) bool { return true })
+	keys := r.inOrder(slices.Collect(maps.Keys(r.records)))
 	for _, key := range keys {
 		r.allocator.Adopt(r.records[key].service)
 	}
 	return keys
-}
-
-// note remembers a Service of ours as it is now.
-func (r *Reconciler) note(s *corev1.Service) {
-	rec := r.records[keyOf(s)]
-	rec.service, rec.generation, rec.created = observe(s), s.Generation, s.CreationTimestamp.Time
-	rec.since = kube.SeniorityOf(s).Since
-	r.records[keyOf(s)] = rec
-}
-
-// inOrder returns the keys of the records that count: holders before those that wait, then by how long, then by age and name.
-func (r *Reconciler) inOrder(counts func(record) bool) []allocation.Key {
-	var list []record
-	for _, rec := range r.records {
-		if counts(rec) {
-			list = append(list, rec)
-		}
-	}
-	slices.SortFunc(list, earlier)
-	keys := make([]allocation.Key, len(list))
-	for i := range list {
-		keys[i] = list[i].service.Key
-	}
-	return keys
-}
-
-func earlier(x, y record) int {
-	return cmp.Or(
-		cmp.Compare(bit(len(x.service.Current) == 0), bit(len(y.service.Current) == 0)),
-		x.seniority().Compare(y.seniority()),
-	)
-}
-
-func (r record) seniority() kube.Seniority {
-	return kube.Seniority{Since: r.since, Created: r.created, Key: r.service.Key}
-}
-
-func bit(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // one decides on a single Service, and on those that wait if that frees anything.
@@ -255,7 +229,8 @@ func (r *Reconciler) one(ctx context.Context, key allocation.Key) error {
 		frees = r.leave(&s)
 	default:
 		r.note(&s)
-		frees = r.decide(key)
+		r.forgetPost(key)
+		frees = r.settle(key)
 	}
 	if frees {
 		r.serveWaiting()
@@ -263,25 +238,51 @@ func (r *Reconciler) one(ctx context.Context, key allocation.Key) error {
 	return nil
 }
 
-// decide decides on a Service that was noted and posts the outcome; it reports whether one that waits may profit.
+// settle decides on a Service that was noted, and on those that have to give way to it; it reports whether one that waits may profit.
+func (r *Reconciler) settle(key allocation.Key) (frees bool) {
+	younger := r.arbitrate(key)
+	frees = r.decide(key)
+	for _, other := range younger {
+		frees = r.decide(other) || frees
+	}
+	return frees
+}
+
+// decide decides on a Service that was noted and posts the outcome if it is new; it reports whether one that waits may profit.
 func (r *Reconciler) decide(key allocation.Key) (frees bool) {
 	rec := r.records[key]
 	before := rec.decision
-	rec.decision = r.allocator.Decide(rec.service)
-	r.records[key] = rec
-	r.out.service(key, desired{decision: rec.decision, generation: rec.generation})
-	if len(rec.decision.Granted)+len(rec.decision.Lost) > 0 {
-		r.log.Info("Addresses changed", "service", key.String(), "pool", rec.decision.Pool, "granted", rec.decision.Granted, "lost", rec.decision.Lost)
-		r.count(before.Pool, rec.decision.Pool)
+	d := r.allocator.Decide(rec.service)
+	if r.remember(key, rec, d) {
+		r.post(key)
 	}
-	return rec.decision.Frees
+	if len(d.Granted)+len(d.Lost) > 0 {
+		r.log.Info("Addresses changed", "service", key.String(), "pool", d.Pool, "granted", d.Granted, "lost", d.Lost)
+		r.track(key)
+		r.count(before.Pool, d.Pool)
+	}
+	return d.Frees
+}
+
+// forgetPost makes the next decision on a Service be posted although it may be nothing new: the Service has changed, and the writers are
+// to compare, so that what a foreign hand changed is repaired.
+func (r *Reconciler) forgetPost(key allocation.Key) {
+	rec := r.records[key]
+	rec.posted = false
+	r.records[key] = rec
+}
+
+// post hands what was decided on a Service to the writers.
+func (r *Reconciler) post(key allocation.Key) {
+	rec := r.records[key]
+	r.out.service(key, desired{decision: rec.decision, generation: rec.generation})
 }
 
 // serveWaiting tries those that wait again, the oldest first, until nothing more comes free.
 func (r *Reconciler) serveWaiting() {
 	for again := true; again; {
 		again = false
-		for _, key := range r.inOrder(record.waits) {
+		for _, key := range r.inOrder(slices.Collect(maps.Keys(r.waiting))) {
 			again = r.decide(key) || again
 		}
 	}
@@ -314,7 +315,9 @@ func (r *Reconciler) forget(key allocation.Key) (frees bool) {
 
 func (r *Reconciler) release(key allocation.Key, rec record) (frees bool) {
 	delete(r.records, key)
+	delete(r.waiting, key)
 	frees = r.allocator.Release(key)
+	r.track(key)
 	r.count(rec.decision.Pool)
 	return frees
 }

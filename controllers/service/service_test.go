@@ -437,7 +437,7 @@ var _ = Describe("The controller", func() {
 			return b.List(ctx, l, opts...)
 		}})
 		out := &outbox{services: map[allocation.Key]desired{}}
-		r := newReconciler(reader, c.options, logr.Discard(), func(context.Context) {}, out)
+		r := newReconciler(reader, c.options, logr.Discard(), func(context.Context) error { return nil }, out)
 		_, err := r.Reconcile(ctx, Request{Service: keyOf(s)})
 		Expect(err).To(HaveOccurred())
 		Expect(r.Loaded()).To(BeFalse())
@@ -452,7 +452,9 @@ var _ = Describe("The controller", func() {
 // outbox keeps what was decided.
 type outbox struct{ services map[allocation.Key]desired }
 
-func (o *outbox) service(key allocation.Key, d desired)  { o.services[key] = d }
+func (o *outbox) service(key allocation.Key, d desired) { o.services[key] = d }
+func (o *outbox) reservation(string, reservationReport) {}
+
 func (o *outbox) gone(allocation.Key)                    {}
 func (o *outbox) pool(string, allocation.Counts)         {}
 func (o *outbox) policy(map[string]poolReport, []string) {}

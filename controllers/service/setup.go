@@ -3,6 +3,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,9 +57,11 @@ type Options struct {
 	MayWrite func() (until time.Time, err error)
 	// Registry is where the metrics are while this replica decides; nil is controller-runtime's.
 	Registry prometheus.Registerer
+	// rivalry is how patient this role is with others who write what it writes; zero is as usual.
+	rivalry rivalTimes
 }
 
-// CacheOptions narrows a cache to what the role reads. Nothing is copied on reading: what comes from the cache must not be changed.
+// CacheOptions narrows a cache to what the role reads; of who wrote what in a Service only who wrote its ingress is kept. Nothing is copied on reading: what comes from the cache must not be changed.
 func CacheOptions(namespace string) cache.Options {
 	shared := true
 	here := cache.ByObject{Namespaces: map[string]cache.Config{namespace: {}}}
@@ -66,7 +69,9 @@ func CacheOptions(namespace string) cache.Options {
 		DefaultTransform:             cache.TransformStripManagedFields(),
 		DefaultUnsafeDisableDeepCopy: &shared,
 		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Service{}:             {Transform: keepIngressWriter},
 			&v1beta1.IPAddressPool{}:      here,
+			&v1beta1.IPReservation{}:      here,
 			&v1beta1.ConfigurationState{}: here,
 			&discoveryv1.EndpointSlice{}:  {Namespaces: map[string]cache.Config{apiServerNamespace: {}}},
 		},
@@ -85,7 +90,13 @@ func Setup(mgr manager.Manager, o Options) error {
 	}
 	w := newWriters(writer, mgr.GetEventRecorder(eventSource), state, log)
 	w.owners = keeper.owners
-	r := newReconciler(mgr.GetClient(), o, log, keeper.first, w)
+	w.rivals.times = cmp.Or(o.rivalry, usualTimes)
+	held := &barrier{live: mgr.GetAPIReader(), cached: mgr.GetClient(), namespace: o.Namespace}
+	prepare := func(ctx context.Context) error {
+		keeper.first(ctx)
+		return held.pass(ctx)
+	}
+	r := newReconciler(mgr.GetClient(), o, log, prepare, w)
 	c, err := controller.NewTyped("service", mgr, controller.TypedOptions[Request]{Reconciler: r, MaxConcurrentReconciles: 1})
 	if err != nil {
 		return fmt.Errorf("creating the reconciler: %w", err)
@@ -105,6 +116,7 @@ func Setup(mgr manager.Manager, o Options) error {
 		mgr.Add(manager.RunnableFunc(publish)),
 		mgr.Add(manager.RunnableFunc(w.services.Run)),
 		mgr.Add(manager.RunnableFunc(w.pools.Run)),
+		mgr.Add(manager.RunnableFunc(w.reservations.Run)),
 		mgr.Add(manager.RunnableFunc(w.states.Run)),
 		mgr.Add(manager.RunnableFunc(keeper.Run)),
 		mgr.AddReadyzCheck("loaded", readiness(mgr.Elected(), r)),
@@ -130,6 +142,7 @@ func readiness(elected <-chan struct{}, r *Reconciler) healthz.Checker {
 func watch(mgr manager.Manager, c controller.TypedController[Request], w *writers) error {
 	ch := mgr.GetCache()
 	repairPool := func(p *v1beta1.IPAddressPool) { w.pools.EnqueueAfter(p.Name, settling) }
+	repairReservation := func(o *v1beta1.IPReservation) { w.reservations.Enqueue(o.Name) }
 	repairState := func(s *v1beta1.ConfigurationState) {
 		if s.Name == stateName {
 			w.states.Enqueue(stateName)
@@ -138,6 +151,7 @@ func watch(mgr manager.Manager, c controller.TypedController[Request], w *writer
 	return errors.Join(
 		c.Watch(source.TypedKind(ch, &corev1.Service{}, each(func(s *corev1.Service) Request { return Request{Service: keyOf(s)} }))),
 		c.Watch(source.TypedKind(ch, &v1beta1.IPAddressPool{}, whenChanged(always, samePool, repairPool))),
+		c.Watch(source.TypedKind(ch, &v1beta1.IPReservation{}, whenChanged(always, sameReservation, repairReservation))),
 		c.Watch(source.TypedKind(ch, &corev1.Namespace{}, whenChanged(always, sameLabels, nil))),
 		c.Watch(source.TypedKind(ch, &corev1.Node{}, whenChanged(always, sameAddresses, nil))),
 		c.Watch(source.TypedKind(ch, &discoveryv1.EndpointSlice{}, whenChanged(ofAPIServers, sameEndpoints, nil))),
@@ -177,6 +191,8 @@ func whenChanged[T client.Object](matters func(T) bool, same func(x, y T) bool, 
 }
 
 func samePool(x, y *v1beta1.IPAddressPool) bool { return x.Generation == y.Generation }
+
+func sameReservation(x, y *v1beta1.IPReservation) bool { return x.Generation == y.Generation }
 
 func sameLabels(x, y *corev1.Namespace) bool { return maps.Equal(x.Labels, y.Labels) }
 

@@ -42,22 +42,26 @@ type writers struct {
 	board  *board
 	// metrics hear of what is decided and written.
 	metrics *metrics
+	rivals  *rivals
 	// owners are given to the ConfigurationState when it is created; nil gives it none.
 	owners func(context.Context) ([]metav1.OwnerReference, error)
 
-	namespace string
-	services  *kube.Writer[allocation.Key]
-	pools     *kube.Writer[string]
-	states    *kube.Writer[string]
+	namespace    string
+	services     *kube.Writer[allocation.Key]
+	reservations *kube.Writer[string]
+	pools        *kube.Writer[string]
+	states       *kube.Writer[string]
 }
 
 func newWriters(c client.Client, events EventRecorder, state kube.StateWriter, log logr.Logger) *writers {
 	w := &writers{events: events, state: state, board: newBoard(), namespace: state.Namespace}
-	w.metrics = newMetrics(w.board)
+	w.rivals = newRivals(usualTimes)
+	w.metrics = newMetrics(w.board, w.rivals)
 	w.client = w.metrics.Counting(c)
 	w.state.Client = w.client
 	w.services = kube.NewWriter("service-status", serviceWriters, log, w.writeService)
 	w.pools = kube.NewWriter("pool-status", poolWriters, log, w.writePool)
+	w.reservations = kube.NewWriter("reservation-status", 1, log, w.writeReservation)
 	w.states = kube.NewWriter("configuration-state", 1, log, w.writeState)
 	return w
 }
@@ -70,6 +74,7 @@ func (w *writers) service(key allocation.Key, d desired) {
 
 func (w *writers) gone(key allocation.Key) {
 	w.board.dropService(key, anyTurn)
+	w.rivals.forget(key)
 	w.metrics.gone(key)
 }
 
@@ -113,29 +118,54 @@ func (w *writers) writeService(ctx context.Context, key allocation.Key) error {
 			return nil
 		}
 	}
-	after := now.apply(&before)
-	if !equality.Semantic.DeepEqual(&before, after) {
-		if err := w.patch(ctx, &before, after); err != nil {
+	err = w.bring(ctx, &before, now)
+	if _, still := w.board.service(key); !still {
+		w.rivals.forget(key)
+	}
+	return err
+}
+
+// bring writes what may be written now. While a rival has the ingress, that is only why.
+func (w *writers) bring(ctx context.Context, before *corev1.Service, now desired) error {
+	key := keyOf(before)
+	stance := w.meet(before, now)
+	if stance.hold > 0 {
+		w.services.EnqueueAfter(key, stance.hold)
+		return w.yield(ctx, before, now, stance)
+	}
+	after := now.apply(before)
+	if !equality.Semantic.DeepEqual(before, after) {
+		if err := w.patch(ctx, before, after); err != nil {
 			return client.IgnoreNotFound(err)
 		}
-		for _, e := range d.events(&before, after) {
-			w.events.Eventf(after, nil, e.kind, e.reason, "Allocate", "%s", note(e.message))
-		}
+		w.tell(before, after, now, stance)
 	}
 	switch {
-	case d.leaves:
-		w.board.dropService(key, d.turn)
+	case now.leaves:
+		w.board.dropService(key, now.turn)
 	case len(now.decision.Addresses) > 0:
 		w.metrics.served(key, len(before.Status.LoadBalancer.Ingress) == 0, time.Now())
 	}
 	return nil
 }
 
+// tell takes note of a write of a Service, and reports what came of it. What is only written once more against a rival is not news.
+func (w *writers) tell(before, after *corev1.Service, now desired, s stance) {
+	if !now.leaves && !sameIngress(before.Status.LoadBalancer.Ingress, after.Status.LoadBalancer.Ingress) {
+		w.rivals.wrote(keyOf(before), now.decision.Addresses, before.ResourceVersion, time.Now())
+	}
+	for _, e := range now.events(before, after) {
+		if e.kind == corev1.EventTypeWarning || !s.contested {
+			w.events.Eventf(after, nil, e.kind, e.reason, "Allocate", "%s", note(e.message))
+		}
+	}
+}
+
 // patch writes the difference through the status subresource, which carries annotations too (Kubernetes: service status strategy). The
 // resource version goes along, so nothing that somebody else wrote meanwhile is overwritten.
 func (w *writers) patch(ctx context.Context, before, after client.Object) error {
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := w.client.Status().Patch(ctx, after.DeepCopyObject().(client.Object), patch); err != nil {
+	if err := w.client.Status().Patch(ctx, after.DeepCopyObject().(client.Object), patch, client.FieldOwner(fieldManager)); err != nil {
 		return fmt.Errorf("writing status of %s: %w", client.ObjectKeyFromObject(before), err)
 	}
 	return nil
@@ -154,6 +184,7 @@ func (w *writers) writePool(ctx context.Context, name string) error {
 	after := before.DeepCopy()
 	after.Status.AssignedIPv4, after.Status.AvailableIPv4 = report.counts.AssignedIPv4, report.counts.AvailableIPv4
 	after.Status.AssignedIPv6, after.Status.AvailableIPv6 = report.counts.AssignedIPv6, report.counts.AvailableIPv6
+	after.Status.ReservedIPv4, after.Status.ReservedIPv6 = report.counts.ReservedIPv4, report.counts.ReservedIPv6
 	judged := kube.SetProblem(&after.Status.Conditions, v1beta1.ConditionValid, report.problem, reason.Valid, report.generation)
 	if equality.Semantic.DeepEqual(before.Status, after.Status) {
 		return nil

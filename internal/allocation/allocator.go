@@ -210,6 +210,20 @@ func (a *Allocator) Holds(key Key) []netip.Addr {
 	return nil
 }
 
+// Holders returns who holds the address, sorted.
+func (a *Allocator) Holders(address netip.Addr) []Key {
+	h := a.holdings[address]
+	if h == nil {
+		return nil
+	}
+	keys := make([]Key, len(h.leases))
+	for i, l := range h.leases {
+		keys[i] = l.key
+	}
+	slices.SortFunc(keys, Key.compare)
+	return keys
+}
+
 func without(list, taken []netip.Addr) []netip.Addr {
 	var rest []netip.Addr
 	for _, a := range list {

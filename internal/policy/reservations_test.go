@@ -66,7 +66,9 @@ func naming(addresses ...string) func(*v1beta1.IPReservation) {
 }
 
 func TestReservations(t *testing.T) {
-	at := func(minutes int) *metav1.Time { return &metav1.Time{Time: noon.Add(time.Duration(minutes) * time.Minute)} }
+	at := func(minutes int) *metav1.Time {
+		return &metav1.Time{Time: noon.Add(time.Duration(minutes) * time.Minute)}
+	}
 	follows := func(r *v1beta1.IPReservation) {
 		r.Spec.Service = &v1beta1.ServiceReference{Namespace: "shop", Name: "web"}
 		r.Status.Addresses = []string{"192.0.2.9"}
