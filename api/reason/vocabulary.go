@@ -27,6 +27,7 @@ const (
 	RequestChanged       Reason = "RequestChanged"
 	IPAllocated          Reason = "IPAllocated"
 	ClearAssignment      Reason = "ClearAssignment"
+	ForeignStatusWriter  Reason = "ForeignStatusWriter"
 )
 
 // Objects of the policy that are left out or served otherwise.
@@ -129,6 +130,7 @@ var vocabulary = map[Reason]Text{
 	RequestChanged:       {Sentence: "the Service asks for other addresses than it has"},
 	IPAllocated:          {Sentence: "the Service got addresses"},
 	ClearAssignment:      {Sentence: "the Service may not keep its addresses"},
+	ForeignStatusWriter:  {Sentence: "another controller overwrites the addresses in the Service's status", Fix: "Let one controller serve the Service: switch the other one off (K3s: --disable servicelb), or give it the Services of a loadBalancerClass"},
 
 	Valid:               {Sentence: "the object is valid"},
 	InvalidAddressRange: {Sentence: "an address range cannot be understood", Fix: "Write a CIDR (192.0.2.0/24) or a range from its lower to its higher end (192.0.2.1-192.0.2.9)"},

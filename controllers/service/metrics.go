@@ -42,6 +42,7 @@ var (
 type metrics struct {
 	*kube.ClientMetrics
 	board    *board
+	rivals   *rivals
 	duration prometheus.Histogram
 
 	mu sync.Mutex
@@ -49,10 +50,11 @@ type metrics struct {
 	lacking map[allocation.Key]time.Time
 }
 
-func newMetrics(b *board) *metrics {
+func newMetrics(b *board, r *rivals) *metrics {
 	return &metrics{
 		ClientMetrics: kube.NewClientMetrics(),
 		board:         b,
+		rivals:        r,
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "metallb_allocator_allocation_duration_seconds",
 			Help:    "Time from when the controller saw that a Service lacks an address until one was written into its status.",
@@ -135,6 +137,9 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		gauge(poolTotal, plus(total4, total6), name)
 		gauge(poolTotal4, total4, name)
 		gauge(poolTotal6, total6, name)
+	}
+	if held := m.rivals.held(time.Now()); held > 0 {
+		sum.waiting[reason.ForeignStatusWriter] = held
 	}
 	for why, n := range sum.waiting {
 		gauge(waiting, n, string(why))

@@ -110,7 +110,7 @@ var _ = Describe("The controller's metrics", func() {
 
 func TestMetricsOfTwoControllersInOneProcess(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	first, second := newMetrics(newBoard()), newMetrics(newBoard())
+	first, second := newMetrics(newBoard(), newRivals(usualTimes)), newMetrics(newBoard(), newRivals(usualTimes))
 	ctx, cancel := context.WithCancel(t.Context())
 	if err := registry.Register(first); err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func TestAllocationDuration(t *testing.T) {
 		"moved":                                {posts: []desired{granted}, had: true},
 		"deleted meanwhile and made once more": {posts: []desired{waits, keeps}, gone: true},
 	} {
-		m := newMetrics(newBoard())
+		m := newMetrics(newBoard(), newRivals(usualTimes))
 		for i, d := range row.posts {
 			m.posted(key, d, begin.Add(time.Duration(i)*time.Second))
 		}
@@ -173,7 +173,7 @@ func TestPlusSaturates(t *testing.T) {
 
 // A scrape of 10,000 Services of which half wait.
 func BenchmarkScrape(b *testing.B) {
-	m := newMetrics(newBoard())
+	m := newMetrics(newBoard(), newRivals(usualTimes))
 	m.board.postPolicy(map[string]poolReport{"blue": {}}, nil)
 	address := []netip.Addr{netip.MustParseAddr("198.18.2.1")}
 	full := reason.New(reason.PoolExhausted, "pool blue has no free IPv4 address")

@@ -118,15 +118,15 @@ func (w *writers) writeService(ctx context.Context, key allocation.Key) error {
 			return nil
 		}
 	}
-	err = w.bring(ctx, &before, now)
+	err = w.bring(ctx, &before, d, now)
 	if _, still := w.board.service(key); !still {
 		w.rivals.forget(key)
 	}
 	return err
 }
 
-// bring writes what may be written now. While a rival has the ingress, that is only why.
-func (w *writers) bring(ctx context.Context, before *corev1.Service, now desired) error {
+// bring writes, of what was decided, what may be written now. While a rival has the ingress, that is only why.
+func (w *writers) bring(ctx context.Context, before *corev1.Service, d, now desired) error {
 	key := keyOf(before)
 	stance := w.meet(before, now)
 	if stance.hold > 0 {
@@ -138,11 +138,11 @@ func (w *writers) bring(ctx context.Context, before *corev1.Service, now desired
 		if err := w.patch(ctx, before, after); err != nil {
 			return client.IgnoreNotFound(err)
 		}
-		w.tell(before, after, now, stance)
+		w.tell(before, after, d, now, stance)
 	}
 	switch {
-	case now.leaves:
-		w.board.dropService(key, now.turn)
+	case d.leaves:
+		w.board.dropService(key, d.turn)
 	case len(now.decision.Addresses) > 0:
 		w.metrics.served(key, len(before.Status.LoadBalancer.Ingress) == 0, time.Now())
 	}
@@ -150,11 +150,11 @@ func (w *writers) bring(ctx context.Context, before *corev1.Service, now desired
 }
 
 // tell takes note of a write of a Service, and reports what came of it. What is only written once more against a rival is not news.
-func (w *writers) tell(before, after *corev1.Service, now desired, s stance) {
-	if !now.leaves && !sameIngress(before.Status.LoadBalancer.Ingress, after.Status.LoadBalancer.Ingress) {
+func (w *writers) tell(before, after *corev1.Service, d, now desired, s stance) {
+	if !d.leaves && !sameIngress(before.Status.LoadBalancer.Ingress, after.Status.LoadBalancer.Ingress) {
 		w.rivals.wrote(keyOf(before), now.decision.Addresses, before.ResourceVersion, time.Now())
 	}
-	for _, e := range now.events(before, after) {
+	for _, e := range d.events(before, after) {
 		if e.kind == corev1.EventTypeWarning || !s.contested {
 			w.events.Eventf(after, nil, e.kind, e.reason, "Allocate", "%s", note(e.message))
 		}
