@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 
 	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/api/v1beta2"
 	"metalsuite.io/cmd/process"
 	"metalsuite.io/cmd/speaker"
 	"metalsuite.io/controllers/operator"
@@ -26,6 +27,9 @@ import (
 type options struct {
 	process.Options
 	image string
+	// webhookPort is 0 when no webhooks are served. certDir may hold a certificate that somebody else keeps.
+	webhookPort uint16
+	certDir     string
 }
 
 // New returns the operator command.
@@ -39,6 +43,9 @@ func New() *cobra.Command {
 	}
 	o.Bind(command.Flags())
 	command.Flags().StringVar(&o.image, "image", os.Getenv("RELATED_IMAGE_METALSUITE"), "image of the operands (env RELATED_IMAGE_METALSUITE)")
+	command.Flags().Uint16Var(&o.webhookPort, "webhook-port", 9443, "port on which the admission webhooks are served; 0 serves none")
+	command.Flags().StringVar(&o.certDir, "webhook-cert-dir", "/tmp/k8s-webhook-server/serving-certs",
+		"folder whose tls.crt and tls.key, if they are there at start, serve the webhooks; else the operator keeps a certificate of its own")
 	return command
 }
 
@@ -60,11 +67,13 @@ func (o *options) run(ctx context.Context) error {
 	}
 	managerOptions := o.ManagerOptions(scheme, log)
 	managerOptions.Cache = operator.CacheOptions(o.Namespace)
+	hooks := o.webhooks(log)
+	managerOptions.WebhookServer = hooks.server
 	mgr, err := ctrl.NewManager(config, managerOptions)
 	if err != nil {
 		return fmt.Errorf("creating the manager: %w", err)
 	}
-	if err := o.register(mgr); err != nil {
+	if err := errors.Join(o.register(mgr), hooks.register(mgr, o.Namespace)); err != nil {
 		return err
 	}
 	log.Info("Starting", "namespace", o.Namespace)
@@ -73,7 +82,7 @@ func (o *options) run(ctx context.Context) error {
 
 func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme))
+	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme), v1beta2.AddToScheme(scheme))
 }
 
 func (o *options) register(mgr ctrl.Manager) error {

@@ -125,7 +125,7 @@ func (o *Options) ManagerOptions(scheme *runtime.Scheme, log logr.Logger) ctrl.O
 			BindAddress:    fmt.Sprintf(":%d", o.MetricsPort),
 			SecureServing:  true,
 			FilterProvider: filters.WithAuthenticationAndAuthorization,
-			TLSOpts:        []func(*tls.Config){minimumTLS},
+			TLSOpts:        []func(*tls.Config){MinimumTLS},
 		}
 	}
 	return options
@@ -138,8 +138,8 @@ func (o *Options) healthAddress() string {
 	return net.JoinHostPort(o.HealthHost, strconv.Itoa(int(o.HealthPort)))
 }
 
-// minimumTLS refuses versions below 1.3 and HTTP/2, whose stream resets have been a source of denial of service.
-func minimumTLS(c *tls.Config) {
+// MinimumTLS makes a server refuse versions below 1.3 and HTTP/2, whose stream resets have been a source of denial of service.
+func MinimumTLS(c *tls.Config) {
 	c.MinVersion = tls.VersionTLS13
 	c.NextProtos = []string{"http/1.1"}
 }

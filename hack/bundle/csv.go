@@ -59,6 +59,10 @@ func (s *source) serviceVersion() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	webhooks, err := s.webhookDefinitions(deployments[0].Name)
+	if err != nil {
+		return nil, err
+	}
 	csv := object{
 		"apiVersion": "operators.coreos.com/v1alpha1",
 		"kind":       "ClusterServiceVersion",
@@ -72,13 +76,13 @@ func (s *source) serviceVersion() ([]byte, error) {
 				"operatorframework.io/os.linux":   "supported",
 			},
 		},
-		"spec": spec(definitions, install, image),
+		"spec": spec(definitions, install, webhooks, image),
 	}
 	text, err := yaml.Marshal(csv)
 	return append([]byte(generated), text...), err
 }
 
-func spec(definitions []apiextensionsv1.CustomResourceDefinition, install object, image string) object {
+func spec(definitions []apiextensionsv1.CustomResourceDefinition, install object, webhooks []object, image string) object {
 	return object{
 		"displayName":               "Metalsuite",
 		"description":               description,
@@ -93,6 +97,7 @@ func spec(definitions []apiextensionsv1.CustomResourceDefinition, install object
 		"installModes":              installModes(),
 		"customresourcedefinitions": object{"owned": ownedDefinitions(definitions)},
 		"install":                   install,
+		"webhookdefinitions":        webhooks,
 	}
 }
 

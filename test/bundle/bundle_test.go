@@ -78,3 +78,21 @@ func TestDockerfileAndAnnotationsAgree(t *testing.T) {
 		t.Errorf("labels %q, annotations %q", labels, keys)
 	}
 }
+
+// OLM routes each webhook to a container of the deployment by port, and serves them with certificates of its own.
+func TestWebhooksReachTheOperator(t *testing.T) {
+	csv := load(t).CSV
+	deployment := csv.Spec.InstallStrategy.StrategySpec.DeploymentSpecs[0]
+	ports := map[int32]bool{}
+	for _, p := range deployment.Spec.Template.Spec.Containers[0].Ports {
+		ports[p.ContainerPort] = true
+	}
+	if len(csv.Spec.WebhookDefinitions) < 6 {
+		t.Errorf("got %d webhooks", len(csv.Spec.WebhookDefinitions))
+	}
+	for _, w := range csv.Spec.WebhookDefinitions {
+		if w.DeploymentName != deployment.Name || !ports[w.TargetPort.IntVal] || *w.FailurePolicy != "Ignore" {
+			t.Errorf("%s: deployment %s, target port %s, failure policy %s", w.GenerateName, w.DeploymentName, w.TargetPort.String(), *w.FailurePolicy)
+		}
+	}
+}
