@@ -132,7 +132,7 @@ func (a *Allocator) SetForbidden(addresses map[netip.Addr]reason.Reason) {
 // in a fixed order, before the first is decided on: so nothing that is in use can be granted to another.
 func (a *Allocator) Adopt(s Service) {
 	a.Occupy(s.Key, nil)
-	if _, known := a.leases[s.Key]; known {
+	if a.leases[s.Key] != nil {
 		return
 	}
 	if kept, pool, _ := a.retain(&s); len(kept) > 0 {
@@ -142,7 +142,8 @@ func (a *Allocator) Adopt(s Service) {
 
 // Decide gives the Service what it asks for, leaves it what it has, or takes away what it may not keep, and says why.
 func (a *Allocator) Decide(s Service) Decision {
-	before, _ := a.held(&s)
+	s.lease = a.leases[s.Key]
+	before, _ := s.held()
 	vacates := a.Occupy(s.Key, nil)
 	d := a.decide(&s)
 	d.Frees = d.Frees || vacates
@@ -172,9 +173,10 @@ func (a *Allocator) decide(s *Service) Decision {
 		}
 		cause = short
 	}
-	frees := a.settle(s, nil, "")
+	frees := s.lease != nil && a.settle(s, nil, "")
 	addresses, pool, problem := a.search(s)
 	if problem != nil {
+		a.settle(s, nil, "")
 		return Decision{Problem: problem, Cause: cause, Frees: frees}
 	}
 	a.settle(s, addresses, pool.Name)
@@ -197,8 +199,10 @@ func (a *Allocator) hopeless(s *Service) *reason.Problem {
 // Release forgets a Service that is gone or asks for nothing any more; it reports whether that frees anything. Unknown keys are fine.
 func (a *Allocator) Release(key Key) (frees bool) {
 	vacates := a.Occupy(key, nil)
-	frees = a.settle(&Service{Key: key}, nil, "")
-	delete(a.leases, key)
+	if l := a.leases[key]; l != nil {
+		frees = a.settle(&Service{Key: key, lease: l}, nil, "")
+		delete(a.leases, key)
+	}
 	return frees || vacates
 }
 
@@ -224,7 +228,11 @@ func (a *Allocator) Holders(address netip.Addr) []Key {
 	return keys
 }
 
+// without returns what of the list is not taken. It may be the list itself, so nobody may change it.
 func without(list, taken []netip.Addr) []netip.Addr {
+	if len(taken) == 0 || len(list) == 0 {
+		return list
+	}
 	var rest []netip.Addr
 	for _, a := range list {
 		if !slices.Contains(taken, a) {

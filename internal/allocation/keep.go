@@ -12,9 +12,9 @@ import (
 )
 
 // held returns what the Service holds and the name of its pool: by memory, else by its status.
-func (a *Allocator) held(s *Service) ([]netip.Addr, string) {
-	if l := a.leases[s.Key]; l != nil {
-		return l.addresses, l.pool
+func (s *Service) held() ([]netip.Addr, string) {
+	if s.lease != nil {
+		return s.lease.addresses, s.lease.pool
 	}
 	return s.Current, s.CurrentPool
 }
@@ -22,7 +22,7 @@ func (a *Allocator) held(s *Service) ([]netip.Addr, string) {
 // retain returns what of the held addresses the Service may keep, their pool, and why it may not keep the rest. All nil when it holds
 // none.
 func (a *Allocator) retain(s *Service) ([]netip.Addr, *poolState, *reason.Problem) {
-	held, hint := a.held(s)
+	held, hint := s.held()
 	if len(held) == 0 {
 		return nil, nil, nil
 	}

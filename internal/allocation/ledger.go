@@ -12,7 +12,8 @@ import (
 	"metalsuite.io/api/reason"
 )
 
-// lease is what one Service holds; without addresses it says that the Service was decided on and waits.
+// lease is what one Service holds; without addresses it says that the Service was decided on and waits. Its lists are replaced, never
+// changed, so that decisions may show them.
 type lease struct {
 	key       Key
 	addresses []netip.Addr
@@ -25,6 +26,8 @@ type lease struct {
 type holding struct {
 	pool   string
 	leases []*lease
+	// first is room for the one lease that most addresses have.
+	first [1]*lease
 }
 
 type sharing struct {
@@ -41,10 +44,10 @@ func (s *Service) sharing() sharing {
 
 // settle makes addresses the complete set that the Service holds and reports whether a Service that waits might profit.
 func (a *Allocator) settle(s *Service, addresses []netip.Addr, pool string) (frees bool) {
-	l := a.leases[s.Key]
+	l := s.lease
 	if l == nil {
 		l = &lease{key: s.Key}
-		a.leases[s.Key] = l
+		s.lease, a.leases[s.Key] = l, l
 	}
 	for _, gone := range without(l.addresses, addresses) {
 		a.leave(l, gone)
@@ -52,7 +55,7 @@ func (a *Allocator) settle(s *Service, addresses []netip.Addr, pool string) (fre
 	}
 	added := without(addresses, l.addresses)
 	stays := len(added) < len(addresses)
-	l.addresses = slices.Clone(addresses)
+	l.addresses = addresses
 	frees = a.restate(l, s, stays) || frees
 	l.pool = pool
 	for _, address := range added {
@@ -69,7 +72,7 @@ func (a *Allocator) restate(l *lease, s *Service, stays bool) bool {
 	if was == is && samePorts {
 		return false
 	}
-	l.sharing, l.ports = is, slices.Clone(s.Ports)
+	l.sharing, l.ports = is, s.Ports
 	if was == is {
 		return stays && is.key != ""
 	}
@@ -86,6 +89,7 @@ func (a *Allocator) enter(l *lease, address netip.Addr) {
 	h := a.holdings[address]
 	if h == nil {
 		h = &holding{pool: l.pool}
+		h.leases = h.first[:0]
 		a.holdings[address] = h
 		a.account(address, h.pool, 1)
 		a.list(l.sharing, address)

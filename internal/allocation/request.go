@@ -92,6 +92,9 @@ type Service struct {
 	// decided on the Service for the first time; after that its own memory does.
 	Current     []netip.Addr
 	CurrentPool string
+
+	// lease is what the Allocator remembers of the Service, looked up once a decision.
+	lease *lease
 }
 
 // wants returns the families the Service needs and whether one of two is enough.

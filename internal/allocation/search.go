@@ -86,15 +86,12 @@ func (a *Allocator) inPool(s *Service) ([]netip.Addr, *poolState, *reason.Proble
 
 // automatic tries the pools pinned to the Service, then those open to all.
 func (a *Allocator) automatic(s *Service) ([]netip.Addr, *poolState, *reason.Problem) {
-	var tried []*poolState
-	for _, list := range [][]*poolState{a.pinned, a.open} {
-		pools := admitting(list, s)
-		if addresses, pool := a.best(s, granting(pools)); pool != nil {
+	for _, pools := range [...][]*poolState{a.pinned, a.open} {
+		if addresses, pool := a.best(s, pools); pool != nil {
 			return addresses, pool, nil
 		}
-		tried = append(tried, pools...)
 	}
-	return nil, nil, a.explain(s, tried)
+	return nil, nil, a.explain(s, append(admitting(a.pinned, s), admitting(a.open, s)...))
 }
 
 func admitting(pools []*poolState, s *Service) []*poolState {
@@ -116,10 +113,14 @@ func granting(pools []*poolState) []*poolState {
 
 func isFrozen(p *poolState) bool { return p.Frozen != nil }
 
-// best takes the first pool that gives every family; where one is enough, then the first that gives the first family, then the second.
+// best takes, of those pools that may serve the Service, the first that gives every family; where one is enough, then the first that
+// gives the first family, then the second.
 func (a *Allocator) best(s *Service, pools []*poolState) ([]netip.Addr, *poolState) {
 	families, oneIsEnough := s.wants()
 	for _, p := range pools {
+		if p.Frozen != nil || !p.admits(s.Key.Namespace, s.Labels) {
+			continue
+		}
 		if addresses, ok := a.allIn(p, families, s); ok {
 			return addresses, p
 		}
@@ -129,6 +130,9 @@ func (a *Allocator) best(s *Service, pools []*poolState) ([]netip.Addr, *poolSta
 	}
 	for _, f := range families {
 		for _, p := range pools {
+			if p.Frozen != nil || !p.admits(s.Key.Namespace, s.Labels) {
+				continue
+			}
 			if address, ok := a.firstIn(p, f, s); ok {
 				return []netip.Addr{address}, p
 			}
