@@ -135,17 +135,18 @@ func (a *Allocator) Adopt(s Service) {
 	if a.leases[s.Key] != nil {
 		return
 	}
-	if kept, pool, _ := a.retain(&s); len(kept) > 0 {
-		a.settle(&s, kept, pool.Name)
+	r := request{Service: s}
+	if kept, pool, _ := a.retain(&r); len(kept) > 0 {
+		a.settle(&r, kept, pool.Name)
 	}
 }
 
 // Decide gives the Service what it asks for, leaves it what it has, or takes away what it may not keep, and says why.
 func (a *Allocator) Decide(s Service) Decision {
-	s.lease = a.leases[s.Key]
-	before, _ := s.held()
+	r := request{s, a.leases[s.Key]}
+	before, _ := r.held()
 	vacates := a.Occupy(s.Key, nil)
-	d := a.decide(&s)
+	d := a.decide(&r)
 	d.Frees = d.Frees || vacates
 	d.Service = s.Key
 	d.Granted = without(d.Addresses, before)
@@ -156,7 +157,7 @@ func (a *Allocator) Decide(s Service) Decision {
 	return d
 }
 
-func (a *Allocator) decide(s *Service) Decision {
+func (a *Allocator) decide(s *request) Decision {
 	if !a.configured {
 		// Nothing is settled: what the status names counts as current until there is a pool.
 		return Decision{Addresses: slices.Clone(s.Current), Pool: s.CurrentPool, Problem: reason.New(reason.NoPools, "")}
@@ -184,7 +185,7 @@ func (a *Allocator) decide(s *Service) Decision {
 }
 
 // hopeless returns why no pool whatever could serve the Service.
-func (a *Allocator) hopeless(s *Service) *reason.Problem {
+func (a *Allocator) hopeless(s *request) *reason.Problem {
 	switch {
 	case len(a.pools) == 0:
 		return reason.New(reason.NoPools, "")
@@ -200,7 +201,7 @@ func (a *Allocator) hopeless(s *Service) *reason.Problem {
 func (a *Allocator) Release(key Key) (frees bool) {
 	vacates := a.Occupy(key, nil)
 	if l := a.leases[key]; l != nil {
-		frees = a.settle(&Service{Key: key, lease: l}, nil, "")
+		frees = a.settle(&request{Service{Key: key}, l}, nil, "")
 		delete(a.leases, key)
 	}
 	return frees || vacates

@@ -12,7 +12,7 @@ import (
 )
 
 // held returns what the Service holds and the name of its pool: by memory, else by its status.
-func (s *Service) held() ([]netip.Addr, string) {
+func (s *request) held() ([]netip.Addr, string) {
 	if s.lease != nil {
 		return s.lease.addresses, s.lease.pool
 	}
@@ -21,7 +21,7 @@ func (s *Service) held() ([]netip.Addr, string) {
 
 // retain returns what of the held addresses the Service may keep, their pool, and why it may not keep the rest. All nil when it holds
 // none.
-func (a *Allocator) retain(s *Service) ([]netip.Addr, *poolState, *reason.Problem) {
+func (a *Allocator) retain(s *request) ([]netip.Addr, *poolState, *reason.Problem) {
 	held, hint := s.held()
 	if len(held) == 0 {
 		return nil, nil, nil
@@ -45,7 +45,7 @@ func (a *Allocator) retain(s *Service) ([]netip.Addr, *poolState, *reason.Proble
 }
 
 // keepable returns the pool of addresses that the Service may keep together, or why it may not.
-func (a *Allocator) keepable(s *Service, kept []netip.Addr, hint string) (*poolState, *reason.Problem) {
+func (a *Allocator) keepable(s *request, kept []netip.Addr, hint string) (*poolState, *reason.Problem) {
 	pool, problem := a.poolHolding(kept, hint)
 	if problem == nil {
 		problem = disagreement(s, kept, pool)
@@ -71,7 +71,7 @@ func oneOfEach(addresses []netip.Addr, families []Family) []netip.Addr {
 }
 
 // disagreement returns how what is kept differs from what is asked for by name. A request that cannot be understood asks for nothing.
-func disagreement(s *Service, kept []netip.Addr, pool *poolState) *reason.Problem {
+func disagreement(s *request, kept []netip.Addr, pool *poolState) *reason.Problem {
 	if s.RequestedPool != "" && s.RequestedPool != pool.Name {
 		return reason.New(reason.RequestChanged, "the Service asks for pool %s and has addresses of pool %s", s.RequestedPool, pool.Name)
 	}
@@ -137,7 +137,7 @@ func (a *Allocator) poolOf(address netip.Addr) *poolState {
 }
 
 // lacking returns the address that the Service asks for beside the one that it keeps, and why it may not have it; nil when it may.
-func (a *Allocator) lacking(s *Service, kept []netip.Addr, pool *poolState) (netip.Addr, *reason.Problem) {
+func (a *Allocator) lacking(s *request, kept []netip.Addr, pool *poolState) (netip.Addr, *reason.Problem) {
 	rest := without(s.Requested, kept)
 	if len(rest) != 1 || s.Invalid != nil {
 		return netip.Addr{}, nil
@@ -155,7 +155,7 @@ func (a *Allocator) lacking(s *Service, kept []netip.Addr, pool *poolState) (net
 }
 
 // complete adds the family that is missing, from the same pool, or says why what is kept is not enough.
-func (a *Allocator) complete(s *Service, kept []netip.Addr, pool *poolState) ([]netip.Addr, *reason.Problem) {
+func (a *Allocator) complete(s *request, kept []netip.Addr, pool *poolState) ([]netip.Addr, *reason.Problem) {
 	families, oneIsEnough := s.wants()
 	if len(kept) == len(families) {
 		return kept, nil
@@ -184,7 +184,7 @@ func missing(families []Family, have []netip.Addr) Family {
 }
 
 // concern returns what is wrong with addresses that nevertheless stay.
-func (a *Allocator) concern(s *Service, kept []netip.Addr, pool *poolState) *reason.Problem {
+func (a *Allocator) concern(s *request, kept []netip.Addr, pool *poolState) *reason.Problem {
 	if s.Invalid != nil {
 		return s.Invalid
 	}
@@ -201,7 +201,7 @@ func (a *Allocator) concern(s *Service, kept []netip.Addr, pool *poolState) *rea
 }
 
 // inOrder returns a copy in the order of the Service's families.
-func (a *Allocator) inOrder(s *Service, addresses []netip.Addr) []netip.Addr {
+func (a *Allocator) inOrder(s *request, addresses []netip.Addr) []netip.Addr {
 	return oneOfEach(addresses, s.Families)
 }
 

@@ -35,7 +35,7 @@ type sharing struct {
 }
 
 // sharing is empty for a Service that does not share, whatever its backends.
-func (s *Service) sharing() sharing {
+func (s *request) sharing() sharing {
 	if s.SharingKey == "" {
 		return sharing{}
 	}
@@ -43,7 +43,7 @@ func (s *Service) sharing() sharing {
 }
 
 // settle makes addresses the complete set that the Service holds and reports whether a Service that waits might profit.
-func (a *Allocator) settle(s *Service, addresses []netip.Addr, pool string) (frees bool) {
+func (a *Allocator) settle(s *request, addresses []netip.Addr, pool string) (frees bool) {
 	l := s.lease
 	if l == nil {
 		l = &lease{key: s.Key}
@@ -66,7 +66,7 @@ func (a *Allocator) settle(s *Service, addresses []netip.Addr, pool string) (fre
 }
 
 // restate notes new ports and sharing rules of a lease; it reports whether others may now join an address that stays.
-func (a *Allocator) restate(l *lease, s *Service, stays bool) bool {
+func (a *Allocator) restate(l *lease, s *request, stays bool) bool {
 	was, is := l.sharing, s.sharing()
 	samePorts := slices.Equal(l.ports, s.Ports)
 	if was == is && samePorts {
@@ -156,7 +156,7 @@ func (a *Allocator) unlist(s sharing, address netip.Addr) {
 }
 
 // conflict returns why the Service may not be on the address together with those that are; nil when it may.
-func (a *Allocator) conflict(s *Service, address netip.Addr) *reason.Problem {
+func (a *Allocator) conflict(s *request, address netip.Addr) *reason.Problem {
 	h := a.holdings[address]
 	if h == nil {
 		return nil
@@ -172,7 +172,7 @@ func (a *Allocator) conflict(s *Service, address netip.Addr) *reason.Problem {
 	return nil
 }
 
-func clash(s *Service, l *lease, address netip.Addr) *reason.Problem {
+func clash(s *request, l *lease, address netip.Addr) *reason.Problem {
 	return MayShare(
 		Tenant{Key: s.Key, SharingKey: s.SharingKey, BackendKey: s.BackendKey, Ports: s.Ports},
 		Tenant{Key: l.key, SharingKey: l.sharing.key, BackendKey: l.sharing.backend, Ports: l.ports}, address)

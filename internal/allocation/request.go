@@ -92,8 +92,11 @@ type Service struct {
 	// decided on the Service for the first time; after that its own memory does.
 	Current     []netip.Addr
 	CurrentPool string
+}
 
-	// lease is what the Allocator remembers of the Service, looked up once a decision.
+// request is a Service that is decided on, with what the Allocator remembers of it, looked up once; nil when it knows nothing of it yet.
+type request struct {
+	Service
 	lease *lease
 }
 

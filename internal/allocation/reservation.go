@@ -85,7 +85,7 @@ func (a *Allocator) spare(key Key, address netip.Addr) *reason.Problem {
 }
 
 // favour grants what is reserved for the Service: from the first pool, by name, that may serve it and has some of it.
-func (a *Allocator) favour(s *Service) ([]netip.Addr, *poolState) {
+func (a *Allocator) favour(s *request) ([]netip.Addr, *poolState) {
 	if _, ok := a.favoured[s.Key]; !ok {
 		return nil, nil
 	}
@@ -110,7 +110,7 @@ func (a *Allocator) favour(s *Service) ([]netip.Addr, *poolState) {
 }
 
 // keepers names the reservations that keep free addresses of these families and pools from the Service; empty when none does.
-func (a *Allocator) keepers(s *Service, families []Family, pools []*poolState) string {
+func (a *Allocator) keepers(s *request, families []Family, pools []*poolState) string {
 	var names []string
 	for _, p := range pools {
 		for _, sp := range p.spans {

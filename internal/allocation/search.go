@@ -11,7 +11,7 @@ import (
 )
 
 // search finds addresses for a Service that holds none. They come in the order of the Service's families.
-func (a *Allocator) search(s *Service) ([]netip.Addr, *poolState, *reason.Problem) {
+func (a *Allocator) search(s *request) ([]netip.Addr, *poolState, *reason.Problem) {
 	switch {
 	case s.Invalid != nil:
 		return nil, nil, s.Invalid
@@ -27,7 +27,7 @@ func (a *Allocator) search(s *Service) ([]netip.Addr, *poolState, *reason.Proble
 	return a.automatic(s)
 }
 
-func (a *Allocator) requested(s *Service) ([]netip.Addr, *poolState, *reason.Problem) {
+func (a *Allocator) requested(s *request) ([]netip.Addr, *poolState, *reason.Problem) {
 	addresses := oneOfEach(s.Requested, s.Families)
 	if len(addresses) != len(s.Families) || len(addresses) != len(s.Requested) {
 		return nil, nil, reason.New(reason.FamilyMismatch, "the Service is %s and asks for %s", joinFamilies(s.Families), join(s.Requested))
@@ -53,7 +53,7 @@ func (a *Allocator) requested(s *Service) ([]netip.Addr, *poolState, *reason.Pro
 }
 
 // mayGrant returns why the pool gives nothing to a Service that asks for it, or for an address of it, by name.
-func (a *Allocator) mayGrant(s *Service, pool *poolState) *reason.Problem {
+func (a *Allocator) mayGrant(s *request, pool *poolState) *reason.Problem {
 	if name := s.RequestedPool; name != "" && name != pool.Name {
 		if a.byName[name] == nil {
 			return reason.New(reason.PoolNotFound, "there is no pool %s", name)
@@ -69,7 +69,7 @@ func (a *Allocator) mayGrant(s *Service, pool *poolState) *reason.Problem {
 	return nil
 }
 
-func (a *Allocator) inPool(s *Service) ([]netip.Addr, *poolState, *reason.Problem) {
+func (a *Allocator) inPool(s *request) ([]netip.Addr, *poolState, *reason.Problem) {
 	pool := a.byName[s.RequestedPool]
 	if pool == nil {
 		return nil, nil, reason.New(reason.PoolNotFound, "there is no pool %s", s.RequestedPool)
@@ -85,7 +85,7 @@ func (a *Allocator) inPool(s *Service) ([]netip.Addr, *poolState, *reason.Proble
 }
 
 // automatic tries the pools pinned to the Service, then those open to all.
-func (a *Allocator) automatic(s *Service) ([]netip.Addr, *poolState, *reason.Problem) {
+func (a *Allocator) automatic(s *request) ([]netip.Addr, *poolState, *reason.Problem) {
 	for _, pools := range [...][]*poolState{a.pinned, a.open} {
 		if addresses, pool := a.best(s, pools); pool != nil {
 			return addresses, pool, nil
@@ -94,7 +94,7 @@ func (a *Allocator) automatic(s *Service) ([]netip.Addr, *poolState, *reason.Pro
 	return nil, nil, a.explain(s, append(admitting(a.pinned, s), admitting(a.open, s)...))
 }
 
-func admitting(pools []*poolState, s *Service) []*poolState {
+func admitting(pools []*poolState, s *request) []*poolState {
 	var list []*poolState
 	for _, p := range pools {
 		if p.admits(s.Key.Namespace, s.Labels) {
@@ -115,7 +115,7 @@ func isFrozen(p *poolState) bool { return p.Frozen != nil }
 
 // best takes, of those pools that may serve the Service, the first that gives every family; where one is enough, then the first that
 // gives the first family, then the second.
-func (a *Allocator) best(s *Service, pools []*poolState) ([]netip.Addr, *poolState) {
+func (a *Allocator) best(s *request, pools []*poolState) ([]netip.Addr, *poolState) {
 	families, oneIsEnough := s.wants()
 	for _, p := range pools {
 		if p.Frozen != nil || !p.admits(s.Key.Namespace, s.Labels) {
@@ -141,7 +141,7 @@ func (a *Allocator) best(s *Service, pools []*poolState) ([]netip.Addr, *poolSta
 	return nil, nil
 }
 
-func (a *Allocator) allIn(p *poolState, families []Family, s *Service) ([]netip.Addr, bool) {
+func (a *Allocator) allIn(p *poolState, families []Family, s *request) ([]netip.Addr, bool) {
 	addresses := make([]netip.Addr, 0, len(families))
 	for _, f := range families {
 		address, ok := a.firstIn(p, f, s)
@@ -154,7 +154,7 @@ func (a *Allocator) allIn(p *poolState, families []Family, s *Service) ([]netip.
 }
 
 // firstIn returns the first address of the pool, in its order, that the Service may have: what is reserved for it, else free or shared.
-func (a *Allocator) firstIn(p *poolState, f Family, s *Service) (netip.Addr, bool) {
+func (a *Allocator) firstIn(p *poolState, f Family, s *request) (netip.Addr, bool) {
 	if _, ok := a.favoured[s.Key]; ok {
 		if found, at := a.firstFree(p, f, func(r *Reservation) bool { return r != nil && r.isFor(s.Key) }); at >= 0 {
 			return found, true
@@ -201,7 +201,7 @@ func frozen(p *poolState) *reason.Problem {
 }
 
 // explain says why none of the pools that are for the Service served it.
-func (a *Allocator) explain(s *Service, pools []*poolState) *reason.Problem {
+func (a *Allocator) explain(s *request, pools []*poolState) *reason.Problem {
 	families, oneIsEnough := s.wants()
 	working := granting(pools)
 	switch {

@@ -24,7 +24,7 @@ func (a *Allocator) withheld(address netip.Addr) *reason.Problem {
 }
 
 // barred returns why the Service may not be granted the address, whoever holds it; nil when it may.
-func (a *Allocator) barred(s *Service, address netip.Addr) *reason.Problem {
+func (a *Allocator) barred(s *request, address netip.Addr) *reason.Problem {
 	if problem := a.withheld(address); problem != nil {
 		return problem
 	}
