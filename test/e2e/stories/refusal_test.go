@@ -4,9 +4,11 @@ package stories
 
 import (
 	"context"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -42,16 +44,47 @@ func metallbCondition(ctx context.Context, name, kind string) (*metav1.Condition
 	return meta.FindStatusCondition(m.Status.Conditions, kind), err
 }
 
+// withoutWebhooks takes the webhooks away for the length of a story, as in a cluster whose operator is down.
+func withoutWebhooks(ctx context.Context) {
+	GinkgoHelper()
+	all := &admissionregistrationv1.ValidatingWebhookConfiguration{}
+	Expect(cluster.Client.Get(ctx, client.ObjectKey{Name: "metallb-webhook-configuration"}, all)).To(Succeed())
+	Expect(cluster.Client.Delete(ctx, all)).To(Succeed())
+	all.ObjectMeta = metav1.ObjectMeta{Name: all.Name, Labels: all.Labels}
+	DeferCleanup(func(ctx SpecContext) { Expect(cluster.Client.Create(ctx, all)).To(Succeed()) })
+}
+
+// applyUnchecked is apply for an object that webhooks would refuse: the API server may ask them for a moment after they are gone.
+func applyUnchecked(ctx context.Context, o client.Object) {
+	GinkgoHelper()
+	Eventually(func() error { return cluster.Apply(ctx, o) }).WithContext(ctx).Should(Succeed())
+	DeferCleanup(func(ctx SpecContext) { Expect(cluster.Gone(ctx, o, time.Minute)).To(Succeed()) })
+}
+
 var _ = Describe("A mistake", func() {
 	It("in the form of a pool is refused by the API server", func(ctx SpecContext) {
 		err := cluster.Apply(ctx, suite.Pool("nonsense", "192.0.2.0/33"))
 		Expect(err).To(MatchError(ContainSubstring("spec.addresses")))
 	})
 
-	It("in the sense of a pool leaves that pool out, says why, and costs the others nothing", func(ctx SpecContext) {
+	It("in the sense of a pool is refused by the operator", func(ctx SpecContext) {
 		apply(ctx, suite.Pool("good", rangeOf(40, 49)))
-		apply(ctx, suite.Pool("backwards", rangeOf(59, 50)))
-		apply(ctx, suite.Pool("overlaps", rangeOf(45, 55)))
+		for name, row := range map[string]struct{ addresses, why string }{
+			"backwards": {rangeOf(59, 50), "is after the end IP"},
+			"overlaps":  {rangeOf(45, 55), "overlaps with already defined CIDR"},
+		} {
+			try := func(ctx context.Context) error {
+				return cluster.Client.Create(ctx, suite.Pool(name, row.addresses), client.DryRunAll)
+			}
+			Eventually(try).WithContext(ctx).Should(MatchError(And(ContainSubstring("denied the request"), ContainSubstring(row.why))))
+		}
+	})
+
+	It("that nobody refused leaves that pool out, says why, and costs the others nothing", func(ctx SpecContext) {
+		apply(ctx, suite.Pool("good", rangeOf(40, 49)))
+		withoutWebhooks(ctx)
+		applyUnchecked(ctx, suite.Pool("backwards", rangeOf(59, 50)))
+		applyUnchecked(ctx, suite.Pool("overlaps", rangeOf(45, 55)))
 		apply(ctx, suite.HelloService(namespace, "fine", app))
 		Eventually(allocated).WithArguments(ctx, "fine").Should(HaveField("Reason", string(reason.Allocated)))
 		Expect(serviceOf(ctx, "fine").Status.LoadBalancer.Ingress[0].IP).To(Equal(addressOf(40).String()))

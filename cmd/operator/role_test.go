@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package operator
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/controllers/admission"
+)
+
+const namespace = "metallb-system"
+
+func TestRole(t *testing.T) {
+	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(20 * time.Second)
+	SetDefaultEventuallyPollingInterval(20 * time.Millisecond)
+	RunSpecs(t, "operator role")
+}
+
+var _ = Describe("The operator command", func() {
+	It("serves webhooks that the API server calls by their Service and trusts", func(ctx SpecContext) {
+		environment := &envtest.Environment{
+			CRDDirectoryPaths: []string{filepath.Join("..", "..", "config", "crd", "bases")}, ErrorIfCRDPathMissing: true,
+		}
+		// No kube-proxy runs here, so the API server has to find the endpoints of Services by itself.
+		environment.ControlPlane.GetAPIServer().Configure().Set("enable-aggregator-routing", "true")
+		config, err := environment.Start()
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(environment.Stop)
+		ctrl.SetLogger(GinkgoLogr)
+		scheme, err := newScheme()
+		Expect(err).NotTo(HaveOccurred())
+		api, err := client.New(config, client.Options{Scheme: scheme})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})).To(Succeed())
+		for _, file := range []string{
+			"rbac/operator/service_account.yaml", "rbac/operator/role.yaml", "rbac/operator/role_binding.yaml",
+			"webhook/service.yaml", "webhook/manifests.yaml",
+		} {
+			install(ctx, api, filepath.Join("..", "..", "config", filepath.FromSlash(file)))
+		}
+		port := freePort()
+		lead(ctx, api, port)
+
+		By("accepting everything before the operator runs")
+		Expect(api.Create(ctx, backwards("before"))).To(Succeed())
+
+		kubeconfig := filepath.Join(GinkgoT().TempDir(), "kubeconfig")
+		user, err := environment.AddUser(envtest.User{
+			Name: "system:serviceaccount:" + namespace + ":metalsuite-operator", Groups: []string{"system:serviceaccounts", "system:authenticated"},
+		}, nil)
+		Expect(err).NotTo(HaveOccurred())
+		content, err := user.KubeConfig()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(os.WriteFile(kubeconfig, content, 0o600)).To(Succeed())
+		var o options
+		Expect(o.command().ParseFlags([]string{
+			"--namespace=" + namespace, "--kubeconfig=" + kubeconfig, "--image=x", "--port=0", "--health-probe-port=0",
+			"--webhook-port=" + strconv.Itoa(int(port)), "--webhook-cert-dir=" + GinkgoT().TempDir(),
+		})).To(Succeed())
+		running, stop := context.WithCancel(context.WithoutCancel(ctx))
+		ended := make(chan error, 1)
+		go func() { ended <- o.serve(running, GinkgoLogr) }()
+		DeferCleanup(func() {
+			stop()
+			Eventually(ended).Should(Receive(BeNil()))
+		})
+
+		By("refusing once it does")
+		Eventually(func() error { return api.Create(ctx, backwards("after"), client.DryRunAll) }).Should(
+			MatchError(ContainSubstring("denied the request")))
+		Expect(api.Create(ctx, backwards("after"))).To(MatchError(ContainSubstring("is after the end IP")))
+		fine := backwards("fine")
+		fine.Spec.Addresses = []string{"198.18.0.0/24"}
+		Expect(api.Create(ctx, fine)).To(Succeed())
+	}, SpecTimeout(2*time.Minute))
+})
+
+func backwards(name string) *v1beta1.IPAddressPool {
+	return &v1beta1.IPAddressPool{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec:       v1beta1.IPAddressPoolSpec{Addresses: []string{"198.18.0.9-198.18.0.1"}},
+	}
+}
+
+func freePort() uint16 {
+	GinkgoHelper()
+	l, err := net.Listen("tcp", ":0")
+	Expect(err).NotTo(HaveOccurred())
+	defer l.Close()
+	return uint16(l.Addr().(*net.TCPAddr).Port)
+}
+
+// lead makes this process the endpoint of the webhooks' Service. Its address is the one that the API server tells of itself, since both
+// run on this machine.
+func lead(ctx context.Context, api client.Client, port uint16) {
+	GinkgoHelper()
+	var self discoveryv1.EndpointSlice
+	Eventually(func() error { return api.Get(ctx, client.ObjectKey{Namespace: "default", Name: "kubernetes"}, &self) }).Should(Succeed())
+	Expect(api.Create(ctx, &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: "webhooks", Labels: map[string]string{discoveryv1.LabelServiceName: admission.ServiceName},
+		},
+		AddressType: self.AddressType,
+		Endpoints:   []discoveryv1.Endpoint{{Addresses: self.Endpoints[0].Addresses}},
+		Ports:       []discoveryv1.EndpointPort{{Name: ptr.To("webhook"), Port: ptr.To(int32(port))}},
+	})).To(Succeed())
+}
+
+// install creates what a manifest says.
+func install(ctx context.Context, api client.Client, path string) {
+	GinkgoHelper()
+	f, err := os.Open(path)
+	Expect(err).NotTo(HaveOccurred())
+	defer f.Close()
+	decoder := yaml.NewYAMLOrJSONDecoder(f, 4096)
+	for {
+		object := &unstructured.Unstructured{}
+		if err := decoder.Decode(object); errors.Is(err, io.EOF) {
+			return
+		} else {
+			Expect(err).NotTo(HaveOccurred())
+		}
+		if len(object.Object) > 0 {
+			Expect(api.Create(ctx, object)).To(Succeed())
+		}
+	}
+}
+
+func TestWhoKeepsTheCertificate(t *testing.T) {
+	mounted := t.TempDir()
+	for _, name := range []string{"tls.crt", "tls.key"} {
+		if err := os.WriteFile(filepath.Join(mounted, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		options options
+		keeps   bool
+	}{
+		"an empty folder":   {options{webhookPort: 9443, certDir: t.TempDir()}, true},
+		"no folder":         {options{webhookPort: 9443, certDir: filepath.Join(mounted, "none")}, true},
+		"OLM's certificate": {options{webhookPort: 9443, certDir: mounted}, false},
+		"no webhooks":       {options{certDir: t.TempDir()}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := c.options.webhooks(logr.Discard()); (got.keeper != nil) != c.keeps {
+				t.Errorf("keeps it: %v", got.keeper != nil)
+			}
+		})
+	}
+}
