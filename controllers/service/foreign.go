@@ -72,9 +72,7 @@ func (w *writers) meet(before *corev1.Service, now desired) stance {
 	}
 	_, s.marked = before.Annotations[v1beta1.AnnotationAllocatedFromPool]
 	for _, e := range ingressWriter(before) {
-		if s.ours = slices.Contains(ownManagers, e.Manager); !s.ours {
-			s.writer = e.Manager
-		}
+		s.by(e.Manager)
 	}
 	return w.rivals.look(keyOf(before), s, time.Now())
 }

@@ -4,6 +4,7 @@ package service
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,6 +56,13 @@ type sight struct {
 	ours bool
 	// marked is whether the Service bears the annotation that we write beside the ingress.
 	marked bool
+}
+
+// by takes note of the manager that wrote the ingress.
+func (s *sight) by(manager string) {
+	if s.ours = slices.Contains(ownManagers, manager); !s.ours {
+		s.writer = manager
+	}
 }
 
 // stance is how we meet a Service.
