@@ -44,7 +44,8 @@ func (r *Reconciler) note(s *corev1.Service) {
 	rec := r.records[keyOf(s)]
 	rec.service, rec.generation, rec.created = observe(s), s.Generation, s.CreationTimestamp.Time
 	rec.since, rec.speaks = kube.SeniorityOf(s).Since, speaksOf(s, rec.service)
-	if slices.Equal(rec.service.Current, rec.decision.Addresses) {
+	// What is found at the start is what we begin with, whoever wrote it.
+	if !r.loaded.Load() || slices.Equal(rec.service.Current, rec.decision.Addresses) {
 		rec.issued = rec.service.Current
 	}
 	r.records[keyOf(s)] = rec
