@@ -10,7 +10,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -34,10 +33,8 @@ type options struct {
 }
 
 // New returns the operator command.
-func New() *cobra.Command { return new(options).command() }
-
-// command returns the command that fills in the options and runs them.
-func (o *options) command() *cobra.Command {
+func New() *cobra.Command {
+	var o options
 	command := &cobra.Command{
 		Use:   "operator",
 		Short: "Run the operator: one MetalLB resource becomes the workloads of the suite",
@@ -60,11 +57,6 @@ func (o *options) run(ctx context.Context) error {
 	if o.image == "" {
 		return errors.New("the image of the operands is not known: set --image or RELATED_IMAGE_METALSUITE")
 	}
-	return o.serve(ctx, log)
-}
-
-// serve runs the role until the context ends.
-func (o *options) serve(ctx context.Context, log logr.Logger) error {
 	config, err := o.RestConfig()
 	if err != nil {
 		return err

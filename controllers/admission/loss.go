@@ -27,8 +27,8 @@ const (
 // findLosers returns the Services that lose addresses by a change, with the addresses: "namespace/name (192.0.2.7)".
 func findLosers(ctx context.Context, reader client.Reader, before, after *policy.Policy) ([]string, error) {
 	var losers []string
-	var page corev1.ServiceList
-	err := eachPage(ctx, reader, &page, func() {
+	empty := func() *corev1.ServiceList { return &corev1.ServiceList{} }
+	err := eachPage(ctx, reader, empty, func(page *corev1.ServiceList) {
 		for i := range page.Items {
 			if lost := lostBy(&page.Items[i], before, after); len(lost) > 0 {
 				losers = append(losers, fmt.Sprintf("%s/%s (%s)", page.Items[i].Namespace, page.Items[i].Name, strings.Join(lost, ", ")))

@@ -45,8 +45,10 @@ func readObjects(ctx context.Context, reader client.Reader, namespace string) (p
 // readLabels returns the labels of all objects of a kind of the core group by name.
 func readLabels(ctx context.Context, reader client.Reader, listKind string) (map[string]map[string]string, error) {
 	all := map[string]map[string]string{}
-	page := metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: listKind}}
-	err := eachPage(ctx, reader, &page, func() {
+	empty := func() *metav1.PartialObjectMetadataList {
+		return &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: listKind}}
+	}
+	err := eachPage(ctx, reader, empty, func(page *metav1.PartialObjectMetadataList) {
 		for i := range page.Items {
 			all[page.Items[i].Name] = page.Items[i].Labels
 		}
@@ -54,14 +56,16 @@ func readLabels(ctx context.Context, reader client.Reader, listKind string) (map
 	return all, err
 }
 
-// eachPage lists the objects of all namespaces page by page and calls back after each.
-func eachPage(ctx context.Context, reader client.Reader, page client.ObjectList, done func()) error {
+// eachPage lists the objects of all namespaces page by page. Each page is read into an empty list: decoding into the one before would
+// keep what the next leaves out.
+func eachPage[L client.ObjectList](ctx context.Context, reader client.Reader, empty func() L, visit func(L)) error {
 	next := ""
 	for {
+		page := empty()
 		if err := reader.List(ctx, page, client.Limit(pageSize), client.Continue(next)); err != nil {
 			return fmt.Errorf("listing %T: %w", page, err)
 		}
-		done()
+		visit(page)
 		if next = page.GetContinue(); next == "" {
 			return nil
 		}

@@ -17,6 +17,7 @@ import (
 
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/api/v1beta2"
+	"metalsuite.io/internal/policy"
 )
 
 var _ = Describe("webhooks", Ordered, ContinueOnFailure, func() {
@@ -270,12 +271,32 @@ var _ = Describe("webhooks for pools", Ordered, ContinueOnFailure, func() {
 		Expect(heard.take()).To(ConsistOf(want))
 	})
 
+	It("find the Services of every page", func(ctx context.Context) {
+		p := pool("p", "198.18.0.0/24")
+		Expect(api.Create(ctx, p)).To(Succeed())
+		for i := range 5 {
+			loadBalancer(ctx, fmt.Sprintf("s%d", i), "p", fmt.Sprintf("198.18.0.%d", i+1))
+		}
+		before := policy.Compile(policy.Objects{Pools: []v1beta1.IPAddressPool{*p}})
+		losers, err := findLosers(ctx, shortPages{api}, before, policy.Compile(policy.Objects{}))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(losers).To(HaveLen(5))
+		Expect(readLabels(ctx, shortPages{api}, "NamespaceList")).To(HaveKey("default"))
+	})
+
 	It("allow what they cannot check, and say so", func(ctx context.Context) {
 		forbid(ctx)
 		Expect(api.Create(ctx, pool("p", "198.18.0.9-198.18.0.1"))).To(Succeed())
 		Expect(heard.take()).To(ConsistOf(ContainSubstring(`IPAddressPool "p" was not checked: listing`)))
 	})
 })
+
+// shortPages reads two objects at a time.
+type shortPages struct{ client.Reader }
+
+func (s shortPages) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	return s.Reader.List(ctx, list, append(opts, client.Limit(2))...)
+}
 
 // forbid takes the right to list namespaces from the webhooks until the spec ends.
 func forbid(ctx context.Context) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package operator runs the operator's command, as shipped, against an API server.
 package operator
 
 import (
@@ -13,20 +14,21 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/ptr"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/cmd/operator"
 	"metalsuite.io/controllers/admission"
 )
 
@@ -36,7 +38,7 @@ func TestRole(t *testing.T) {
 	RegisterFailHandler(Fail)
 	SetDefaultEventuallyTimeout(20 * time.Second)
 	SetDefaultEventuallyPollingInterval(20 * time.Millisecond)
-	RunSpecs(t, "operator role")
+	RunSpecs(t, "the operator's command")
 }
 
 var _ = Describe("The operator command", func() {
@@ -49,9 +51,8 @@ var _ = Describe("The operator command", func() {
 		config, err := environment.Start()
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(environment.Stop)
-		ctrl.SetLogger(GinkgoLogr)
-		scheme, err := newScheme()
-		Expect(err).NotTo(HaveOccurred())
+		scheme := runtime.NewScheme()
+		Expect(errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme))).To(Succeed())
 		api, err := client.New(config, client.Options{Scheme: scheme})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})).To(Succeed())
@@ -75,14 +76,14 @@ var _ = Describe("The operator command", func() {
 		content, err := user.KubeConfig()
 		Expect(err).NotTo(HaveOccurred())
 		Expect(os.WriteFile(kubeconfig, content, 0o600)).To(Succeed())
-		var o options
-		Expect(o.command().ParseFlags([]string{
-			"--namespace=" + namespace, "--kubeconfig=" + kubeconfig, "--image=x", "--port=0", "--health-probe-port=0",
+		command := operator.New()
+		command.SetArgs([]string{
+			"--log-level=warn", "--namespace=" + namespace, "--kubeconfig=" + kubeconfig, "--image=x", "--port=0", "--health-probe-port=0",
 			"--webhook-port=" + strconv.Itoa(int(port)), "--webhook-cert-dir=" + GinkgoT().TempDir(),
-		})).To(Succeed())
+		})
 		running, stop := context.WithCancel(context.WithoutCancel(ctx))
 		ended := make(chan error, 1)
-		go func() { ended <- o.serve(running, GinkgoLogr) }()
+		go func() { ended <- command.ExecuteContext(running) }()
 		DeferCleanup(func() {
 			stop()
 			Eventually(ended).Should(Receive(BeNil()))
@@ -146,29 +147,5 @@ func install(ctx context.Context, api client.Client, path string) {
 		if len(object.Object) > 0 {
 			Expect(api.Create(ctx, object)).To(Succeed())
 		}
-	}
-}
-
-func TestWhoKeepsTheCertificate(t *testing.T) {
-	mounted := t.TempDir()
-	for _, name := range []string{"tls.crt", "tls.key"} {
-		if err := os.WriteFile(filepath.Join(mounted, name), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for name, c := range map[string]struct {
-		options options
-		keeps   bool
-	}{
-		"an empty folder":   {options{webhookPort: 9443, certDir: t.TempDir()}, true},
-		"no folder":         {options{webhookPort: 9443, certDir: filepath.Join(mounted, "none")}, true},
-		"OLM's certificate": {options{webhookPort: 9443, certDir: mounted}, false},
-		"no webhooks":       {options{certDir: t.TempDir()}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := c.options.webhooks(logr.Discard()); (got.keeper != nil) != c.keeps {
-				t.Errorf("keeps it: %v", got.keeper != nil)
-			}
-		})
 	}
 }
