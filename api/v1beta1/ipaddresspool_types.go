@@ -52,16 +52,16 @@ type IPAddressPoolSpec struct {
 	// +kubebuilder:default=false
 	AvoidBuggyIPs bool `json:"avoidBuggyIPs,omitempty"`
 
-	// ServiceAllocation reserves the pool for some Services. Without it the pool serves all.
+	// ServiceAllocation restricts the pool to some Services. Without it the pool serves all.
 	//
 	// +optional
 	ServiceAllocation *ServiceAllocation `json:"serviceAllocation,omitempty"`
 }
 
-// ServiceAllocation reserves a pool for Services. Namespaces and NamespaceSelectors together form one set of namespaces; when both a
-// set of namespaces and ServiceSelectors are given, a Service must match both. Selectors that match nothing reserve the pool for nobody.
+// ServiceAllocation restricts a pool to some Services. Namespaces and NamespaceSelectors together form one set of namespaces; when both a
+// set of namespaces and ServiceSelectors are given, a Service must match both. Selectors that match nothing make it a pool for nobody.
 type ServiceAllocation struct {
-	// Priority orders the pools that are reserved for a Service: a lower number is used first, 0 last.
+	// Priority orders the restricted pools that are for a Service: a lower number is used first, 0 last.
 	//
 	// +optional
 	Priority int `json:"priority,omitempty"`
