@@ -105,8 +105,8 @@ func serve() (stop func()) {
 	}
 }
 
-// clear deletes everything that specs create. Deletion is never refused here: peers go before the profiles they use.
-func clear(ctx context.Context) {
+// tidy deletes everything that specs create. Deletion is never refused here: peers go before the profiles they use.
+func tidy(ctx context.Context) {
 	GinkgoHelper()
 	var services corev1.ServiceList
 	Expect(api.List(ctx, &services, client.InNamespace("default"))).To(Succeed())

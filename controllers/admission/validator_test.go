@@ -22,7 +22,7 @@ import (
 
 var _ = Describe("webhooks", Ordered, ContinueOnFailure, func() {
 	BeforeAll(func(ctx context.Context) { DeferCleanup(serve()) })
-	BeforeEach(clear)
+	BeforeEach(tidy)
 
 	type row struct {
 		have []client.Object
@@ -201,7 +201,7 @@ var _ = Describe("webhooks", Ordered, ContinueOnFailure, func() {
 
 var _ = Describe("webhooks and what was wrong before", Ordered, ContinueOnFailure, func() {
 	It("block nothing but new problems", func(ctx context.Context) {
-		clear(ctx)
+		tidy(ctx)
 		By("accepting everything while nobody serves them")
 		Expect(api.Create(ctx, pool("a", "198.18.0.0/24"))).To(Succeed())
 		Expect(api.Create(ctx, pool("b", "198.18.0.0/23"))).To(Succeed())
@@ -228,7 +228,7 @@ var _ = Describe("webhooks and what was wrong before", Ordered, ContinueOnFailur
 
 var _ = Describe("webhooks for pools", Ordered, ContinueOnFailure, func() {
 	BeforeAll(func(ctx context.Context) { DeferCleanup(serve()) })
-	BeforeEach(clear)
+	BeforeEach(tidy)
 
 	It("warn when a change takes addresses away", func(ctx context.Context) {
 		p := pool("p", "198.18.0.0/24", "fd00:18::/120")
