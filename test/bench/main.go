@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command bench measures the suite on a running lab and prints figures, one a line: name, median, worst, unit, trials. It never passes or
-// fails by time. TRIALS sets how often a link is cut (10).
+// fails by time. TRIALS sets how often a link is cut (10). Its arguments choose what is measured, all of it without any: service,
+// failover, thousand, ten-thousand.
 package main
 
 import (
@@ -27,8 +28,11 @@ import (
 const (
 	namespace = "bench"
 	app       = "hello"
+	poolName  = "bench"
 	creations = 40
-	limit     = time.Minute
+	// loads is how often a load of many Services is repeated.
+	loads = 3
+	limit = time.Minute
 )
 
 func main() {
@@ -56,12 +60,38 @@ func run(ctx context.Context) error {
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
-	fmt.Printf("%-52s %10s %10s %-5s %s\n", "name", "median", "worst", "unit", "trials")
+	fmt.Printf("%-72s %10s %10s %-5s %s\n", "name", "median", "worst", "unit", "trials")
+	return errors.Join(b.measure(ctx, trials, os.Args[1:]), s.Reset(ctx))
+}
+
+// measure runs the parts that were chosen, in this order; none means all.
+func (b bench) measure(ctx context.Context, trials int, chosen []string) error {
+	for _, part := range []struct {
+		name string
+		run  func() error
+	}{
+		{"service", func() error { return b.creation(ctx) }},
+		{"failover", func() error { return b.failovers(ctx, trials) }},
+		{"thousand", func() error { return b.thousand(ctx, loads) }},
+		{"ten-thousand", func() error { return b.tenThousand(ctx, loads) }},
+	} {
+		if len(chosen) > 0 && !slices.Contains(chosen, part.name) {
+			continue
+		}
+		if err := part.run(); err != nil {
+			return fmt.Errorf("measuring %s: %w", part.name, err)
+		}
+	}
+	return nil
+}
+
+func (b bench) failovers(ctx context.Context, trials int) error {
+	if err := b.Apply(ctx, suite.HelloService(namespace, "bench-0", app)); err != nil {
+		return err
+	}
 	return errors.Join(
-		b.creation(ctx),
-		b.failover(ctx, "L2, owner's link cut -> another MAC answers", trials, s.Lab.Cut),
-		b.failover(ctx, "L2, owner cut off silently -> another MAC answers", trials, s.Lab.CutSilently),
-		s.Reset(ctx),
+		b.failover(ctx, "L2, owner's link cut -> another MAC answers", trials, b.Lab.Cut),
+		b.failover(ctx, "L2, owner cut off silently -> another MAC answers", trials, b.Lab.CutSilently),
 	)
 }
 
@@ -73,8 +103,8 @@ func (b bench) prepare(ctx context.Context) error {
 		func() error { return b.Install(ctx) },
 		func() error { return b.Apply(ctx, suite.MetalLB()) },
 		func() error { return b.AwaitAvailable(ctx, 2*limit) },
-		func() error { return b.Apply(ctx, suite.Pool("bench", b.Lab.Pool4().String())) },
-		func() error { return b.Apply(ctx, suite.L2Advertisement("bench", "bench")) },
+		func() error { return b.Apply(ctx, suite.Pool(poolName, b.Lab.Pool4().String())) },
+		func() error { return b.Apply(ctx, suite.L2Advertisement("bench", poolName)) },
 		func() error { return b.Apply(ctx, suite.HelloNamespace(namespace)) },
 		func() error { return b.Apply(ctx, suite.HelloDeployment(namespace, app, int32(len(b.Lab.Nodes())))) },
 		func() error { return b.AwaitDeployment(ctx, namespace, app, limit) },
@@ -187,7 +217,14 @@ func (b bench) settled(ctx context.Context, address netip.Addr) (owner string, e
 }
 
 func figure(name string, values []time.Duration) {
+	milliseconds := make([]float64, len(values))
+	for i, d := range values {
+		milliseconds[i] = float64(d.Microseconds()) / 1000
+	}
+	report(name, "ms", milliseconds)
+}
+
+func report(name, unit string, values []float64) {
 	slices.Sort(values)
-	milliseconds := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	fmt.Printf("%-52s %10.1f %10.1f %-5s %d\n", name, milliseconds(values[len(values)/2]), milliseconds(values[len(values)-1]), "ms", len(values))
+	fmt.Printf("%-72s %10.1f %10.1f %-5s %d\n", name, values[len(values)/2], values[len(values)-1], unit, len(values))
 }
