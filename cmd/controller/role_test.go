@@ -47,8 +47,10 @@ var _ = Describe("The controller command", func() {
 		stopSecond := run()
 		Consistently(ctx, holder, time.Second).Should(Equal(first))
 		stopFirst()
+		ended := time.Now()
 		Eventually(ctx, holder, 3*time.Second).ShouldNot(Or(BeEmpty(), Equal(first)))
 		served(ctx, "second")
+		AddReportEntry("from the end of the leader to a grant of its successor", time.Since(ended).Round(time.Millisecond).String())
 
 		stopSecond()
 		Expect(holder(ctx)).To(BeEmpty())
