@@ -24,8 +24,8 @@ type record struct {
 	// writes it.
 	speaks   bool
 	decision allocation.Decision
-	// issued are the addresses that this process gave the Service since its status last said what was decided; the status may name any
-	// of them for a while.
+	// issued are the addresses that this process gave the Service lately. What was written is heard later, when something else may have
+	// been decided and again the first, so the status may name any of them at any time.
 	issued []netip.Addr
 	posted bool
 }
@@ -44,9 +44,8 @@ func (r *Reconciler) note(s *corev1.Service) {
 	rec := r.records[keyOf(s)]
 	rec.service, rec.generation, rec.created = observe(s), s.Generation, s.CreationTimestamp.Time
 	rec.since, rec.speaks = kube.SeniorityOf(s).Since, speaksOf(s, rec.service)
-	// What is found at the start is what we begin with, whoever wrote it.
-	if !r.loaded.Load() || slices.Equal(rec.service.Current, rec.decision.Addresses) {
-		rec.issued = rec.service.Current
+	if !r.loaded.Load() {
+		rec.issued = rec.service.Current // what is found at the start is what we begin with, whoever wrote it
 	}
 	r.records[keyOf(s)] = rec
 }
@@ -55,11 +54,7 @@ func (r *Reconciler) note(s *corev1.Service) {
 func (r *Reconciler) remember(key allocation.Key, rec record, d allocation.Decision) (fresh bool) {
 	fresh = !rec.posted || !sameDecision(rec.decision, d)
 	rec.decision, rec.posted = d, true
-	for _, a := range d.Addresses {
-		if !slices.Contains(rec.issued, a) {
-			rec.issued = append(slices.Clip(rec.issued), a)
-		}
-	}
+	rec.issued = lately(rec.issued, d.Addresses)
 	r.records[key] = rec
 	if rec.waits() {
 		r.waiting[key] = struct{}{}
@@ -67,6 +62,18 @@ func (r *Reconciler) remember(key allocation.Key, rec record, d allocation.Decis
 		delete(r.waiting, key)
 	}
 	return fresh
+}
+
+// manyIssued is how many addresses are remembered as issued: more than a Service gets in the time that news take.
+const manyIssued = 16
+
+// lately returns what was issued with more, the latest last.
+func lately(issued, more []netip.Addr) []netip.Addr {
+	if n := len(issued) - len(more); n >= 0 && slices.Equal(issued[n:], more) {
+		return issued
+	}
+	issued = append(without(issued, more), more...)
+	return issued[max(0, len(issued)-manyIssued):]
 }
 
 func sameDecision(x, y allocation.Decision) bool {
