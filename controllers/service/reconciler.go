@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -220,6 +221,7 @@ func (r *Reconciler) one(ctx context.Context, key allocation.Key) error {
 	var s corev1.Service
 	err := r.reader.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}, &s)
 	frees := false
+	abroad := r.allocator.Occupies(key)
 	switch {
 	case apierrors.IsNotFound(err):
 		frees = r.forget(key)
@@ -232,10 +234,22 @@ func (r *Reconciler) one(ctx context.Context, key allocation.Key) error {
 		r.forgetPost(key)
 		frees = r.settle(key)
 	}
+	frees = r.retell(abroad, r.allocator.Occupies(key)) || frees
 	if frees {
 		r.serveWaiting()
 	}
 	return nil
+}
+
+// retell decides again on those of our Services that hold an address which a Service of others has begun or ceased to bear, since they are
+// told of it; it reports whether one that waits may profit.
+func (r *Reconciler) retell(before, after []netip.Addr) (frees bool) {
+	for _, a := range append(without(before, after), without(after, before)...) {
+		for _, holder := range r.allocator.Holders(a) {
+			frees = r.decide(holder) || frees
+		}
+	}
+	return frees
 }
 
 // settle decides on a Service that was noted, and on those that have to give way to it; it reports whether one that waits may profit.

@@ -31,6 +31,9 @@ func (a *Allocator) Occupy(key Key, addresses []netip.Addr) (frees bool) {
 	return frees
 }
 
+// Occupies returns the addresses that the Service bears which somebody else serves.
+func (a *Allocator) Occupies(key Key) []netip.Addr { return slices.Clone(a.foreign[key]) }
+
 func (a *Allocator) vacate(key Key, address netip.Addr) (frees bool) {
 	rest := slices.DeleteFunc(a.occupied[address], func(k Key) bool { return k == key })
 	if len(rest) > 0 {

@@ -102,6 +102,7 @@ func (a *Allocator) leave(l *lease, address netip.Addr) {
 	h := a.holdings[address]
 	h.leases = slices.DeleteFunc(h.leases, func(x *lease) bool { return x == l })
 	if len(h.leases) > 0 {
+		a.move(h.leases[0]) // the one that left may have been the last to name the pool
 		return
 	}
 	delete(a.holdings, address)
