@@ -10,6 +10,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"metalsuite.io/api/reason"
@@ -80,13 +82,36 @@ func (w *writers) borne(ctx context.Context, key allocation.Key, a netip.Addr) (
 	if err := w.client.List(ctx, &bearers, client.MatchingFields{bearerIndex: a.String()}); err != nil {
 		return nil, fmt.Errorf("looking for Services with %s: %w", a, err)
 	}
+	others, err := w.unheard(ctx, a)
+	if err != nil {
+		return nil, err
+	}
 	for i := range bearers.Items {
-		other := keyOf(&bearers.Items[i])
+		others = append(others, keyOf(&bearers.Items[i]))
+	}
+	for _, other := range others {
 		if d, ours := w.board.service(other); other != key && ours && d.loses(a) {
 			return reason.New(reason.AddressInUse, "%s is still in the status of Service %s", a, other), nil
 		}
 	}
 	return nil, nil
+}
+
+// unheard are the Services to whose status the address was written without the cache having heard of it.
+func (w *writers) unheard(ctx context.Context, a netip.Addr) ([]allocation.Key, error) {
+	for _, key := range w.flights.bearers(a) {
+		var s corev1.Service
+		err := w.client.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}, &s)
+		switch {
+		case apierrors.IsNotFound(err):
+			w.flights.forget(key)
+		case err != nil:
+			return nil, fmt.Errorf("reading service %s: %w", key, err)
+		default:
+			w.flights.heard(key, s.ResourceVersion)
+		}
+	}
+	return w.flights.bearers(a), nil
 }
 
 // loses reports whether a Service whose status names the address is to have it no more.

@@ -43,6 +43,7 @@ type writers struct {
 	// metrics hear of what is decided and written.
 	metrics *metrics
 	rivals  *rivals
+	flights *inFlight
 	// owners are given to the ConfigurationState when it is created; nil gives it none.
 	owners func(context.Context) ([]metav1.OwnerReference, error)
 
@@ -55,7 +56,7 @@ type writers struct {
 
 func newWriters(c client.Client, events EventRecorder, state kube.StateWriter, log logr.Logger) *writers {
 	w := &writers{events: events, state: state, board: newBoard(), namespace: state.Namespace}
-	w.rivals = newRivals(usualTimes)
+	w.rivals, w.flights = newRivals(usualTimes), newInFlight()
 	w.metrics = newMetrics(w.board, w.rivals)
 	w.client = w.metrics.Counting(c)
 	w.state.Client = w.client
@@ -75,6 +76,7 @@ func (w *writers) service(key allocation.Key, d desired) {
 func (w *writers) gone(key allocation.Key) {
 	w.board.dropService(key, anyTurn)
 	w.rivals.forget(key)
+	w.flights.forget(key)
 	w.metrics.gone(key)
 }
 
@@ -107,6 +109,7 @@ func (w *writers) writeService(ctx context.Context, key allocation.Key) error {
 	if err != nil {
 		return fmt.Errorf("reading service %s: %w", key, err)
 	}
+	w.flights.heard(key, before.ResourceVersion)
 	now, held, err := w.handover(ctx, d, &before)
 	if err != nil {
 		return err
@@ -135,6 +138,7 @@ func (w *writers) bring(ctx context.Context, before *corev1.Service, d, now desi
 	}
 	after := now.apply(before)
 	if !equality.Semantic.DeepEqual(before, after) {
+		w.flights.sent(key, without(addressesOf(after), addressesOf(before)), before.ResourceVersion)
 		if err := w.patch(ctx, before, after); err != nil {
 			return client.IgnoreNotFound(err)
 		}
