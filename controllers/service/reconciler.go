@@ -273,7 +273,7 @@ func (r *Reconciler) decide(key allocation.Key) (frees bool) {
 	if len(d.Granted)+len(d.Lost) > 0 {
 		r.log.Info("Addresses changed", "service", key.String(), "pool", d.Pool, "granted", d.Granted, "lost", d.Lost)
 		r.track(key)
-		r.count(before.Pool, d.Pool)
+		r.count(append(r.poolsOn(d.Lost), before.Pool, d.Pool)...)
 	}
 	return d.Frees
 }
@@ -332,8 +332,19 @@ func (r *Reconciler) release(key allocation.Key, rec record) (frees bool) {
 	delete(r.waiting, key)
 	frees = r.allocator.Release(key)
 	r.track(key)
-	r.count(rec.decision.Pool)
+	r.count(append(r.poolsOn(rec.decision.Addresses), rec.decision.Pool)...)
 	return frees
+}
+
+// poolsOn are the pools that the Services on addresses name: one of them counts a shared address when another Service leaves it.
+func (r *Reconciler) poolsOn(addresses []netip.Addr) []string {
+	var pools []string
+	for _, a := range addresses {
+		for _, holder := range r.allocator.Holders(a) {
+			pools = append(pools, r.records[holder].decision.Pool)
+		}
+	}
+	return pools
 }
 
 func (r *Reconciler) count(pools ...string) {
