@@ -31,14 +31,17 @@ type process struct {
 	pools    []string
 	// reservations are to be written.
 	reservations []string
-	// decided is called with every decision before it is posted.
+	// decided is called with every decision before it is posted; a Service that is gone leaves.
 	decided func(allocation.Key, desired)
-	fault   error // what reading the cluster fails with
+	// judged is called when the pools were read and judged anew.
+	judged func()
+	// fault is what reading the cluster fails with.
+	fault error
 }
 
 func newProcess(w *world, o Options, events EventRecorder) *process {
 	w.restart()
-	p := &process{world: w, decided: func(allocation.Key, desired) {}, requests: []Request{everything}}
+	p := &process{world: w, decided: func(allocation.Key, desired) {}, judged: func() {}, requests: []Request{everything}}
 	p.writers = newWriters(connection{world: w}, events, kube.StateWriter{Namespace: o.Namespace}, logr.Discard())
 	p.Reconciler = newReconciler(faulty{w, &p.fault}, o, logr.Discard(), func(context.Context) error { return nil }, p)
 	return p
@@ -86,7 +89,10 @@ func (p *process) reservation(name string, report reservationReport) {
 	p.reservations = addOnce(p.reservations, name)
 }
 
-func (p *process) gone(key allocation.Key) { p.writers.gone(key) }
+func (p *process) gone(key allocation.Key) {
+	p.decided(key, desired{leaves: true})
+	p.writers.gone(key)
+}
 
 func (p *process) pool(name string, counts allocation.Counts) {
 	p.writers.pool(name, counts)
@@ -94,6 +100,7 @@ func (p *process) pool(name string, counts allocation.Counts) {
 }
 
 func (p *process) policy(pools map[string]poolReport, problems []string) {
+	p.judged()
 	p.writers.policy(pools, problems)
 	for _, name := range slices.Sorted(maps.Keys(pools)) {
 		p.pools = addOnce(p.pools, name)
@@ -150,7 +157,7 @@ func (p *process) write(i int) error {
 	p.services = slices.Delete(p.services, i, i+1)
 	posted, _ := p.writers.board.service(key)
 	err := p.writers.writeService(context.Background(), key)
-	if err != nil && !apierrors.IsConflict(err) {
+	if err != nil && !apierrors.IsConflict(err) && !apierrors.IsInvalid(err) {
 		return fmt.Errorf("writing %s: %w", key, err)
 	}
 	s := &corev1.Service{}
@@ -161,12 +168,13 @@ func (p *process) write(i int) error {
 	return nil
 }
 
-func (p *process) writePool() error {
-	name := p.pools[0]
-	p.pools = p.pools[1:]
-	err := p.writers.writePool(context.Background(), name)
+// writeNext writes the first of the pools or reservations that are due; one that could not be written stays due.
+func writeNext(due *[]string, write func(context.Context, string) error) error {
+	name := (*due)[0]
+	*due = (*due)[1:]
+	err := write(context.Background(), name)
 	if apierrors.IsConflict(err) {
-		p.pools = addOnce(p.pools, name)
+		*due = addOnce(*due, name)
 		return nil
 	}
 	return err
@@ -198,7 +206,13 @@ func (p *process) settle() error {
 		}
 		for len(p.pools) > 0 && len(p.world.news["IPAddressPool"]) == 0 {
 			busy = true
-			if err := p.writePool(); err != nil {
+			if err := writeNext(&p.pools, p.writers.writePool); err != nil {
+				return err
+			}
+		}
+		for len(p.reservations) > 0 && len(p.world.news["IPReservation"]) == 0 {
+			busy = true
+			if err := writeNext(&p.reservations, p.writers.writeReservation); err != nil {
 				return err
 			}
 		}

@@ -166,6 +166,11 @@ func (w *world) admit(before, o client.Object) {
 			o.Status = old.Status
 			raise(o, equality.Semantic.DeepEqual(old.Spec, o.Spec))
 		}
+	case *v1beta1.IPReservation:
+		if old, _ := before.(*v1beta1.IPReservation); old != nil {
+			o.Status = old.Status
+			raise(o, equality.Semantic.DeepEqual(old.Spec, o.Spec))
+		}
 	}
 }
 
@@ -255,6 +260,9 @@ func (w *world) writeStatus(o client.Object) error {
 	}
 	after := o.DeepCopyObject().(client.Object)
 	if s, ok := after.(*corev1.Service); ok {
+		if s.Spec.Type != corev1.ServiceTypeLoadBalancer && len(s.Status.LoadBalancer.Ingress) > 0 { // Kubernetes 1.29 and later
+			return apierrors.NewInvalid(schema.GroupKind{Kind: "Service"}, s.Name, nil)
+		}
 		w.stamp(before.(*corev1.Service), s)
 	}
 	w.store(before, after)
@@ -311,6 +319,8 @@ func (c change) matters() bool {
 	switch after := c.after.(type) {
 	case *v1beta1.IPAddressPool:
 		return !samePool(c.before.(*v1beta1.IPAddressPool), after)
+	case *v1beta1.IPReservation:
+		return !sameReservation(c.before.(*v1beta1.IPReservation), after)
 	case *corev1.Namespace:
 		return !sameLabels(c.before.(*corev1.Namespace), after)
 	case *corev1.Node:

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/internal/allocation"
+	"metalsuite.io/internal/policy"
+)
+
+// oracle watches one process and knows, slowly and obviously, what it must not do. It judges by what the process has been told, not by
+// what it could not know yet.
+type oracle struct {
+	*process
+	policy     *policy.Policy
+	pools      map[string]*v1beta1.IPAddressPool
+	namespaces map[string]labels.Set
+	// last is what was decided last on each Service, and from then.
+	last map[allocation.Key]verdictOn
+	// fault is the first thing that went wrong.
+	fault string
+}
+
+type verdictOn struct {
+	service   allocation.Service
+	addresses []netip.Addr
+	pool      string
+}
+
+func watchOver(p *process) *oracle {
+	o := &oracle{process: p, last: map[allocation.Key]verdictOn{}}
+	p.decided, p.judged, p.world.written = o.afterDecision, o.adopt, o.afterWrite
+	return o
+}
+
+func (o *oracle) fail(format string, args ...any) {
+	if o.fault == "" {
+		o.fault = fmt.Sprintf(format, args...)
+	}
+}
+
+// adopt reads what the process has just read.
+func (o *oracle) adopt() {
+	objects := policy.Objects{Namespaces: map[string]map[string]string{}}
+	o.pools, o.namespaces = map[string]*v1beta1.IPAddressPool{}, map[string]labels.Set{}
+	for _, one := range o.world.heard.of("IPAddressPool") {
+		pool := one.(*v1beta1.IPAddressPool)
+		o.pools[pool.Name] = pool
+		objects.Pools = append(objects.Pools, *pool)
+	}
+	for _, one := range o.world.heard.of("Namespace") {
+		o.namespaces[one.GetName()] = one.GetLabels()
+		objects.Namespaces[one.GetName()] = one.GetLabels()
+	}
+	o.policy = policy.Compile(objects)
+}
+
+// afterDecision: what a Service had and could keep is not taken away.
+func (o *oracle) afterDecision(key allocation.Key, d desired) {
+	last, known := o.last[key]
+	if d.leaves {
+		delete(o.last, key)
+		return
+	}
+	s := o.records[key].service
+	o.last[key] = verdictOn{s, d.decision.Addresses, d.decision.Pool}
+	if !known {
+		last = verdictOn{s, s.Current, s.CurrentPool}
+	}
+	if o.fault == "" {
+		o.fault = o.needless(s, last, d)
+	}
+}
+
+// needless says which loss was not needed; empty when all were.
+func (o *oracle) needless(s allocation.Service, last verdictOn, d desired) string {
+	kept := ofFamilies(last.addresses, s.Families)
+	lost := without(kept, d.decision.Addresses)
+	if len(lost) == 0 || s.Policy == allocation.RequireDualStack && len(s.Families) < 2 {
+		return ""
+	}
+	prefers := s.Policy == allocation.PreferDualStack && len(s.Families) == 2
+	if frozen, ok := o.mayKeep(s, kept, last.pool, prefers); ok {
+		if prefers || frozen || s.Invalid != nil || len(kept) == len(s.Families) {
+			return fmt.Sprintf("%s lost %v of %v, which it may keep; decision %+v", s.Key, lost, kept, d.decision)
+		}
+		return ""
+	}
+	if !prefers || len(kept) < 2 || len(lost) < 2 {
+		return ""
+	}
+	for i := range kept {
+		if _, ok := o.mayKeep(s, kept[i:i+1], last.pool, prefers); ok {
+			return fmt.Sprintf("%s lost both of %v although it may keep one; decision %+v", s.Key, kept, d.decision)
+		}
+	}
+	return ""
+}
+
+func ofFamilies(addresses []netip.Addr, families []allocation.Family) []netip.Addr {
+	var kept []netip.Addr
+	for _, f := range families {
+		i := slices.IndexFunc(addresses, func(a netip.Addr) bool { return allocation.FamilyOf(a) == f })
+		if i >= 0 {
+			kept = append(kept, addresses[i])
+		}
+	}
+	return kept
+}
+
+// mayKeep reports whether a Service may keep these addresses together, and whether their pool is frozen.
+func (o *oracle) mayKeep(s allocation.Service, kept []netip.Addr, hint string, some bool) (frozen, ok bool) {
+	pool := ""
+	for i, a := range kept {
+		p, found := o.policy.PoolHolding(a, hint)
+		if !found || i > 0 && p != pool {
+			return false, false
+		}
+		pool = p
+		for key, other := range o.last {
+			if key != s.Key && slices.Contains(other.addresses, a) && allocation.MayShare(tenantOf(s), tenantOf(other.service), a) != nil {
+				return false, false
+			}
+		}
+	}
+	if s.RequestedPool != "" && s.RequestedPool != pool || !agrees(s, kept, some) {
+		return false, false
+	}
+	_, frozen = o.policy.ProblemOf(policy.ObjectRef{Kind: policy.KindIPAddressPool, Name: pool})
+	return frozen, frozen || o.admits(o.pools[pool], s)
+}
+
+func agrees(s allocation.Service, kept []netip.Addr, some bool) bool {
+	if s.Invalid != nil || len(s.Requested) == 0 {
+		return true
+	}
+	return len(without(kept, s.Requested)) == 0 && (some || len(kept) == len(s.Requested))
+}
+
+// admits reads a reservation as it is written.
+func (o *oracle) admits(pool *v1beta1.IPAddressPool, s allocation.Service) bool {
+	a := pool.Spec.ServiceAllocation
+	if a == nil {
+		return true
+	}
+	namespace := len(a.Namespaces)+len(a.NamespaceSelectors) == 0 || slices.Contains(a.Namespaces, s.Key.Namespace)
+	for i := range a.NamespaceSelectors {
+		of, exists := o.namespaces[s.Key.Namespace]
+		namespace = namespace || exists && selects(&a.NamespaceSelectors[i], of)
+	}
+	service := len(a.ServiceSelectors) == 0
+	for i := range a.ServiceSelectors {
+		service = service || selects(&a.ServiceSelectors[i], s.Labels)
+	}
+	return namespace && service
+}
+
+func selects(s *metav1.LabelSelector, of labels.Set) bool {
+	selector, err := metav1.LabelSelectorAsSelector(s)
+	return err == nil && selector.Matches(of)
+}
+
+// afterWrite: no status names an address that the status of another Service of ours names, unless both may share it as far as the process
+// knows them.
+func (o *oracle) afterWrite(before, after client.Object) {
+	s, ok := after.(*corev1.Service)
+	if !ok {
+		return
+	}
+	granted := without(addressesOf(s), addressesOf(before.(*corev1.Service)))
+	for _, a := range granted {
+		for _, one := range o.world.served.of("Service") {
+			other := one.(*corev1.Service)
+			if keyOf(other) == keyOf(s) || !isOurs(other, o.class) || !slices.Contains(addressesOf(other), a) {
+				continue
+			}
+			if problem := allocation.MayShare(o.tenant(s), o.tenant(other), a); problem != nil {
+				o.fail("%s was written on %s while %s bears it: %s", a, keyOf(s), keyOf(other), problem.Detail)
+			}
+		}
+	}
+}
+
+// tenant is a Service as the process knows it, else as it is.
+func (o *oracle) tenant(s *corev1.Service) allocation.Tenant {
+	if rec, known := o.records[keyOf(s)]; known {
+		return tenantOf(rec.service)
+	}
+	return tenantOf(observe(s))
+}
+
+// inSeveral counts the addresses of each pool that another pool has as well: while a pool is frozen, those on a shared address may name
+// different ones, of which one counts it.
+func inSeveral(pools map[string]map[netip.Addr]struct{}) map[string]int {
+	n := map[string]int{}
+	for name, addresses := range pools {
+		for a := range addresses {
+			for other, others := range pools {
+				if _, both := others[a]; both && other != name {
+					n[name]++
+					break
+				}
+			}
+		}
+	}
+	return n
+}
+
+// atRest: every Service of ours has what was decided, no two bear an address that they may not share, and the figures of the pools are
+// right.
+func (o *oracle) atRest() {
+	bearers := map[netip.Addr][]*corev1.Service{}
+	counts := map[string]map[netip.Addr]struct{}{}
+	for _, one := range o.world.served.of("Service") {
+		s := one.(*corev1.Service)
+		if !isOurs(s, o.class) {
+			continue
+		}
+		if decided := o.records[keyOf(s)].decision.Addresses; !slices.Equal(addressesOf(s), decided) {
+			o.fail("at rest %s bears %v, decided was %v", keyOf(s), addressesOf(s), decided)
+		}
+		for _, a := range addressesOf(s) {
+			for _, other := range bearers[a] {
+				if problem := allocation.MayShare(tenantOf(observe(s)), tenantOf(observe(other)), a); problem != nil {
+					o.fail("at rest %s and %s bear %s: %s", keyOf(s), keyOf(other), a, problem.Detail)
+				}
+			}
+			bearers[a] = append(bearers[a], s)
+			pool := s.Annotations[v1beta1.AnnotationAllocatedFromPool]
+			if counts[pool] == nil {
+				counts[pool] = map[netip.Addr]struct{}{}
+			}
+			counts[pool][a] = struct{}{}
+		}
+	}
+	ambiguous := inSeveral(counts)
+	for name, pool := range o.pools {
+		got := o.world.served.find(pool).(*v1beta1.IPAddressPool).Status
+		if n := int(got.AssignedIPv4 + got.AssignedIPv6); n > len(counts[name]) || n < len(counts[name])-ambiguous[name] {
+			o.fail("at rest pool %s counts %d and %d, in use are %v", name, got.AssignedIPv4, got.AssignedIPv6, slices.Collect(maps.Keys(counts[name])))
+		}
+		if got.AvailableIPv4 < 0 || got.AvailableIPv6 < 0 {
+			o.fail("at rest pool %s has a negative figure: %+v", name, got)
+		}
+	}
+}
