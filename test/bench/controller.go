@@ -6,9 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,63 +17,33 @@ import (
 
 var ofController = client.MatchingLabels{"app.kubernetes.io/component": "controller"}
 
-// usage is what a container has used: seconds of CPU, user and system, since it started, and the memory that the kubelet calls its working
-// set, in mebibytes.
+// usage is what the controller's container has used.
 type usage struct{ seconds, mebibytes float64 }
 
-// controllerPod is the one controller's pod that runs and is not about to end.
 func (b bench) controllerPod(ctx context.Context) (*corev1.Pod, error) {
-	var pods corev1.PodList
-	if err := b.Client.List(ctx, &pods, client.InNamespace(suite.Namespace), ofController); err != nil {
-		return nil, fmt.Errorf("listing the controller's pods: %w", err)
+	pods, err := b.ControllerPods(ctx)
+	if err == nil && len(pods) != 1 {
+		err = fmt.Errorf("%d pods of the controller run", len(pods))
 	}
-	for i := range pods.Items {
-		p := &pods.Items[i]
-		if p.DeletionTimestamp == nil && len(p.Status.ContainerStatuses) == 1 && p.Status.ContainerStatuses[0].State.Running != nil {
-			return p, nil
-		}
-	}
-	return nil, errors.New("no pod of the controller runs")
-}
-
-// meter returns how to read what the controller's container uses, its children included.
-func (b bench) meter(ctx context.Context) (func() usage, error) {
-	pod, err := b.controllerPod(ctx)
 	if err != nil {
 		return nil, err
 	}
-	_, id, _ := strings.Cut(pod.Status.ContainerStatuses[0].ContainerID, "://")
-	group := func(controller, file string) string {
-		found, _ := filepath.Glob(filepath.Join("/sys/fs/cgroup", controller, "metalsuite-lab-"+pod.Spec.NodeName, "kubepods", "*", "pod"+string(pod.UID), id, file))
-		return strings.Join(found, "")
-	}
-	if cpu := group("", "cpu.stat"); cpu != "" {
-		memory, detail := group("", "memory.current"), group("", "memory.stat")
-		return func() usage {
-			return usage{value(cpu, "usage_usec") / 1e6, (value(memory, "") - value(detail, "inactive_file")) / (1 << 20)}
-		}, nil
-	}
-	cpu, memory, detail := group("cpuacct", "cpuacct.usage"), group("memory", "memory.usage_in_bytes"), group("memory", "memory.stat")
-	if cpu == "" || memory == "" {
-		return nil, fmt.Errorf("no control group of container %s on node %s", id, pod.Spec.NodeName)
-	}
-	return func() usage {
-		return usage{value(cpu, "") / 1e9, (value(memory, "") - value(detail, "total_inactive_file")) / (1 << 20)}
-	}, nil
+	return &pods[0], nil
 }
 
-// value reads a number from a file of a control group: the whole content, or what stands behind the name on a line. A container that has
-// ended has used nothing.
-func value(file, name string) float64 {
-	content, _ := os.ReadFile(file)
-	for line := range strings.Lines(string(content)) {
-		fields := strings.Fields(line)
-		if len(fields) == 2 && fields[0] == name || len(fields) == 1 && name == "" {
-			n, _ := strconv.ParseFloat(fields[len(fields)-1], 64)
-			return n
-		}
+// used is what the controller has used until now.
+func (b bench) used(ctx context.Context) (usage, error) {
+	pod, err := b.controllerPod(ctx)
+	if err != nil {
+		return usage{}, err
 	}
-	return 0
+	container, err := suite.ContainerOf(pod)
+	if err != nil {
+		return usage{}, err
+	}
+	seconds, errCPU := container.CPU()
+	mebibytes, errMemory := container.Memory()
+	return usage{seconds, mebibytes}, errors.Join(errCPU, errMemory)
 }
 
 // What a restart is made of.

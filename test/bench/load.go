@@ -31,40 +31,37 @@ type load struct {
 	labels map[string]string
 }
 
+// taken are the figures of one load.
+type taken struct {
+	// sinceFirst and sinceLast are from the start of the first create and the end of the last one until all have an address.
+	sinceFirst, sinceLast time.Duration
+	// cpu is what the controller used for it, memory what it held then.
+	cpu, memory float64
+	// others are the addresses that were assigned before.
+	others int64
+}
+
 // thousand measures how long 1,000 Services wait for their addresses while speakers and kube-proxy run as ever.
 func (b bench) thousand(ctx context.Context, trials int) error {
-	var first, last, deleted, cpu, cpuDeleting, memory []float64
+	var first, last, cpu, memory, deleted []float64
 	for range trials {
 		l := load{bench: b, namespace: "bench-thousand", services: 1000, clients: 8}
-		others, err := b.assigned(ctx)
+		t, err := l.take(ctx)
 		if err != nil {
 			return err
 		}
-		used, err := b.meter(ctx)
+		gone, err := l.remove(ctx, t.others)
 		if err != nil {
 			return err
 		}
-		before := used()
-		sinceFirst, sinceLast, err := l.create(ctx)
-		if err != nil {
-			return err
-		}
-		created := used()
-		gone, err := l.remove(ctx, others)
-		if err != nil {
-			return err
-		}
-		removed := used()
-		first, last, deleted = append(first, sinceFirst.Seconds()), append(last, sinceLast.Seconds()), append(deleted, gone.Seconds())
-		cpu, cpuDeleting = append(cpu, created.seconds-before.seconds), append(cpuDeleting, removed.seconds-created.seconds)
-		memory = append(memory, created.mebibytes)
+		first, last, deleted = append(first, t.sinceFirst.Seconds()), append(last, t.sinceLast.Seconds()), append(deleted, gone.Seconds())
+		cpu, memory = append(cpu, t.cpu), append(memory, t.memory)
 	}
 	report("1,000 Services: first create -> all have an address", "s", first)
 	report("1,000 Services: last create -> all have an address", "s", last)
 	report("1,000 Services: controller's CPU until then", "s", cpu)
 	report("1,000 Services: controller's memory", "MiB", memory)
 	report("1,000 Services: first delete -> none in the pool's status", "s", deleted)
-	report("1,000 Services: controller's CPU for deleting", "s", cpuDeleting)
 	return nil
 }
 
@@ -79,36 +76,43 @@ func (b bench) tenThousand(ctx context.Context, trials int) error {
 		return err
 	}
 	l := load{bench: b, namespace: "bench-ten-thousand", services: 10000, clients: 16, labels: unproxied}
-	others, err := b.assigned(ctx)
+	t, err := l.take(ctx)
 	if err != nil {
 		return err
 	}
-	used, err := b.meter(ctx)
-	if err != nil {
-		return err
-	}
-	before := used()
-	first, last, err := l.create(ctx)
-	if err != nil {
-		return err
-	}
-	created := used()
-	report("10,000 Services: first create -> all have an address", "s", []float64{first.Seconds()})
-	report("10,000 Services: last create -> all have an address", "s", []float64{last.Seconds()})
-	report("10,000 Services: controller's CPU until then", "s", []float64{created.seconds - before.seconds})
-	report("10,000 Services: controller's memory", "MiB", []float64{created.mebibytes})
+	report("10,000 Services: first create -> all have an address", "s", []float64{t.sinceFirst.Seconds()})
+	report("10,000 Services: last create -> all have an address", "s", []float64{t.sinceLast.Seconds()})
+	report("10,000 Services: controller's CPU until then", "s", []float64{t.cpu})
+	report("10,000 Services: controller's memory", "MiB", []float64{t.memory})
 	if err := l.restarts(ctx, trials); err != nil {
 		return err
 	}
-	gone, err := l.remove(ctx, others+int64(trials))
+	gone, err := l.remove(ctx, t.others+int64(trials))
 	report("10,000 Services: first delete -> none in the pool's status", "s", []float64{gone.Seconds()})
 	return err
+}
+
+// take makes the Services and returns what that took.
+func (l load) take(ctx context.Context) (t taken, err error) {
+	if t.others, err = l.assigned(ctx); err != nil {
+		return t, err
+	}
+	before, err := l.used(ctx)
+	if err != nil {
+		return t, err
+	}
+	if t.sinceFirst, t.sinceLast, err = l.create(ctx); err != nil {
+		return t, err
+	}
+	after, err := l.used(ctx)
+	t.cpu, t.memory = after.seconds-before.seconds, after.mebibytes
+	return t, err
 }
 
 // create makes the Services and waits for their addresses. It returns how long that took from the start of the first create and from the
 // end of the last one.
 func (l load) create(ctx context.Context) (sinceFirst, sinceLast time.Duration, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*limit)
+	ctx, cancel := context.WithTimeout(ctx, 20*limit)
 	defer cancel()
 	if err := l.Apply(ctx, suite.HelloNamespace(l.namespace)); err != nil {
 		return 0, 0, err

@@ -3,6 +3,8 @@
 package suite
 
 import (
+	"maps"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,7 +39,7 @@ var ours = client.MatchingLabels{"metalsuite.io/test": "true"}
 
 // HelloNamespace returns a namespace for test servers.
 func HelloNamespace(name string) *corev1.Namespace {
-	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: ours}}
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: maps.Clone(ours)}}
 }
 
 // HelloDeployment returns test servers that answer with their name, spread over the nodes.

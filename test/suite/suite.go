@@ -40,6 +40,8 @@ const (
 	Owner = "metalsuite-test"
 
 	pollEvery = 50 * time.Millisecond
+	// clearing is how long a namespace of the tests may take to go: thousands of Services may be left in it.
+	clearing = 10 * time.Minute
 )
 
 // Suite is the lab with the means to act on it.
@@ -252,7 +254,7 @@ func ready(n corev1.Node) bool {
 	return false
 }
 
-// Reset removes what an earlier demo or test left behind: its namespaces, the suite's pools and advertisements, and the MetalLB resource.
+// Reset removes what an earlier demo or test left behind: its namespaces, the suite's pools, reservations and advertisements, and the MetalLB resource.
 // A lab on which nothing was installed yet is left as it is.
 func (s *Suite) Reset(ctx context.Context) error {
 	var namespaces corev1.NamespaceList
@@ -260,11 +262,11 @@ func (s *Suite) Reset(ctx context.Context) error {
 		return fmt.Errorf("listing the tests' namespaces: %w", err)
 	}
 	for i := range namespaces.Items {
-		if err := s.Gone(ctx, &namespaces.Items[i], time.Minute); err != nil {
+		if err := s.Gone(ctx, &namespaces.Items[i], clearing); err != nil {
 			return err
 		}
 	}
-	for _, kind := range []client.Object{&v1beta1.MetalLB{}, &v1beta1.IPAddressPool{}, &v1beta1.L2Advertisement{}} {
+	for _, kind := range []client.Object{&v1beta1.MetalLB{}, &v1beta1.IPAddressPool{}, &v1beta1.IPReservation{}, &v1beta1.L2Advertisement{}} {
 		err := s.Client.DeleteAllOf(ctx, kind, client.InNamespace(Namespace))
 		if err != nil && !meta.IsNoMatchError(err) && client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("deleting %T: %w", kind, err)
