@@ -82,6 +82,10 @@ test-bundle: ## Validate the OLM bundle
 test-e2e: lab-up ## Run the user stories on the lab
 	source .lab/env && $(GO) test -count=1 -p 1 -timeout 25m -v ./test/e2e/... -ginkgo.fail-on-pending -ginkgo.no-color
 
+.PHONY: soak
+soak: envtest ## Run what takes longer than a test may: long random histories, fuzzing, many overlaps of leaders (SOAK_STEPS FUZZTIME TRIALS)
+	export KUBEBUILDER_ASSETS=$$($(LAB) build --only envtest 2>/dev/null | tail -n 1); hack/soak.sh
+
 .PHONY: bench
 bench: lab-up ## Print figures; never passes or fails by time (TRIALS=10)
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/...

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"slices"
+	"strconv"
 	"testing"
 
 	"metalsuite.io/api/reason"
@@ -296,9 +298,23 @@ func sameElements(x, y []netip.Addr) bool {
 // TestAgainstModel drives random sequences and demands, after every step, the very addresses that the obvious allocator gives; at
 // times it restarts from what the Services' statuses say, and nothing may move.
 func TestAgainstModel(t *testing.T) {
-	for seed := range uint64(200) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { drive(t, rand.New(rand.NewPCG(seed, 1)), 500) })
+	const each = 500
+	for seed := range uint64(steps(t) / each) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { drive(t, rand.New(rand.NewPCG(seed, 1)), each) })
 	}
+}
+
+// steps is how many steps all sequences take together: SOAK_STEPS, if given.
+func steps(t *testing.T) int {
+	text := os.Getenv("SOAK_STEPS")
+	if text == "" {
+		return 100_000
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func drive(t *testing.T, r *rand.Rand, steps int) {

@@ -1,0 +1,34 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# What takes longer than a test may: random histories of a million steps, every fuzz target, many overlaps of two leaders. Ends with the first
+# failure. FUZZTIME (60s) is for each target, SOAK_STEPS (1000000) for each random test, TRIALS (20) for the overlaps. The envtest binaries
+# are expected in KUBEBUILDER_ASSETS.
+set -eu
+cd "$(dirname "$0")/.."
+export SOAK_STEPS="${SOAK_STEPS:-1000000}"
+fuzztime=${FUZZTIME:-60s}
+trials=${TRIALS:-20}
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+echo "random histories, $SOAK_STEPS steps each"
+go test -count=1 -timeout 60m -run 'TestAgainstModel|TestRandomHistories' ./internal/allocation ./controllers/service
+
+go list ./internal/... ./announcers/... | while read -r package; do
+	for target in $(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true); do
+		echo "fuzz $package $target for $fuzztime"
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "$fuzztime" "$package"
+	done
+done
+
+echo "$trials overlaps of two leaders"
+go test -c -o "$scratch/controller.test" ./cmd/controller
+cd cmd/controller
+trial=0
+while [ "$trial" -lt "$trials" ]; do
+	trial=$((trial + 1))
+	"$scratch/controller.test" -test.timeout 5m -ginkgo.no-color -ginkgo.focus 'An overlap of two leaders' >"$scratch/log" || { cat "$scratch/log"; exit 1; }
+done
+echo "soak: ok"
