@@ -69,7 +69,7 @@ func NewSource(c cache.Cache, namespace, class string, trigger kube.Trigger) *So
 func (s *Source) Start(ctx context.Context) error {
 	policyKinds := []client.Object{&v1beta1.IPAddressPool{}, &v1beta1.L2Advertisement{}, &v1beta1.BGPAdvertisement{}, &v1beta2.BGPPeer{}, &v1beta1.BFDProfile{}, &v1beta1.Community{}}
 	for _, kind := range policyKinds {
-		if err := s.watch(ctx, kind, func(_, _ client.Object) bool { return true }); err != nil {
+		if err := s.watch(ctx, kind, specChanged); err != nil {
 			return err
 		}
 	}
@@ -91,7 +91,7 @@ func (s *Source) Start(ctx context.Context) error {
 	return nil
 }
 
-// watch fires the trigger on every change of a kind, and marks the policy stale when affects says so. old is nil on creation, new on
+// watch fires the trigger on every change of a kind that may matter, and marks the policy stale when affects says so. old is nil on creation, new on
 // deletion.
 func (s *Source) watch(ctx context.Context, kind client.Object, affects func(old, new client.Object) bool) error {
 	name := fmt.Sprintf("%T", kind)
@@ -106,7 +106,9 @@ func (s *Source) watch(ctx context.Context, kind client.Object, affects func(old
 		if affects(old, new) {
 			s.stale.Store(true)
 		}
-		s.trigger.Fire()
+		if s.observed(old) || s.observed(new) {
+			s.trigger.Fire()
+		}
 	}
 	handler, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 		AddFunc: func(o any) { changed(nil, object(o)) },
@@ -132,6 +134,20 @@ func object(o any) client.Object {
 	}
 	obj, _ := o.(client.Object)
 	return obj
+}
+
+// observed says whether an object may be part of the world. Of the Services only those are that have an address of ours.
+func (s *Source) observed(o client.Object) bool {
+	if service, ok := o.(*corev1.Service); ok {
+		_, ok = observeService(service, s.class, nil)
+		return ok
+	}
+	return o != nil
+}
+
+// specChanged leaves out changes of the status alone.
+func specChanged(old, new client.Object) bool {
+	return labelsChanged(old, new) || old.GetGeneration() != new.GetGeneration()
 }
 
 func labelsChanged(old, new client.Object) bool {

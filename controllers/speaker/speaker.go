@@ -130,18 +130,45 @@ func (s *Speaker) Ready() error {
 func (s *Speaker) loop(ctx context.Context) error {
 	timer := s.Clock.NewTimer(0)
 	defer timer.Stop()
+	changed := s.Trigger.C()
+	var rested <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.Trigger.C():
+		case <-rested:
+			changed, rested = s.Trigger.C(), nil
+			continue
+		case <-changed:
 		case <-s.Members.Changed():
 		case <-timer.C():
 		}
+		began := s.Clock.Now()
 		if again := s.step(ctx); again > 0 {
 			timer.Reset(again)
 		}
+		changed, rested = s.Trigger.C(), nil
+		if rest := rest(s.Clock.Since(began)); rest > 0 {
+			changed, rested = nil, s.Clock.After(rest)
+		}
 	}
+}
+
+// Every pass looks at all Services, and while many are being made each of them asks for one. So changed objects wait after a pass for
+// restFactor times as long as it took, at most longestRest; with few Services that is less than shortestRest, and nothing waits. What
+// cannot wait, a speaker that was lost or has appeared, does not.
+const (
+	restFactor   = 4
+	shortestRest = 5 * time.Millisecond
+	longestRest  = 250 * time.Millisecond
+)
+
+// rest is how long changed objects wait after a pass that took so long.
+func rest(pass time.Duration) time.Duration {
+	if pause := min(restFactor*pass, longestRest); pause >= shortestRest {
+		return pause
+	}
+	return 0
 }
 
 // step observes, decides and applies once. It returns after how long it wants to be called again, zero when nothing is pending.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"metalsuite.io/announcers"
 	"metalsuite.io/announcers/announcertest"
@@ -88,6 +89,62 @@ func (r *rig) until(what string, wanted func(Outcome) bool) {
 		case <-deadline:
 			r.t.Fatalf("never seen: %s", what)
 		}
+	}
+}
+
+// slow is an Observer that takes a while by its clock.
+type slow struct {
+	*observed
+	clock *clocktesting.FakeClock
+	takes time.Duration
+	asked atomic.Int64
+}
+
+func (o *slow) World(ctx context.Context) (World, bool, error) {
+	o.asked.Add(1)
+	o.clock.Step(o.takes)
+	return o.observed.World(ctx)
+}
+
+func TestObjectsWaitAfterALongPassAndSpeakersDoNot(t *testing.T) {
+	for name, row := range map[string]struct{ takes, rest time.Duration }{
+		"a short pass is followed by the next at once": {time.Millisecond, 0},
+		"a longer one by a rest":                       {10 * time.Millisecond, 40 * time.Millisecond},
+		"a very long one by no longer rest than this":  {time.Second, longestRest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := clocktesting.NewFakeClock(time.Unix(0, 0))
+			r := &rig{t: t, members: membership.NewFake("n1"), trigger: kube.NewTrigger(), outcomes: make(chan Outcome, 100)}
+			world := &slow{observed: &observed{}, clock: now, takes: row.takes}
+			w := base()
+			w.Nodes = map[string]Node{"n1": {}}
+			world.set(w)
+			r.members.Set("n1", membership.State{Fit: true})
+			s := New(Options{
+				Node: "n1", Observer: world, Members: r.members, Trigger: r.trigger, Clock: now, Log: logr.Discard(),
+				OnOutcome: func(o Outcome) { r.outcomes <- o },
+			})
+			ctx, cancel := context.WithCancel(context.Background())
+			done := make(chan error, 1)
+			go func() { done <- s.Run(ctx) }()
+			defer func() {
+				cancel()
+				<-done
+			}()
+			any := func(Outcome) bool { return true }
+			r.until("a pass for the first member", any)
+			r.until("a pass for the timer, which the first one's duration makes due", any)
+			r.trigger.Fire()
+			if row.rest > 0 {
+				r.members.Set("n2", membership.State{Fit: true})
+				r.until("a pass for a speaker that appears", func(o Outcome) bool { return len(o.World.Members) == 2 })
+				if world.asked.Load() != 3 {
+					t.Fatalf("%d passes, want no more than one for the speaker beside the first two", world.asked.Load())
+				}
+				now.Step(row.rest)
+			}
+			r.until("a pass for the changed object", any)
+		})
 	}
 }
 
