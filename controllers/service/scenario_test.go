@@ -104,6 +104,7 @@ var kinds = map[string]struct {
 	namespaced bool
 }{
 	"IPAddressPool": {func() client.Object { return &v1beta1.IPAddressPool{} }, true},
+	"IPReservation": {func() client.Object { return &v1beta1.IPReservation{} }, true},
 	"Service":       {func() client.Object { return &corev1.Service{} }, true},
 	"EndpointSlice": {func() client.Object { return &discoveryv1.EndpointSlice{} }, true},
 	"Namespace":     {func() client.Object { return &corev1.Namespace{} }, false},
