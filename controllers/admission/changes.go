@@ -42,7 +42,7 @@ func profileChange(_ context.Context, _ client.Reader, c change, v *verdict) err
 
 // peerChange tells about a field that is accepted and does nothing.
 func peerChange(_ context.Context, _ client.Reader, c change, v *verdict) error {
-	if peer, ok := c.to.(*v1beta2.BGPPeer); ok && peer.Spec.DisableMP && c.from == nil {
+	if peer, ok := c.to.(*v1beta2.BGPPeer); ok && peer.Spec.DisableMP && c.from == nil { //nolint:staticcheck // The deprecated field is what the warning is about.
 		v.warn("BGPPeer %q: disableMP is deprecated and has no effect", c.object.Name)
 	}
 	return nil

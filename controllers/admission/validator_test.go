@@ -179,7 +179,7 @@ var _ = Describe("webhooks", Ordered, ContinueOnFailure, func() {
 	})
 
 	It("tell that disableMP does nothing", func(ctx context.Context) {
-		Expect(api.Create(ctx, peer("r", func(s *v1beta2.BGPPeerSpec) { s.DisableMP = true }))).To(Succeed())
+		Expect(api.Create(ctx, peer("r", func(s *v1beta2.BGPPeerSpec) { s.DisableMP = true }))).To(Succeed()) //nolint:staticcheck // See there.
 		Expect(heard.take()).To(ConsistOf(ContainSubstring("disableMP is deprecated and has no effect")))
 	})
 

@@ -48,7 +48,7 @@ func keepIngressWriter(in any) (any, error) {
 // element, which leaves no trace.
 func ingressWriter(s *corev1.Service) []metav1.ManagedFieldsEntry {
 	for _, e := range s.ManagedFields {
-		if e.FieldsV1 != nil && !bytes.Contains(e.FieldsV1.Raw, ingressField) {
+		if e.FieldsV1 != nil && !bytes.Contains(e.FieldsV1.GetRawBytes(), ingressField) {
 			continue
 		}
 		name := e.Manager

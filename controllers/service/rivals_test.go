@@ -119,7 +119,7 @@ func TestContestsEndWithTheirServices(t *testing.T) {
 
 func TestTheCacheKeepsWhoWroteTheIngress(t *testing.T) {
 	entry := func(manager, fields string) metav1.ManagedFieldsEntry {
-		return metav1.ManagedFieldsEntry{Manager: manager, Time: &metav1.Time{Time: time.Unix(1, 0)}, FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)}}
+		return metav1.ManagedFieldsEntry{Manager: manager, Time: &metav1.Time{Time: time.Unix(1, 0)}, FieldsV1: metav1.NewFieldsV1(fields)}
 	}
 	decoy := entry("kubectl", `{"f:metadata":{"f:annotations":{"f:ingress":{},"f:loadBalancer":{}}},"f:spec":{"f:type":{}}}`)
 	conditions := entry("other", `{"f:status":{"f:conditions":{".":{}}}}`)

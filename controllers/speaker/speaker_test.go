@@ -129,7 +129,9 @@ func TestObjectsWaitAfterALongPassAndSpeakersDoNot(t *testing.T) {
 			go func() { done <- s.Run(ctx) }()
 			defer func() {
 				cancel()
-				<-done
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
 			}()
 			any := func(Outcome) bool { return true }
 			r.until("a pass for the first member", any)
