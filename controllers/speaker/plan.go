@@ -92,10 +92,18 @@ func (p *Plan) settle(group []claim, w World) {
 // announceable checks what every kind of announcement needs, and returns the pool of the addresses.
 func (w World) announceable(s Service) (string, *reason.Problem) {
 	pool, problem := w.poolOf(s)
-	if problem == nil && len(s.ServingNodes) == 0 {
+	switch {
+	case problem != nil:
+	case w.Ownerless && len(w.Policy.BGP(pool, s.Labels)) == 0:
+		problem = unserved() // nobody need be told that endpoints are missing for what is not to be announced
+	case len(s.ServingNodes) == 0:
 		problem = reason.New(reason.NoEndpoints, "")
 	}
 	return pool, problem
+}
+
+func unserved() *reason.Problem {
+	return reason.New(reason.ComponentDisabled, "no announcer runs that announces what L2Advertisements select")
 }
 
 // poolOf returns the one pool that holds all addresses.
@@ -130,7 +138,7 @@ func (w World) sharedHere(s Service, pool string) bool {
 // claim collects what the L2Advertisements say of a Service.
 func (w World) claim(s Service, pool string) (claim, *reason.Problem) {
 	if w.Ownerless {
-		return claim{}, reason.New(reason.ComponentDisabled, "no announcer runs that announces what L2Advertisements select")
+		return claim{}, unserved()
 	}
 	c := claim{service: s, nodes: map[string]reach{}}
 	for _, ad := range w.Policy.L2(pool, s.Labels) {

@@ -113,6 +113,9 @@ func TestDecide(t *testing.T) {
 		}, owner: "n3"},
 		{name: "cut off from all others", mend: func(w *World) { w.Isolated = true }, reason: reason.NoCarrier},
 		{name: "no announcer that needs an owner", mend: func(w *World) { w.Ownerless = true }, reason: reason.ComponentDisabled},
+		{name: "no announcer and no endpoints", mend: func(w *World) {
+			w.Ownerless, w.Services[0].ServingNodes = true, nil
+		}, reason: reason.ComponentDisabled},
 		{name: "addresses of two pools", mend: func(w *World) {
 			w.Policy = compile([]v1beta1.IPAddressPool{pool("blue", "192.0.2.0/24"), pool("green", "2001:db8::/64")}, nil)
 			w.Services[0].Addresses = append(w.Services[0].Addresses, netip.MustParseAddr("2001:db8::1"))
