@@ -37,6 +37,8 @@ type tenure struct {
 
 	mu    sync.Mutex
 	state state
+	// led is set from when this process holds the Lease until it has given it back.
+	led bool
 	// renewed is when the last successful request for the Lease was sent.
 	renewed time.Time
 }
@@ -112,7 +114,9 @@ func (t *tenure) claim(record resourcelock.LeaderElectionRecord, send func() err
 	if err := send(); err != nil {
 		return err
 	}
-	if !gives {
+	if gives {
+		t.given()
+	} else {
 		t.granted(sent)
 	}
 	return nil
@@ -135,13 +139,21 @@ func (t *tenure) granted(sent time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.state != over {
-		t.state, t.renewed = leading, sent
+		t.state, t.led, t.renewed = leading, true, sent
 	}
 }
 
+func (t *tenure) given() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.led = false
+}
+
+// superseded ends the leadership of a process that leads or is giving the Lease back: when a successor was faster, the election reads
+// the Lease anew and would empty the successor's.
 func (t *tenure) superseded() {
 	t.mu.Lock()
-	first := t.state == leading
+	first := t.led && t.state != over
 	if first {
 		t.state = over
 	}

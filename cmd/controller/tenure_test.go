@@ -73,6 +73,8 @@ func (p *actor) wants(left time.Duration, why error) {
 	}
 }
 
+var errConflict = errors.New("the object has been modified")
+
 func TestTenure(t *testing.T) {
 	const second = time.Second
 	for name, story := range map[string]func(*actor){
@@ -135,6 +137,28 @@ func TestTenure(t *testing.T) {
 				p.Errorf("giving back: %v, held by %q, told %d times", err, p.lease.holder, p.ended)
 			}
 			p.wants(0, errLost)
+		},
+		"a Lease that another one took while it was given back stays with that one": func(p *actor) {
+			_ = p.claims("me")
+			p.lease.err, p.lease.sent = errConflict, func() { p.lease.holder = "other" }
+			if err := p.claims(""); !errors.Is(err, errConflict) {
+				p.Errorf("giving back: %v", err)
+			}
+			p.lease.err, p.lease.sent = nil, nil
+			p.reads()
+			if err := p.claims(""); !errors.Is(err, errLost) || p.lease.holder != "other" || p.ended != 1 {
+				p.Errorf("giving back again: %v, held by %q, told %d times", err, p.lease.holder, p.ended)
+			}
+		},
+		"a Lease whose renewal crossed with giving it back is given back after all": func(p *actor) {
+			_ = p.claims("me")
+			p.lease.err = errConflict
+			_ = p.claims("")
+			p.lease.err = nil
+			p.reads()
+			if err := p.claims(""); err != nil || p.lease.holder != "" || p.ended != 0 {
+				p.Errorf("giving back again: %v, held by %q, told %d times", err, p.lease.holder, p.ended)
+			}
 		},
 		"a Lease that another one has held is not renewed": func(p *actor) {
 			_ = p.claims("me")
