@@ -25,36 +25,48 @@ func (v *verdict) warn(format string, args ...any) {
 }
 
 // judge compares the policies before and after a change of one object. Of that object every problem counts that it did not have before;
-// of another one, that it was valid before and is not after. So what was wrong already blocks nothing.
+// of another one, that it was valid before and is not after. So what was wrong already blocks nothing. What only waits for something that
+// is not there yet is told and stops nothing.
 func judge(changed policy.ObjectRef, before, after *policy.Policy) verdict {
 	var v verdict
 	for _, p := range after.Problems {
-		old, wrongBefore := before.ProblemOf(p.Object)
-		if p.Object != changed && wrongBefore {
+		old := before.ProblemsOf(p.Object)
+		if p.Object != changed && slices.ContainsFunc(old, stops) {
 			continue
 		}
-		p.Detail = newDetails(old.Detail, p.Detail)
-		switch {
-		case p.Detail == "":
-		case passes(p.Reason):
-			v.warn("%s %q: %s", p.Object.Kind, p.Object.Name, p.Detail)
-		case p.Object == changed:
-			v.refuse("%s %q: %s", p.Object.Kind, p.Object.Name, p.Message())
-		default:
-			v.refuse("%s %q would become invalid: %s", p.Object.Kind, p.Object.Name, p.Message())
+		var refused []reason.Problem
+		for _, news := range after.ProblemsOf(p.Object) {
+			switch {
+			case slices.Contains(old, news):
+			case stops(news):
+				refused = append(refused, news)
+			default:
+				v.warn("%s %q: %s", p.Object.Kind, p.Object.Name, news.Detail)
+			}
+		}
+		if len(refused) == 0 {
+			continue
+		}
+		why := joined(refused)
+		if p.Object == changed {
+			v.refuse("%s %q: %s", p.Object.Kind, p.Object.Name, why.Message())
+		} else {
+			v.refuse("%s %q would become invalid: %s", p.Object.Kind, p.Object.Name, why.Message())
 		}
 	}
 	return v
 }
 
-// passes reports whether a problem only says that something is not there yet: objects come in any order.
-func passes(why reason.Reason) bool {
-	return why == reason.UnknownBFDProfile || why == reason.UnknownCommunity
+// stops reports whether a problem says more than that something is not there yet: objects come in any order.
+func stops(p reason.Problem) bool {
+	return p.Reason != reason.UnknownBFDProfile && p.Reason != reason.UnknownCommunity
 }
 
-// newDetails returns what of the details of a problem was not among the old ones. A problem joins the details of all that was found.
-func newDetails(old, now string) string {
-	const separator = "; "
-	known := strings.Split(old, separator)
-	return strings.Join(slices.DeleteFunc(strings.Split(now, separator), func(d string) bool { return slices.Contains(known, d) }), separator)
+// joined makes one problem of several: it has the first one's reason and the details of all.
+func joined(all []reason.Problem) reason.Problem {
+	details := make([]string, len(all))
+	for i, p := range all {
+		details[i] = p.Detail
+	}
+	return reason.Problem{Reason: all[0].Reason, Detail: strings.Join(details, "; ")}
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/api/v1beta2"
 	"metalsuite.io/internal/policy"
 )
 
@@ -28,6 +29,8 @@ func TestJudge(t *testing.T) {
 	ad := *bgp("ad", func(s *v1beta1.BGPAdvertisementSpec) {
 		s.Communities, s.AggregationLength = []string{"later"}, ptr.To[int32](24)
 	})
+	coarse := ad.DeepCopy()
+	coarse.Spec.Communities = nil
 	alias := *community("c", v1beta1.CommunityAlias{Name: "later", Value: "64512:1"})
 	fine := aged(pool("fine", "198.18.0.0/28"))
 	for name, c := range map[string]struct {
@@ -35,7 +38,7 @@ func TestJudge(t *testing.T) {
 		before, after      policy.Objects
 		refusals, warnings string
 	}{
-		"what a missing name hid blocks nobody": {
+		"what was wrong beside a missing name blocks nobody": {
 			changed:  policy.ObjectRef{Kind: policy.KindCommunity, Name: "c"},
 			before:   policy.Objects{Pools: fine, BGPAdvertisements: []v1beta1.BGPAdvertisement{ad}},
 			after:    policy.Objects{Pools: fine, BGPAdvertisements: []v1beta1.BGPAdvertisement{ad}, Communities: []v1beta1.Community{alias}},
@@ -56,6 +59,31 @@ func TestJudge(t *testing.T) {
 			changed: policy.ObjectRef{Kind: policy.KindIPAddressPool, Name: "b"},
 			before:  policy.Objects{Pools: aged(pool("a", "198.18.0.0/24"), pool("b", "x", "198.18.0.0/25"))},
 			after:   policy.Objects{Pools: aged(pool("a", "198.18.0.0/24"), pool("b", "198.18.0.0/25"))},
+		},
+		"a name that is missing hides no mistake": {
+			changed:  policy.ObjectRef{Kind: policy.KindBGPAdvertisement, Name: "ad"},
+			after:    policy.Objects{Pools: fine, BGPAdvertisements: []v1beta1.BGPAdvertisement{ad}},
+			refusals: `BGPAdvertisement "ad": pool "fine": invalid aggregation length 24`,
+			warnings: `BGPAdvertisement "ad": no Community resource defines "later"`,
+		},
+		"a profile that is missing hides no mistake": {
+			changed: policy.ObjectRef{Kind: policy.KindBGPPeer, Name: "tor"},
+			after: policy.Objects{BGPPeers: []v1beta2.BGPPeer{*peer("tor", func(s *v1beta2.BGPPeerSpec) {
+				s.BFDProfile, s.PeerAddress = "later", "nowhere"
+			})}},
+			refusals: `invalid BGPPeer address "nowhere"`, warnings: `no valid BFDProfile "later"`,
+		},
+		"a name that goes is a warning, also for what is wrong besides": {
+			changed:  policy.ObjectRef{Kind: policy.KindBGPAdvertisement, Name: "ad"},
+			before:   policy.Objects{Pools: fine, BGPAdvertisements: []v1beta1.BGPAdvertisement{*coarse}},
+			after:    policy.Objects{Pools: fine, BGPAdvertisements: []v1beta1.BGPAdvertisement{ad}},
+			warnings: `BGPAdvertisement "ad": no Community resource defines "later"`,
+		},
+		"an object that waits for a name is kept valid besides": {
+			changed:  policy.ObjectRef{Kind: policy.KindIPAddressPool, Name: "fine"},
+			before:   policy.Objects{BGPAdvertisements: []v1beta1.BGPAdvertisement{ad}},
+			after:    policy.Objects{Pools: fine, BGPAdvertisements: []v1beta1.BGPAdvertisement{ad}},
+			refusals: `BGPAdvertisement "ad" would become invalid: pool "fine": invalid aggregation length 24`,
 		},
 		"a name that is missing is a warning": {
 			changed:  policy.ObjectRef{Kind: policy.KindBGPAdvertisement, Name: "ad"},

@@ -60,34 +60,37 @@ func (p *Policy) compileBGP(o Objects, found findings) {
 }
 
 // compileBGPAdvertisement adds an advertisement to the pools that it selects. A pool whose ranges are finer than its aggregation length
-// is left out, the others are announced.
+// is left out, the others are announced. That a community is not defined yet hides nothing else that is wrong: it is said last.
 func (p *Policy) compileBGPAdvertisement(in *v1beta1.BGPAdvertisement, o Objects, aliases map[string]Community, finest map[string][]prefixOf, found findings) {
 	ref := ObjectRef{KindBGPAdvertisement, in.Name}
-	ad, pools, problem := readBGPAdvertisement(in, o, aliases)
-	if problem != nil {
+	ad, pools, problem := readBGPAdvertisement(in, o)
+	communities, unknown, invalid := readCommunities(in.Spec.Communities, aliases)
+	ad.Communities = communities
+	if problem := firstOf(problem, invalid); problem != nil {
 		found.add(ref, problem)
-		return
+		pools = nil
 	}
 	for _, pool := range pools {
 		if problem := ad.tooCoarse(pool, finest[pool]); problem != nil {
 			found.add(ref, problem)
-			continue
+		} else if unknown == nil {
+			p.bgp[pool] = append(p.bgp[pool], ad)
 		}
-		p.bgp[pool] = append(p.bgp[pool], ad)
 	}
+	found.add(ref, unknown)
 }
 
-func readBGPAdvertisement(in *v1beta1.BGPAdvertisement, o Objects, aliases map[string]Community) (bgpAdvertisement, []string, *reason.Problem) {
+// readBGPAdvertisement reads everything but the communities.
+func readBGPAdvertisement(in *v1beta1.BGPAdvertisement, o Objects) (bgpAdvertisement, []string, *reason.Problem) {
 	spec := &in.Spec
 	pools, poolProblem := selectPools(spec.IPAddressPools, spec.IPAddressPoolSelectors, o.Pools)
 	nodes, nodeProblem := selectNodes(spec.NodeSelectors, o.Nodes)
 	services, serviceProblem := compileSelectors("serviceSelectors", spec.ServiceSelectors)
-	communities, problem := readCommunities(spec.Communities, aliases)
 	ad := bgpAdvertisement{services: services, BGP: BGP{
 		Name: in.Name, Length4: length(spec.AggregationLength, 32), Length6: length(spec.AggregationLengthV6, 128), LocalPref: spec.LocalPref,
-		Communities: communities, Peers: slices.Sorted(slices.Values(spec.Peers)), Nodes: nodes, ServiceSelected: len(services) > 0,
+		Peers: slices.Sorted(slices.Values(spec.Peers)), Nodes: nodes, ServiceSelected: len(services) > 0,
 	}}
-	return ad, pools, firstOf(poolProblem, nodeProblem, serviceProblem, problem, repeated("peers", spec.Peers), ad.wrongLength())
+	return ad, pools, firstOf(poolProblem, nodeProblem, serviceProblem, repeated("peers", spec.Peers), ad.wrongLength())
 }
 
 func length(given *int32, otherwise int) int {
@@ -158,22 +161,24 @@ func widestPrefix(entry string) (netip.Prefix, bool) {
 	return slices.MinFunc(r.Prefixes(), func(a, b netip.Prefix) int { return cmp.Compare(a.Bits(), b.Bits()) }), true
 }
 
-// readCommunities returns the communities that are written out or named, distinct and sorted.
-func readCommunities(given []string, aliases map[string]Community) ([]Community, *reason.Problem) {
-	var out []Community
+// readCommunities returns the communities that are written out or named, distinct and sorted. A name that nobody defines yet is another
+// problem than an entry that is wrong.
+func readCommunities(given []string, aliases map[string]Community) (out []Community, unknown, invalid *reason.Problem) {
 	for _, text := range given {
 		c, literal, err := parseCommunity(text)
 		if err != nil {
-			return nil, reason.New(reason.InvalidCommunity, "%v", err)
+			invalid = firstOf(invalid, reason.New(reason.InvalidCommunity, "%v", err))
+			continue
 		}
 		if !literal {
 			var known bool
 			if c, known = aliases[text]; !known {
-				return nil, reason.New(reason.UnknownCommunity, "no Community resource defines %q", text)
+				unknown = firstOf(unknown, reason.New(reason.UnknownCommunity, "no Community resource defines %q", text))
+				continue
 			}
 		}
 		out = append(out, c)
 	}
 	slices.SortFunc(out, Community.compare)
-	return slices.Compact(out), repeated("communities", given)
+	return slices.Compact(out), unknown, firstOf(invalid, repeated("communities", given))
 }

@@ -40,11 +40,14 @@ func compilePeers(o Objects, profiles map[string]v1beta1.BFDProfileSpec, found f
 	for i := range o.BGPPeers {
 		in := &o.BGPPeers[i]
 		peer, problem := compilePeer(in, o.Nodes)
-		if _, known := profiles[in.Spec.BFDProfile]; problem == nil && in.Spec.BFDProfile != "" && !known {
-			problem = reason.New(reason.UnknownBFDProfile, "peer %q: no valid BFDProfile %q", in.Name, in.Spec.BFDProfile)
+		ref := ObjectRef{KindBGPPeer, in.Name}
+		found.add(ref, problem)
+		_, known := profiles[in.Spec.BFDProfile]
+		missing := in.Spec.BFDProfile != "" && !known
+		if missing {
+			found.add(ref, reason.New(reason.UnknownBFDProfile, "peer %q: no valid BFDProfile %q", in.Name, in.Spec.BFDProfile))
 		}
-		if problem != nil {
-			found.add(ObjectRef{KindBGPPeer, in.Name}, problem)
+		if problem != nil || missing {
 			continue
 		}
 		peers = append(peers, peer)

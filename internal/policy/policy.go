@@ -45,6 +45,7 @@ type Policy struct {
 	// Problems has one entry for each object that is not valid, sorted by kind and name.
 	Problems []Problem
 
+	found    findings
 	granting claims
 	frozen   []frozenPool
 	buggy    map[string]bool
@@ -83,7 +84,7 @@ func Compile(o Objects) *Policy {
 	p.compileReservations(o, found)
 	p.compileL2(o, found)
 	p.compileBGP(o, found)
-	p.Problems = found.problems()
+	p.found, p.Problems = found, found.problems()
 	return p
 }
 
@@ -95,6 +96,16 @@ func (p *Policy) ProblemOf(object ObjectRef) (reason.Problem, bool) {
 		}
 	}
 	return reason.Problem{}, false
+}
+
+// ProblemsOf returns each thing that is wrong with an object, in the order in which ProblemOf has them in one; nil when it is valid or
+// not known.
+func (p *Policy) ProblemsOf(object ObjectRef) []reason.Problem {
+	var all []reason.Problem
+	for _, problem := range p.found[object] {
+		all = append(all, *problem)
+	}
+	return all
 }
 
 // PoolOf returns the pool that an address belongs to: one that grants before frozen ones, those by name. An address that its pool
