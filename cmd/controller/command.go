@@ -84,6 +84,7 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	frugal()
 	return o.serve(ctx, log)
 }
 
