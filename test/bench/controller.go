@@ -50,9 +50,10 @@ func (b bench) used(ctx context.Context) (usage, error) {
 const (
 	partServed = "-> a new Service has its address"
 	partStart  = "of that, until the new process starts"
+	partRead   = "of that, until it has read the Services"
 	partLease  = "of that, until it leads"
-	partRead   = "of that, until it has read and decided all"
-	partGrant  = "of that, until the Service's address is seen"
+	partDecide = "of that, until it has made sure of what it read and decided"
+	partGrant  = "of that, until the new Service's address is seen"
 )
 
 // restart deletes the controller's pod, creates a Service at once and waits for its address.
@@ -81,7 +82,7 @@ func (l load) restart(ctx context.Context, name string, parts map[string][]float
 		last = at
 	}
 	for _, step := range []struct{ part, text string }{
-		{partStart, "Starting"}, {partLease, "successfully acquired lease"}, {partRead, "First pass done"},
+		{partStart, "Starting"}, {partRead, "Attempting to acquire leader lease"}, {partLease, "uccessfully acquired lease"}, {partDecide, "First pass done"},
 	} {
 		at, err := l.logged(ctx, step.text)
 		if err != nil {

@@ -204,7 +204,7 @@ func (l load) restarts(ctx context.Context, trials int) error {
 			return err
 		}
 	}
-	for _, part := range []string{partServed, partStart, partLease, partRead, partGrant} {
+	for _, part := range []string{partServed, partStart, partRead, partLease, partDecide, partGrant} {
 		report("10,000 Services, controller's pod deleted: "+part, "s", parts[part])
 	}
 	after, err := l.addresses(ctx)
