@@ -86,9 +86,9 @@ func (d desired) verdict() (metav1.ConditionStatus, reason.Reason, string) {
 	return metav1.ConditionTrue, problem.Reason, keeps + has + ": " + problem.Message()
 }
 
-// events are what a write that leads from before to after has to tell. They follow from the two objects, so what was told once is not
-// told again by the next pass or the next process.
-func (d desired) events(before, after *corev1.Service) []notice {
+// events are what a write that leads from before to after has to tell, with the problem that after tells of, if any. They follow from the
+// two objects, so what was told once is not told again by the next pass or the next process.
+func (d desired) events(before, after *corev1.Service, problem *reason.Problem) []notice {
 	if d.leaves {
 		return nil
 	}
@@ -100,8 +100,8 @@ func (d desired) events(before, after *corev1.Service) []notice {
 	if got := without(has, had); len(got) > 0 {
 		list = append(list, notice{corev1.EventTypeNormal, string(reason.IPAllocated), fmt.Sprintf("Assigned %s of pool %s", quoted(got), d.decision.Pool)})
 	}
-	if d.decision.Problem != nil && !sameVerdict(before, after) {
-		list = append(list, notice{corev1.EventTypeWarning, string(d.decision.Problem.Reason), d.decision.Problem.Message()})
+	if problem != nil && !sameVerdict(before, after) {
+		list = append(list, notice{corev1.EventTypeWarning, string(problem.Reason), problem.Message()})
 	}
 	if len(list) > 0 && usesDeprecated(after) {
 		list = append(list, notice{corev1.EventTypeWarning, deprecatedAnnotation, "Annotations with the prefix " + v1beta1.LegacyAnnotationPrefix +

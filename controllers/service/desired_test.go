@@ -53,7 +53,7 @@ func TestEvents(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			after := tt.want.apply(tt.before)
 			var got []string
-			for _, e := range tt.want.events(tt.before, after) {
+			for _, e := range tt.want.events(tt.before, after, tt.want.decision.Problem) {
 				got = append(got, e.kind+" "+e.reason)
 			}
 			if diff := cmp.Diff(tt.events, got); diff != "" {
@@ -62,10 +62,31 @@ func TestEvents(t *testing.T) {
 			if again := tt.want.apply(after); !equality.Semantic.DeepEqual(after, again) {
 				t.Error("applying again changed something")
 			}
-			if told := tt.want.events(after, after); len(told) > 0 {
+			if told := tt.want.events(after, after, tt.want.decision.Problem); len(told) > 0 {
 				t.Errorf("told again: %v", told)
 			}
 		})
+	}
+}
+
+func TestAGrantThatIsHeldBackIsTold(t *testing.T) {
+	before := with("192.0.2.1")
+	granted := decided(nil, reason.New(reason.RequestChanged, "asks for another"), "192.0.2.2")
+	now := decided(reason.New(reason.AddressInUse, "192.0.2.2 is still in the status of Service n/other"), nil)
+	after := now.apply(before)
+	var got []string
+	for _, e := range granted.events(before, after, now.decision.Problem) {
+		got = append(got, e.kind+" "+e.reason+": "+e.message)
+	}
+	want := []string{
+		"Normal ClearAssignment: Lost 192.0.2.1: " + granted.decision.Cause.Message(),
+		"Warning AddressInUse: " + now.decision.Problem.Message(),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if got := granted.events(after, granted.apply(after), nil); len(got) != 1 || got[0].reason != string(reason.IPAllocated) {
+		t.Errorf("once it is written: %v", got)
 	}
 }
 

@@ -4,12 +4,16 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
+
+// errNotSent is what callers meet whose write did not leave this process.
+var errNotSent = errors.New("not writing")
 
 // gate is a client that writes only while this process may: a leader that was paused must not write afterwards what it decided before.
 // Every write ends when the permission does. Reading is always allowed.
@@ -29,7 +33,7 @@ func gated(c client.Client, may func() (time.Time, error)) client.Client {
 func (g gate) pass(ctx context.Context, write func(context.Context) error) error {
 	until, err := g.may()
 	if err != nil {
-		return fmt.Errorf("not writing: %w", err)
+		return fmt.Errorf("%w: %w", errNotSent, err)
 	}
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()

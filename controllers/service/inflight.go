@@ -28,9 +28,9 @@ func newInFlight() *inFlight {
 	return &inFlight{flights: map[allocation.Key]flight{}, byAddress: map[netip.Addr][]allocation.Key{}}
 }
 
-// sent takes note of a write that is about to be made. Whether one that failed was made after all shows when the cache hears of the next
-// version.
-func (f *inFlight) sent(key allocation.Key, added []netip.Addr, base string) {
+// sent takes note of a write that is about to be made and returns what it adds to those before it. Whether one that got no answer was made
+// after all shows when the cache hears of the next version.
+func (f *inFlight) sent(key allocation.Key, added []netip.Addr, base string) []netip.Addr {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.flights[key].base != base {
@@ -38,11 +38,31 @@ func (f *inFlight) sent(key allocation.Key, added []netip.Addr, base string) {
 	}
 	added = without(added, f.flights[key].addresses)
 	if len(added) == 0 {
-		return
+		return nil
 	}
 	f.flights[key] = flight{append(added, f.flights[key].addresses...), base}
 	for _, a := range added {
 		f.byAddress[a] = append(f.byAddress[a], key)
+	}
+	return added
+}
+
+// refused takes back what a write added that was certainly not made. What an earlier one on top of the same version added stays, since
+// that may have been made.
+func (f *inFlight) refused(key allocation.Key, added []netip.Addr, base string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	was := f.flights[key]
+	if was.base != base || len(added) == 0 {
+		return
+	}
+	for _, a := range added {
+		f.land(key, a)
+	}
+	if left := without(was.addresses, added); len(left) > 0 {
+		f.flights[key] = flight{left, base}
+	} else {
+		delete(f.flights, key)
 	}
 }
 
@@ -64,12 +84,16 @@ func (f *inFlight) heard(key allocation.Key, version string) {
 
 func (f *inFlight) drop(key allocation.Key) {
 	for _, a := range f.flights[key].addresses {
-		f.byAddress[a] = slices.DeleteFunc(f.byAddress[a], func(k allocation.Key) bool { return k == key })
-		if len(f.byAddress[a]) == 0 {
-			delete(f.byAddress, a)
-		}
+		f.land(key, a)
 	}
 	delete(f.flights, key)
+}
+
+func (f *inFlight) land(key allocation.Key, a netip.Addr) {
+	f.byAddress[a] = slices.DeleteFunc(f.byAddress[a], func(k allocation.Key) bool { return k == key })
+	if len(f.byAddress[a]) == 0 {
+		delete(f.byAddress, a)
+	}
 }
 
 // bearers are the Services to whose status the address is being added.

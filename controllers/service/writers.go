@@ -4,7 +4,9 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -138,8 +140,11 @@ func (w *writers) bring(ctx context.Context, before *corev1.Service, d, now desi
 	}
 	after := now.apply(before)
 	if !equality.Semantic.DeepEqual(before, after) {
-		w.flights.sent(key, without(addressesOf(after), addressesOf(before)), before.ResourceVersion)
+		added := w.flights.sent(key, without(addressesOf(after), addressesOf(before)), before.ResourceVersion)
 		if err := w.patch(ctx, before, after); err != nil {
+			if notMade(err) {
+				w.flights.refused(key, added, before.ResourceVersion)
+			}
 			return client.IgnoreNotFound(err)
 		}
 		w.tell(before, after, d, now, stance)
@@ -158,10 +163,28 @@ func (w *writers) tell(before, after *corev1.Service, d, now desired, s stance) 
 	if !d.leaves && !sameIngress(before.Status.LoadBalancer.Ingress, after.Status.LoadBalancer.Ingress) {
 		w.rivals.wrote(keyOf(before), now.decision.Addresses, before.ResourceVersion, time.Now())
 	}
-	for _, e := range d.events(before, after) {
+	for _, e := range d.events(before, after, now.decision.Problem) {
 		if e.kind == corev1.EventTypeWarning || !s.contested {
 			w.events.Eventf(after, nil, e.kind, e.reason, "Allocate", "%s", note(e.message))
 		}
+	}
+}
+
+// notMade reports whether a write that failed was certainly not made: it was not sent, or the API server refused it. A conflict says only
+// that somebody wrote since, which may have been an earlier try of ours; what timed out or came too often says nothing.
+func notMade(err error) bool {
+	if errors.Is(err, errNotSent) {
+		return true
+	}
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return false
+	}
+	switch code := status.Status().Code; code {
+	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:
+		return false
+	default:
+		return code >= 400 && code < 500
 	}
 }
 
