@@ -27,9 +27,9 @@ func described(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	poolTotal  = described("addresses_total", "Addresses of the pool that are assigned or can be.", "pool")
-	poolTotal4 = described("ipv4_addresses_total", "IPv4 addresses of the pool that are assigned or can be.", "pool")
-	poolTotal6 = described("ipv6_addresses_total", "IPv6 addresses of the pool that are assigned or can be.", "pool")
+	poolTotal  = described("addresses_total", "Addresses of the pool: assigned, free and reserved.", "pool")
+	poolTotal4 = described("ipv4_addresses_total", "IPv4 addresses of the pool: assigned, free and reserved.", "pool")
+	poolTotal6 = described("ipv6_addresses_total", "IPv6 addresses of the pool: assigned, free and reserved.", "pool")
 	poolInUse  = described("addresses_in_use_total", "Addresses of the pool that are assigned.", "pool")
 	poolInUse4 = described("ipv4_addresses_in_use_total", "IPv4 addresses of the pool that are assigned.", "pool")
 	poolInUse6 = described("ipv6_addresses_in_use_total", "IPv6 addresses of the pool that are assigned.", "pool")
@@ -133,7 +133,8 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		if report.closed() {
 			continue
 		}
-		total4, total6 := plus(c.AssignedIPv4, c.AvailableIPv4), plus(c.AssignedIPv6, c.AvailableIPv6)
+		total4 := plus(plus(c.AssignedIPv4, c.AvailableIPv4), c.ReservedIPv4)
+		total6 := plus(plus(c.AssignedIPv6, c.AvailableIPv6), c.ReservedIPv6)
 		gauge(poolTotal, plus(total4, total6), name)
 		gauge(poolTotal4, total4, name)
 		gauge(poolTotal6, total6, name)

@@ -161,6 +161,30 @@ func TestAllocationDuration(t *testing.T) {
 	}
 }
 
+func TestTotalsCountWhatIsReserved(t *testing.T) {
+	const most = math.MaxInt64
+	for name, row := range map[string]struct {
+		counts         allocation.Counts
+		all, four, six float64
+		inUse          float64
+	}{
+		"all of it":   {allocation.Counts{ReservedIPv4: 4}, 4, 4, 0, 0},
+		"some of it":  {allocation.Counts{AssignedIPv4: 1, AvailableIPv4: 2, ReservedIPv4: 4, ReservedIPv6: 8}, 15, 7, 8, 1},
+		"most of all": {allocation.Counts{AssignedIPv6: 1, AvailableIPv6: most - 1, ReservedIPv6: most}, most, 0, most, 1},
+	} {
+		m := newMetrics(newBoard(), newRivals(usualTimes))
+		m.board.postPolicy(map[string]poolReport{"blue": {}}, nil)
+		m.board.postPool("blue", row.counts)
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(m)
+		got, err := scrape(registry, "metallb_allocator_")()
+		if err != nil || got["addresses_total{blue}"] != row.all || got["ipv4_addresses_total{blue}"] != row.four ||
+			got["ipv6_addresses_total{blue}"] != row.six || got["addresses_in_use_total{blue}"] != row.inUse {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+}
+
 func TestPlusSaturates(t *testing.T) {
 	for _, row := range []struct{ x, y, want int64 }{
 		{2, 3, 5}, {math.MaxInt64, 0, math.MaxInt64}, {math.MaxInt64, 1, math.MaxInt64}, {math.MaxInt64 - 1, 1, math.MaxInt64}, {math.MaxInt64, math.MaxInt64, math.MaxInt64},
