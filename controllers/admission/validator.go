@@ -25,8 +25,10 @@ const answerTime = 4 * time.Second
 func Register(server interface {
 	Register(path string, hook http.Handler)
 }, reader client.Reader, namespace string, now func() time.Time) {
+	reading, judging := newTurns(readAtOnce), newTurns(judgedAtOnce)
 	for _, k := range kinds() {
-		server.Register(k.path(), &admission.Webhook{Handler: &validator{kind: k, reader: reader, namespace: namespace, now: now}})
+		handler := &validator{kind: k, reader: reader, namespace: namespace, now: now, turns: judging}
+		server.Register(k.path(), bounded{next: &admission.Webhook{Handler: handler}, turns: reading, limit: answerTime})
 	}
 }
 
@@ -36,6 +38,8 @@ type validator struct {
 	reader    client.Reader
 	namespace string
 	now       func() time.Time
+	// turns are shared by all kinds.
+	turns turns
 }
 
 // Handle implements admission.Handler. It refuses what the verdict refuses and allows everything else, also what it could not check.
@@ -45,6 +49,10 @@ func (v *validator) Handle(ctx context.Context, req admission.Request) admission
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
+	if !v.turns.take(ctx) {
+		return admission.Allowed("").WithWarnings(fmt.Sprintf("%s %q was not checked: too many requests at once", v.kind.name, req.Name))
+	}
+	defer v.turns.leave()
 	verdict, err := v.verdict(ctx, req)
 	if err != nil {
 		verdict.warn("%s %q was not checked: %v", v.kind.name, req.Name, err)
