@@ -5,12 +5,14 @@ package operator
 import (
 	"crypto/tls"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/go-logr/logr"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"metalsuite.io/cmd/process"
@@ -21,6 +23,7 @@ import (
 // certificate.
 type webhooks struct {
 	server webhook.Server
+	served bool
 	keeper *admission.Keeper
 }
 
@@ -29,7 +32,7 @@ func (o *options) webhooks(log logr.Logger) webhooks {
 	if o.webhookPort == 0 {
 		return webhooks{server: webhook.NewServer(webhook.Options{Port: -1})}
 	}
-	out := webhooks{}
+	out := webhooks{served: true}
 	tlsOptions := []func(*tls.Config){process.MinimumTLS}
 	if !holdsCertificate(o.certDir) {
 		keeper := &admission.Keeper{Namespace: o.Namespace, Log: log.WithName("certificate"), Now: time.Now}
@@ -50,9 +53,29 @@ func holdsCertificate(folder string) bool {
 	return true
 }
 
+// checks are what has to hold for the operator to be ready: it answers the API server, with a certificate.
+func (w webhooks) checks() map[string]healthz.Checker {
+	checks := map[string]healthz.Checker{}
+	if w.served {
+		checks["webhooks"] = w.server.StartedChecker()
+	}
+	if w.keeper != nil {
+		checks["certificate"] = func(*http.Request) error {
+			_, err := w.keeper.GetCertificate(nil)
+			return err
+		}
+	}
+	return checks
+}
+
 // register makes the manager run the webhooks.
 func (w webhooks) register(mgr ctrl.Manager, namespace string) error {
 	admission.Register(mgr.GetWebhookServer(), mgr.GetAPIReader(), namespace, time.Now)
+	for name, check := range w.checks() {
+		if err := mgr.AddReadyzCheck(name, check); err != nil {
+			return fmt.Errorf("registering the readiness check %s: %w", name, err)
+		}
+	}
 	if w.keeper == nil {
 		return nil
 	}
