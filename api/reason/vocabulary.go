@@ -94,6 +94,7 @@ const (
 	GossipKeyMissing      Reason = "GossipKeyMissing"
 	WrongName             Reason = "IncorrectMetalLBResourceName"
 	WrongNamespace        Reason = "IncorrectMetalLBResourceNamespace"
+	StrayObject           Reason = "IncorrectNamespace"
 	NativeBackendServes   Reason = "NativeBackendServes"
 	ComponentDisabled     Reason = "ComponentDisabled"
 	NamespaceTerminating  Reason = "NamespaceTerminating"
@@ -185,6 +186,7 @@ var vocabulary = map[Reason]Text{
 	GossipKeyMissing:      {Sentence: "the speakers wait for the Secret memberlist, which the controller creates when it starts", Fix: "If this lasts, see the controller's log"},
 	WrongName:             {Sentence: "only the MetalLB resource named metallb is served", Fix: "Create it with the name metallb and delete this one"},
 	WrongNamespace:        {Sentence: "only the MetalLB resource in the operator's namespace is served", Fix: "Create it in the operator's namespace and delete this one"},
+	StrayObject:           {Sentence: "the object is outside the namespace of the MetalLB resource, where nothing uses it", Fix: "Create it in the namespace of the MetalLB resource and delete it where it is"},
 	NativeBackendServes:   {Sentence: "spec.bgpBackend is accepted and the native backend serves it"},
 	ComponentDisabled:     {Sentence: "the component is switched off in the MetalLB resource"},
 	NamespaceTerminating:  {Sentence: "the namespace is being deleted"},

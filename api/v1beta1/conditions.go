@@ -26,13 +26,15 @@ const (
 	ConditionEndpointCopierAvailable = "EndpointCopierAvailable"
 	// ConditionNativeBackend is present, and True, while spec.bgpBackend names another backend than the native one, which serves it.
 	ConditionNativeBackend = "NativeBackend"
+	// ConditionStrayObjects is present, and True, while objects of the suite are in other namespaces than its own, where they do nothing.
+	ConditionStrayObjects = "StrayObjects"
 )
 
 // Condition types on the objects of the policy and on ConfigurationState.
 const (
 	// ConditionValid is True while the policy uses the object; else its reason says what is wrong with it.
 	ConditionValid = "Valid"
-	// ConditionActive is True while an IPReservation keeps addresses; else its reason says why it does not.
+	// ConditionActive is True while an IPReservation keeps addresses; its reason says what is wrong with it, or why it keeps none.
 	ConditionActive = "Active"
 	// ConditionPoolReconcilerValid is the controller's verdict in its ConfigurationState.
 	ConditionPoolReconcilerValid = "poolReconcilerValid"

@@ -12,6 +12,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Addresses",type=string,JSONPath=`.status.addresses`
 // +kubebuilder:printcolumn:name="Service Namespace",type=string,JSONPath=`.spec.service.namespace`
 // +kubebuilder:printcolumn:name="Service Name",type=string,JSONPath=`.spec.service.name`
+// +kubebuilder:printcolumn:name="In Use",type=boolean,JSONPath=`.status.inUse`
 // +kubebuilder:printcolumn:name="Active",type=string,JSONPath=`.status.conditions[?(@.type=="Active")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Active")].reason`
 // +kubebuilder:printcolumn:name="Expires",type=date,JSONPath=`.spec.expiresAt`,priority=1
@@ -79,6 +80,11 @@ type IPReservationStatus struct {
 	// +optional
 	// +listType=atomic
 	Addresses []string `json:"addresses,omitempty"`
+
+	// InUse is true while the Service has one of the addresses.
+	//
+	// +optional
+	InUse bool `json:"inUse,omitempty"`
 
 	// UnusedSince is when the Service was first seen without any of the addresses after it had one. KeepFor counts from here. It is
 	// absent while the Service has one, and as long as it never had one.

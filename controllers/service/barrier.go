@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -27,8 +28,9 @@ const catchUp = 10 * time.Millisecond
 // pageSize is how many objects one request lists, so that neither side needs memory for all of them at once.
 const pageSize = 500
 
-// barrier holds a new leader up until its cache has everything that its predecessor wrote. The cache follows the API server at some
-// distance: a grant that was written a moment before the lease changed hands may be missing in it, and could be given again.
+// barrier holds a new leader up until its cache has everything that its predecessor knew. The cache follows the API server at some
+// distance, each kind on its own: a grant that was written a moment before the lease changed hands may be missing in it and could be given
+// again, or the pool that it came from may be missing and the grant be taken back.
 //
 // It reads once, after the election, which objects there are at the API server itself, and then waits for the cache to have each of them
 // at least as new. It belongs to the one worker of the Reconciler.
@@ -45,6 +47,24 @@ type barred struct {
 	name types.NamespacedName
 }
 
+// input is a kind that decisions depend on, and where it is read.
+type input struct {
+	kind      schema.GroupVersionKind
+	namespace string
+	empty     func() client.Object
+}
+
+func (b *barrier) inputs() []input {
+	return []input{
+		{corev1.SchemeGroupVersion.WithKind("Service"), "", func() client.Object { return &corev1.Service{} }},
+		{corev1.SchemeGroupVersion.WithKind("Namespace"), "", func() client.Object { return &corev1.Namespace{} }},
+		{corev1.SchemeGroupVersion.WithKind("Node"), "", func() client.Object { return &corev1.Node{} }},
+		{discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice"), apiServerNamespace, func() client.Object { return &discoveryv1.EndpointSlice{} }},
+		{v1beta1.GroupVersion.WithKind("IPAddressPool"), b.namespace, func() client.Object { return &v1beta1.IPAddressPool{} }},
+		{v1beta1.GroupVersion.WithKind("IPReservation"), b.namespace, func() client.Object { return &v1beta1.IPReservation{} }},
+	}
+}
+
 // pass returns an error until the cache has caught up; the caller tries again.
 func (b *barrier) pass(ctx context.Context) error {
 	if b.passed {
@@ -52,11 +72,8 @@ func (b *barrier) pass(ctx context.Context) error {
 	}
 	if b.missing == nil {
 		missing := map[barred]string{}
-		for kind, where := range map[schema.GroupVersionKind]string{
-			corev1.SchemeGroupVersion.WithKind("Service"):  "",
-			v1beta1.GroupVersion.WithKind("IPReservation"): b.namespace,
-		} {
-			if err := b.list(ctx, kind, where, missing); err != nil {
+		for _, in := range b.inputs() {
+			if err := b.list(ctx, in.kind, in.namespace, missing); err != nil {
 				return err
 			}
 		}
@@ -68,7 +85,7 @@ func (b *barrier) pass(ctx context.Context) error {
 		}
 		delete(b.missing, o)
 	}
-	b.passed = true
+	b.missing, b.passed = nil, true
 	return nil
 }
 
@@ -92,13 +109,13 @@ func (b *barrier) list(ctx context.Context, kind schema.GroupVersionKind, namesp
 
 // reached returns an error unless the cache has the object at this version or a later one, or the object is gone.
 func (b *barrier) reached(ctx context.Context, o barred, version string) error {
-	cached := objectOf(o.kind)
+	cached := b.object(o.kind)
 	err := b.cached.Get(ctx, o.name, cached)
 	if apierrors.IsNotFound(err) {
 		live := &metav1.PartialObjectMetadata{}
 		live.SetGroupVersionKind(o.kind)
-		if err := b.live.Get(ctx, o.name, live); apierrors.IsNotFound(err) {
-			return nil
+		if err := b.live.Get(ctx, o.name, live); err != nil {
+			return client.IgnoreNotFound(err)
 		}
 		return fmt.Errorf("%w: no %s %s", errBehind, o.kind.Kind, o.name)
 	}
@@ -112,9 +129,11 @@ func (b *barrier) reached(ctx context.Context, o barred, version string) error {
 	return nil
 }
 
-func objectOf(kind schema.GroupVersionKind) client.Object {
-	if kind.Kind == "Service" {
-		return &corev1.Service{}
+func (b *barrier) object(kind schema.GroupVersionKind) client.Object {
+	for _, in := range b.inputs() {
+		if in.kind == kind {
+			return in.empty()
+		}
 	}
-	return &v1beta1.IPReservation{}
+	return nil
 }

@@ -3,6 +3,7 @@
 package service
 
 import (
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -94,10 +95,13 @@ func (b *board) verdict() ([]string, bool) {
 	return b.problems, b.judged
 }
 
-func (b *board) postReservation(name string, report reservationReport) {
+// postReservation reports whether the report says anything new.
+func (b *board) postReservation(name string, report reservationReport) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	was, ok := b.reserved[name]
 	b.reserved[name] = report
+	return !ok || !reflect.DeepEqual(was, report)
 }
 
 func (b *board) reservation(name string) (reservationReport, bool) {

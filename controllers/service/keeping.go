@@ -3,7 +3,6 @@
 package service
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -17,42 +16,59 @@ import (
 	"metalsuite.io/internal/policy"
 )
 
+// gathering is how long changes of what is kept may add up before the Allocator and the status hear of them, unless an address comes free.
+const gathering = 50 * time.Millisecond
+
 // keeping are the reservations as this process knows them. What a reservation keeps for a Service follows what the Service gets, which is
 // known here before it is written. It belongs to the one worker of the Reconciler.
 type keeping struct {
 	objects []v1beta1.IPReservation
 	// known is what we know of a reservation beyond what its status said when it was first seen.
 	known map[types.UID]known
+	// dirty is set while the Allocator does not know yet what has changed.
+	dirty bool
 }
 
-// known is the changing part of a reservation's status.
+// known is the changing part of a reservation's status, and for whom and of what kind the reservation was then.
 type known struct {
 	addresses   []string
+	inUse       bool
 	unusedSince time.Time
+
+	service v1beta1.ServiceReference
+	follows bool
 }
 
 // reservationReport is what is to stand in the status of a reservation.
 type reservationReport struct {
 	known
+	// problem is what is wrong, ended that it keeps nothing.
 	problem *reason.Problem
+	ended   bool
 	// generation of the reservation that was judged.
 	generation int64
 }
 
-// reset takes over the reservations as they are now.
+// reset takes over the reservations as they are now. What a reservation kept is forgotten when it is changed to be for another Service, or
+// to keep other addresses than before.
 func (k *keeping) reset(objects []v1beta1.IPReservation) {
 	before := k.known
-	k.objects, k.known = slices.Clone(objects), make(map[types.UID]known, len(objects))
+	k.objects, k.known, k.dirty = slices.Clone(objects), make(map[types.UID]known, len(objects)), false
 	for i := range k.objects {
 		o := &k.objects[i]
 		state, ok := before[o.UID]
 		if !ok {
-			state = known{addresses: o.Status.Addresses}
-			if o.Status.UnusedSince != nil {
-				state.unusedSince = o.Status.UnusedSince.Time
-			}
+			state = recorded(o)
 		}
-		if !policy.KeepsWhatServiceHas(o) {
+		now := known{follows: policy.KeepsWhatServiceHas(o)}
+		if o.Spec.Service != nil {
+			now.service = *o.Spec.Service
+		}
+		if ok && (now.service != state.service || now.follows != state.follows) {
+			state = known{}
+		}
+		state.service, state.follows = now.service, now.follows
+		if !state.follows {
 			state.addresses = o.Spec.Addresses
 		}
 		k.known[o.UID] = state
@@ -60,40 +76,56 @@ func (k *keeping) reset(objects []v1beta1.IPReservation) {
 	}
 }
 
+// recorded is what the status of a reservation says.
+func recorded(o *v1beta1.IPReservation) known {
+	state := known{addresses: o.Status.Addresses, inUse: o.Status.InUse}
+	if o.Status.UnusedSince != nil {
+		state.unusedSince = o.Status.UnusedSince.Time
+	}
+	return state
+}
+
 // write puts what is known into our copy of the object, for the policy to be compiled from.
 func (k *keeping) write(o *v1beta1.IPReservation) {
-	state := k.known[o.UID]
-	o.Status.Addresses, o.Status.UnusedSince = state.addresses, nil
-	if !state.unusedSince.IsZero() {
-		o.Status.UnusedSince = &metav1.Time{Time: state.unusedSince}
+	k.known[o.UID].fill(&o.Status)
+}
+
+func (s known) fill(status *v1beta1.IPReservationStatus) {
+	status.Addresses, status.InUse, status.UnusedSince = s.addresses, s.inUse, nil
+	if !s.unusedSince.IsZero() {
+		status.UnusedSince = &metav1.Time{Time: s.unusedSince}
 	}
 }
 
-// observe takes note of what a Service has now; it reports whether that changes what is kept, or for how long.
-func (k *keeping) observe(key allocation.Key, has []netip.Addr, now time.Time) (changed bool) {
+// observe takes note of what a Service has now.
+func (k *keeping) observe(key allocation.Key, has []netip.Addr, now time.Time) {
 	for i := range k.objects {
 		o := &k.objects[i]
 		if s := o.Spec.Service; s == nil || s.Namespace != key.Namespace || s.Name != key.Name {
 			continue
 		}
 		before := k.known[o.UID]
-		after := before
-		if policy.KeepsWhatServiceHas(o) && len(has) > 0 {
-			after.addresses = texts(has)
-		}
-		switch used := uses(after.addresses, has); {
-		case used || len(after.addresses) == 0:
-			after.unusedSince = time.Time{}
-		case after.unusedSince.IsZero():
-			after.unusedSince = now.Truncate(time.Second)
-		}
-		if !slices.Equal(before.addresses, after.addresses) || !before.unusedSince.Equal(after.unusedSince) {
+		after := before.having(has, now)
+		if !slices.Equal(before.addresses, after.addresses) || before.inUse != after.inUse || !before.unusedSince.Equal(after.unusedSince) {
 			k.known[o.UID] = after
 			k.write(o)
-			changed = true
+			k.dirty = true
 		}
 	}
-	return changed
+}
+
+// having is what is known once the Service has these addresses.
+func (s known) having(has []netip.Addr, now time.Time) known {
+	if s.follows && len(has) > 0 {
+		s.addresses = texts(has)
+	}
+	switch {
+	case uses(s.addresses, has):
+		s.inUse, s.unusedSince = true, time.Time{}
+	case s.inUse:
+		s.inUse, s.unusedSince = false, now.Truncate(time.Second)
+	}
+	return s
 }
 
 // uses reports whether one of the addresses is among those that are kept.
@@ -123,13 +155,23 @@ func (k *keeping) services() []allocation.Key {
 	return keys
 }
 
-// track brings the reservations up to date after a Service got or lost addresses, or went.
+// track takes note of what Services have got or lost, for the reservations that are for them.
 func (r *Reconciler) track(keys ...allocation.Key) {
-	changed := false
-	for _, key := range keys {
-		changed = r.keeping.observe(key, r.allocator.Holds(key), r.now()) || changed
+	if len(r.keeping.objects) == 0 {
+		return
 	}
-	if changed {
+	for _, key := range keys {
+		r.keeping.observe(key, r.allocator.Holds(key), r.now())
+	}
+	if r.keeping.dirty {
+		r.alarm(r.now().Add(gathering))
+	}
+}
+
+// refresh lets the Allocator know what is kept by now. It is due before an address that came free is granted.
+func (r *Reconciler) refresh() {
+	if r.keeping.dirty {
+		r.keeping.dirty = false
 		r.reserve(policy.Compile(policy.Objects{Reservations: r.keeping.objects, Now: r.now()}))
 	}
 }
@@ -138,28 +180,29 @@ func (r *Reconciler) track(keys ...allocation.Key) {
 func (r *Reconciler) reserve(p *policy.Policy) {
 	r.allocator.SetReservations(p.Reservations)
 	r.wake = p.Wake
+	r.setAlarm()
 	for i := range r.keeping.objects {
 		o := &r.keeping.objects[i]
 		report := reservationReport{known: r.keeping.known[o.UID], generation: o.Generation}
 		switch problem, wrong := p.ProblemOf(policy.ObjectRef{Kind: policy.KindIPReservation, Name: o.Name}); {
 		case p.Ended[o.Name]:
-			report.problem = reason.New(reason.ReservationExpired, "")
+			report.problem, report.ended = reason.New(reason.ReservationExpired, ""), true
 		case wrong:
 			report.problem = &problem
+			report.ended = !slices.ContainsFunc(p.Reservations, func(a allocation.Reservation) bool { return a.Name == o.Name })
 		case len(report.addresses) == 0:
-			report.problem = reason.New(reason.NothingToReserve, "")
+			report.problem, report.ended = reason.New(reason.NothingToReserve, ""), true
 		}
 		r.out.reservation(o.Name, report)
 	}
 }
 
+// setAlarm asks to be woken when the next reservation ends. An alarm that rings is set no more.
+func (r *Reconciler) setAlarm() {
+	if !r.wake.IsZero() {
+		r.alarm(r.wake)
+	}
+}
+
 // due reports whether a reservation has ended since the last pass.
 func (r *Reconciler) due() bool { return !r.wake.IsZero() && !r.now().Before(r.wake) }
-
-// untilWake is how long the next end of a reservation is away; 0 when none is known.
-func (r *Reconciler) untilWake() time.Duration {
-	if r.wake.IsZero() {
-		return 0
-	}
-	return cmp.Or(max(r.wake.Sub(r.now()), 0), time.Millisecond)
-}

@@ -7,10 +7,13 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
+	"go4.org/netipx"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"metalsuite.io/api/v1beta1"
@@ -25,6 +28,8 @@ type oracle struct {
 	policy     *policy.Policy
 	pools      map[string]*v1beta1.IPAddressPool
 	namespaces map[string]labels.Set
+	// promises are the reservations that last until they are changed, or to a time that is known.
+	promises map[types.UID]promise
 	// last is what was decided last on each Service, and from then.
 	last map[allocation.Key]verdictOn
 	// fault is the first thing that went wrong.
@@ -35,6 +40,81 @@ type verdictOn struct {
 	service   allocation.Service
 	addresses []netip.Addr
 	pool      string
+}
+
+// promise is what a reservation keeps for a Service; for nobody when the key is empty.
+type promise struct {
+	service allocation.Key
+	follows bool
+	ranges  []netipx.IPRange
+	end     time.Time
+}
+
+func (p promise) covers(a netip.Addr, now time.Time) bool {
+	return (p.end.IsZero() || now.Before(p.end)) && slices.ContainsFunc(p.ranges, func(r netipx.IPRange) bool { return r.Contains(a) })
+}
+
+// promised reads the reservations that the process has read. What one of them follows is forgotten when it is for another Service now.
+func (o *oracle) promised() {
+	before, first := o.promises, o.promises == nil
+	o.promises = map[types.UID]promise{}
+	for _, one := range o.world.heard.of("IPReservation") {
+		r := one.(*v1beta1.IPReservation)
+		p := promise{follows: len(r.Spec.Addresses) == 0}
+		if s := r.Spec.Service; s != nil {
+			p.service = allocation.Key{Namespace: s.Namespace, Name: s.Name}
+		}
+		if r.Spec.ExpiresAt != nil {
+			p.end = r.Spec.ExpiresAt.Time
+		}
+		texts := r.Spec.Addresses
+		if was := before[r.UID]; p.follows && was.follows && was.service == p.service {
+			p.ranges = was.ranges
+		} else if p.follows && first {
+			texts = r.Status.Addresses
+		}
+		for _, text := range texts {
+			if a, err := policy.ParseAddresses(text); err == nil {
+				p.ranges = append(p.ranges, a)
+			}
+		}
+		if r.Spec.KeepFor == nil {
+			o.promises[r.UID] = p
+		}
+	}
+}
+
+// broken says which promise a grant breaks; empty when none. What several reservations name is promised by none.
+func (o *oracle) broken(key allocation.Key, granted []netip.Addr) string {
+	for _, a := range granted {
+		var names []allocation.Key
+		for _, p := range o.promises {
+			if p.covers(a, o.world.now) {
+				names = append(names, p.service)
+			}
+		}
+		held := false
+		for other, last := range o.last {
+			held = held || other != key && slices.Contains(last.addresses, a)
+		}
+		if len(names) == 1 && names[0] != key && !held && !o.severallyReserved(a) {
+			return fmt.Sprintf("%s was granted %s, which is kept for %q", key, a, names[0])
+		}
+	}
+	return ""
+}
+
+// severallyReserved reports whether several reservations name the address, also such as end at a time that is not known here.
+func (o *oracle) severallyReserved(a netip.Addr) bool {
+	n := 0
+	for _, one := range o.world.heard.of("IPReservation") {
+		r := one.(*v1beta1.IPReservation)
+		all := slices.Concat(r.Spec.Addresses, r.Status.Addresses, o.keeping.known[r.UID].addresses)
+		if slices.ContainsFunc(all, func(text string) bool { x, err := policy.ParseAddresses(text); return err == nil && x.Contains(a) }) {
+			n++
+		}
+	}
+	return n > 1
 }
 
 func watchOver(p *process) *oracle {
@@ -63,6 +143,7 @@ func (o *oracle) adopt() {
 		objects.Namespaces[one.GetName()] = one.GetLabels()
 	}
 	o.policy = policy.Compile(objects)
+	o.promised()
 }
 
 // afterDecision: what a Service had and could keep is not taken away.
@@ -71,6 +152,18 @@ func (o *oracle) afterDecision(key allocation.Key, d desired) {
 	if d.leaves {
 		delete(o.last, key)
 		return
+	}
+	if broken := o.broken(key, d.decision.Granted); broken != "" {
+		o.fail("%s", broken)
+	}
+	for uid, p := range o.promises {
+		if p.follows && p.service == key && len(d.decision.Addresses) > 0 {
+			p.ranges = nil
+			for _, a := range d.decision.Addresses {
+				p.ranges = append(p.ranges, netipx.IPRangeFrom(a, a))
+			}
+			o.promises[uid] = p
+		}
 	}
 	s := o.records[key].service
 	o.last[key] = verdictOn{s, d.decision.Addresses, d.decision.Pool}

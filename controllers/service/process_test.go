@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -37,6 +38,8 @@ type process struct {
 	judged func()
 	// fault is what reading the cluster fails with.
 	fault error
+	// rings is when the alarm rings; zero when it is not set.
+	rings time.Time
 }
 
 func newProcess(w *world, o Options, events EventRecorder) *process {
@@ -44,7 +47,21 @@ func newProcess(w *world, o Options, events EventRecorder) *process {
 	p := &process{world: w, decided: func(allocation.Key, desired) {}, judged: func() {}, requests: []Request{everything}}
 	p.writers = newWriters(connection{world: w}, events, kube.StateWriter{Namespace: o.Namespace}, logr.Discard())
 	p.Reconciler = newReconciler(faulty{w, &p.fault}, o, logr.Discard(), func(context.Context) error { return nil }, p)
+	p.now = func() time.Time { return w.now }
+	p.alarm = func(at time.Time) {
+		if p.rings.IsZero() || at.Before(p.rings) {
+			p.rings = at
+		}
+	}
 	return p
+}
+
+// ring asks for what is due at a time, if the alarm is set to that or earlier.
+func (p *process) ring(now time.Time) {
+	if !p.rings.IsZero() && !now.Before(p.rings) {
+		p.rings = time.Time{}
+		p.requests = addOnce(p.requests, lookAgain)
+	}
 }
 
 // end joins what the writers' queues started.
@@ -187,6 +204,7 @@ const enough = 200
 func (p *process) settle() error {
 	for range enough {
 		busy := false
+		p.ring(p.world.now.Add(gathering))
 		for _, kind := range slices.Sorted(maps.Keys(p.world.news)) {
 			for p.hear(kind) {
 				busy = true

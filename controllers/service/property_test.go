@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -105,6 +106,7 @@ func (h *history) drive() string {
 // step does one thing; where there is nothing to hear, to decide or to write, a user acts.
 func (h *history) step() error {
 	p := h.oracle.process
+	p.ring(h.world.now)
 	switch n := h.IntN(100); {
 	case n < 28 && h.hearsSome():
 	case n >= 28 && n < 50 && len(p.requests) > 0:
@@ -329,14 +331,21 @@ func (h *history) rename() {
 
 func (h *history) someReservation() *v1beta1.IPReservation {
 	r := &v1beta1.IPReservation{ObjectMeta: metav1.ObjectMeta{Name: oneOf(h.Rand, "r0", "r1"), Namespace: here}}
-	if n := h.IntN(3); n > 0 {
+	n := h.IntN(3)
+	if n > 0 {
 		name := h.someName()
 		r.Spec.Service = &v1beta1.ServiceReference{Namespace: name.Namespace, Name: name.Name}
-		if n == 1 {
-			return r
+		if h.IntN(3) == 0 {
+			r.Spec.KeepFor = &metav1.Duration{Duration: time.Duration(1+h.IntN(20)) * time.Second}
 		}
 	}
-	r.Spec.Addresses = []string{oneOf(h.Rand, someAddresses...)}
+	if n != 1 {
+		r.Spec.Addresses = []string{oneOf(h.Rand, someAddresses...)}
+	}
+	if h.IntN(4) == 0 {
+		end := metav1.NewTime(h.world.now.Add(time.Duration(h.IntN(40)) * time.Second))
+		r.Spec.ExpiresAt = &end
+	}
 	return r
 }
 

@@ -29,10 +29,16 @@ import (
 // Request is what the Reconciler is asked for: one Service, or, with the zero value, everything.
 type Request struct {
 	Service allocation.Key
+	// Again is set, beside no Service, when what is known to the process has to be looked at again.
+	Again bool
 }
 
-// Everything asks for a pass over all Services under a policy compiled anew.
-var everything = Request{}
+var (
+	// everything asks for a pass over all Services under a policy compiled anew.
+	everything = Request{}
+	// lookAgain asks for what is due: the alarm has rung.
+	lookAgain = Request{Again: true}
+)
 
 // Reconciler decides. Its one worker owns everything in it but the board and loaded.
 type Reconciler struct {
@@ -44,6 +50,8 @@ type Reconciler struct {
 	prepare func(context.Context) error
 	out     outlet
 	now     func() time.Time
+	// alarm asks for a lookAgain at a time, or earlier. It does not block.
+	alarm func(time.Time)
 
 	allocator *allocation.Allocator
 	records   map[allocation.Key]record
@@ -81,7 +89,7 @@ type inputs struct {
 
 func newReconciler(reader client.Reader, o Options, log logr.Logger, prepare func(context.Context) error, out outlet) *Reconciler {
 	return &Reconciler{
-		reader: reader, namespace: o.Namespace, class: o.Class, log: log, prepare: prepare, out: out, now: time.Now,
+		reader: reader, namespace: o.Namespace, class: o.Class, log: log, prepare: prepare, out: out, now: time.Now, alarm: func(time.Time) {},
 		allocator: allocation.New(), records: map[allocation.Key]record{}, waiting: map[allocation.Key]struct{}{},
 	}
 }
@@ -89,23 +97,28 @@ func newReconciler(reader client.Reader, o Options, log logr.Logger, prepare fun
 // Reconcile decides on one Service or on all. Until everything was read and decided once, every request is one for everything; an error
 // means that nothing was decided, and the caller tries again with back-off. When a reservation ends, everything is decided again.
 func (r *Reconciler) Reconcile(ctx context.Context, request Request) (reconcile.Result, error) {
-	before := r.wake
-	var err error
-	if request == everything || !r.loaded.Load() || r.due() {
-		err = r.all(ctx)
-	} else {
-		err = r.one(ctx, request.Service)
-	}
+	err := r.serve(ctx, request)
 	if errors.Is(err, errBehind) {
 		return reconcile.Result{RequeueAfter: catchUp}, nil
 	}
-	if err != nil {
-		return reconcile.Result{}, err
+	return reconcile.Result{}, err
+}
+
+func (r *Reconciler) serve(ctx context.Context, request Request) error {
+	if request == everything || !r.loaded.Load() {
+		return r.all(ctx)
 	}
-	if request != everything && r.wake.Equal(before) {
-		return reconcile.Result{}, nil
+	if r.due() {
+		if err := r.all(ctx); err != nil {
+			return err
+		}
 	}
-	return reconcile.Result{RequeueAfter: r.untilWake()}, nil
+	if request == lookAgain {
+		r.refresh()
+		r.setAlarm()
+		return nil
+	}
+	return r.one(ctx, request.Service)
 }
 
 // Loaded reports whether the first pass has ended. It is safe for concurrent use.
@@ -127,6 +140,7 @@ func (r *Reconciler) all(ctx context.Context) error {
 	}
 	r.serveWaiting()
 	r.track(r.keeping.services()...)
+	r.refresh()
 	r.countAll()
 	if !r.loaded.Swap(true) {
 		r.log.Info("First pass done", "services", len(r.records), "pools", len(in.pools))
@@ -254,8 +268,8 @@ func (r *Reconciler) retell(before, after []netip.Addr) (frees bool) {
 
 // settle decides on a Service that was noted, and on those that have to give way to it; it reports whether one that waits may profit.
 func (r *Reconciler) settle(key allocation.Key) (frees bool) {
-	younger := r.arbitrate(key)
-	frees = r.decide(key)
+	younger, frees := r.arbitrate(key)
+	frees = r.decide(key) || frees
 	for _, other := range younger {
 		frees = r.decide(other) || frees
 	}
@@ -274,6 +288,9 @@ func (r *Reconciler) decide(key allocation.Key) (frees bool) {
 		r.log.Info("Addresses changed", "service", key.String(), "pool", d.Pool, "granted", d.Granted, "lost", d.Lost)
 		r.track(key)
 		r.count(append(r.poolsOn(d.Lost), before.Pool, d.Pool)...)
+	}
+	if d.Frees {
+		r.refresh()
 	}
 	return d.Frees
 }
@@ -332,6 +349,7 @@ func (r *Reconciler) release(key allocation.Key, rec record) (frees bool) {
 	delete(r.waiting, key)
 	frees = r.allocator.Release(key)
 	r.track(key)
+	r.refresh()
 	r.count(append(r.poolsOn(rec.decision.Addresses), rec.decision.Pool)...)
 	return frees
 }

@@ -16,8 +16,9 @@ import (
 )
 
 func (w *writers) reservation(name string, report reservationReport) {
-	w.board.postReservation(name, report)
-	w.reservations.Enqueue(name)
+	if w.board.postReservation(name, report) {
+		w.reservations.Enqueue(name)
+	}
 }
 
 // writeReservation brings the status of a reservation to what the board says.
@@ -48,9 +49,13 @@ func (w *writers) writeReservation(ctx context.Context, name string) error {
 }
 
 func (r reservationReport) fill(status *v1beta1.IPReservationStatus) {
-	status.Addresses, status.UnusedSince = r.addresses, nil
-	if !r.unusedSince.IsZero() {
-		status.UnusedSince = &metav1.Time{Time: r.unusedSince}
+	r.known.fill(status)
+	active, why, message := metav1.ConditionTrue, reason.ReservationActive, ""
+	if r.problem != nil {
+		why, message = r.problem.Reason, r.problem.Message()
 	}
-	kube.SetProblem(&status.Conditions, v1beta1.ConditionActive, r.problem, reason.ReservationActive, r.generation)
+	if r.ended {
+		active = metav1.ConditionFalse
+	}
+	kube.SetCondition(&status.Conditions, v1beta1.ConditionActive, active, why, message, r.generation)
 }

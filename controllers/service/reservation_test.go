@@ -104,13 +104,13 @@ var _ = Describe("Reservations", func() {
 
 	It("end when they expire, and take nothing away then", func(ctx context.Context) {
 		c.pool(ctx, "blue", "198.18.2.1-198.18.2.2")
-		soon := metav1.NewTime(time.Now().Add(2 * time.Second))
 		r := c.reservation(ctx, "short", v1beta1.IPReservationSpec{
-			Addresses: []string{"198.18.2.2"}, Service: &v1beta1.ServiceReference{Namespace: c.namespace, Name: "web"}, ExpiresAt: &soon,
+			Addresses: []string{"198.18.2.2"}, Service: &v1beta1.ServiceReference{Namespace: c.namespace, Name: "web"},
 		})
 		c.start()
 		web := c.service(ctx, "web")
 		Eventually(fresh(ctx, web)).Should(haveIPs("198.18.2.2"))
+		update(ctx, r, func(r *v1beta1.IPReservation) { r.Spec.ExpiresAt = &metav1.Time{Time: time.Now().Add(time.Second)} })
 		Eventually(fresh(ctx, r)).Should(be(reason.ReservationExpired, "198.18.2.2"))
 		Expect(fresh(ctx, web)()).To(haveIPs("198.18.2.2"))
 		remove(ctx, web)
@@ -118,7 +118,7 @@ var _ = Describe("Reservations", func() {
 		Eventually(fresh(ctx, c.service(ctx, "two"))).Should(haveIPs("198.18.2.2"))
 	})
 
-	It("end some time after the Service went", func(ctx context.Context) {
+	DescribeTable("end some time after the Service went", func(ctx context.Context, goes func(context.Context, *corev1.Service)) {
 		c.pool(ctx, "blue", "198.18.2.1-198.18.2.1")
 		c.start()
 		web := c.service(ctx, "web")
@@ -126,12 +126,43 @@ var _ = Describe("Reservations", func() {
 		r := c.reservation(ctx, "web", v1beta1.IPReservationSpec{
 			Service: &v1beta1.ServiceReference{Namespace: c.namespace, Name: "web"}, KeepFor: &metav1.Duration{Duration: 2 * time.Second},
 		})
-		Eventually(fresh(ctx, r)).Should(be(reason.ReservationActive, "198.18.2.1"))
+		Eventually(fresh(ctx, r)).Should(And(be(reason.ReservationActive, "198.18.2.1"), HaveField("Status.InUse", true)))
 		next := c.service(ctx, "next")
 		Eventually(fresh(ctx, next)).Should(beRefused(reason.PoolExhausted))
-		remove(ctx, web)
+		goes(ctx, web)
 		Eventually(fresh(ctx, next)).Should(haveIPs("198.18.2.1"))
-		Expect(fresh(ctx, r)()).To(be(reason.ReservationExpired, "198.18.2.1"))
+		Eventually(fresh(ctx, r)).Should(be(reason.ReservationExpired, "198.18.2.1"))
+	},
+		Entry("and was deleted", remove),
+		Entry("and is no load balancer any more", func(ctx context.Context, s *corev1.Service) { update(ctx, s, toClusterIP) }),
+	)
+
+	It("do not end before the Service has ever had the address", func(ctx context.Context) {
+		c.pool(ctx, "blue", "198.18.2.1-198.18.2.2")
+		r := c.reservation(ctx, "web", v1beta1.IPReservationSpec{
+			Addresses: []string{"198.18.2.1"}, Service: &v1beta1.ServiceReference{Namespace: c.namespace, Name: "web"},
+			KeepFor: &metav1.Duration{Duration: time.Millisecond},
+		})
+		c.start()
+		Eventually(fresh(ctx, r)).Should(be(reason.ReservationActive, "198.18.2.1"))
+		Eventually(fresh(ctx, c.service(ctx, "other"))).Should(haveIPs("198.18.2.2"))
+		Eventually(fresh(ctx, c.service(ctx, "web"))).Should(haveIPs("198.18.2.1"))
+		Expect(fresh(ctx, r)()).To(HaveField("Status.UnusedSince", BeNil()))
+	})
+
+	It("forget what they kept for a Service that they are not for any more", func(ctx context.Context) {
+		c.pool(ctx, "blue", "198.18.2.1-198.18.2.2")
+		c.start()
+		web := c.service(ctx, "web")
+		Eventually(fresh(ctx, web)).Should(haveIPs("198.18.2.1"))
+		r := c.reservation(ctx, "r", v1beta1.IPReservationSpec{Service: &v1beta1.ServiceReference{Namespace: c.namespace, Name: "web"}})
+		Eventually(fresh(ctx, r)).Should(be(reason.ReservationActive, "198.18.2.1"))
+		remove(ctx, web)
+		update(ctx, r, func(r *v1beta1.IPReservation) { r.Spec.Service.Name = "api" })
+		Eventually(fresh(ctx, r)).Should(be(reason.NothingToReserve))
+		Eventually(fresh(ctx, c.service(ctx, "other"))).Should(haveIPs("198.18.2.1"))
+		Eventually(fresh(ctx, c.service(ctx, "api"))).Should(haveIPs("198.18.2.2"))
+		Eventually(fresh(ctx, r)).Should(be(reason.ReservationActive, "198.18.2.2"))
 	})
 
 	It("say when they contradict each other, and keep the rest", func(ctx context.Context) {

@@ -93,10 +93,15 @@ func Setup(mgr manager.Manager, o Options) error {
 	w.rivals.times = cmp.Or(o.rivalry, usualTimes)
 	held := &barrier{live: mgr.GetAPIReader(), cached: mgr.GetClient(), namespace: o.Namespace}
 	prepare := func(ctx context.Context) error {
+		if err := held.pass(ctx); err != nil {
+			return err
+		}
 		keeper.first(ctx)
-		return held.pass(ctx)
+		return nil
 	}
 	r := newReconciler(mgr.GetClient(), o, log, prepare, w)
+	bell := newAlarm()
+	r.alarm = bell.set
 	c, err := controller.NewTyped("service", mgr, controller.TypedOptions[Request]{Reconciler: r, MaxConcurrentReconciles: 1})
 	if err != nil {
 		return fmt.Errorf("creating the reconciler: %w", err)
@@ -104,7 +109,7 @@ func Setup(mgr manager.Manager, o Options) error {
 	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &corev1.Service{}, bearerIndex, bearerKeys); err != nil {
 		return fmt.Errorf("indexing Services: %w", err)
 	}
-	if err := watch(mgr, c, w); err != nil {
+	if err := errors.Join(watch(mgr, c, w), c.Watch(bell.source())); err != nil {
 		return err
 	}
 	registry := o.Registry

@@ -44,17 +44,33 @@ func (a *Allocator) retain(s *request) ([]netip.Addr, *poolState, *reason.Proble
 	return nil, nil, problem
 }
 
+// Fits reports whether the Service might keep all of what its status names, if nobody else were there.
+func (a *Allocator) Fits(s Service) bool {
+	kept := oneOfEach(s.Current, s.Families)
+	if len(kept) == 0 || len(kept) < len(s.Current) {
+		return false
+	}
+	_, problem := a.fitting(&request{Service: s}, kept, s.CurrentPool)
+	return problem == nil
+}
+
 // keepable returns the pool of addresses that the Service may keep together, or why it may not.
 func (a *Allocator) keepable(s *request, kept []netip.Addr, hint string) (*poolState, *reason.Problem) {
+	pool, problem := a.fitting(s, kept, hint)
+	for i := 0; problem == nil && i < len(kept); i++ {
+		problem = a.conflict(s, kept[i])
+	}
+	return pool, problem
+}
+
+// fitting returns the pool of addresses that the Service asks for or has nothing against, or why it may not keep them.
+func (a *Allocator) fitting(s *request, kept []netip.Addr, hint string) (*poolState, *reason.Problem) {
 	pool, problem := a.poolHolding(kept, hint)
 	if problem == nil {
 		problem = disagreement(s, kept, pool)
 	}
 	if problem == nil && pool.Frozen == nil && !pool.admits(s.Key.Namespace, s.Labels) {
 		problem = reason.New(reason.PoolNotAllowed, "pool %s is not for this Service any more", pool.Name)
-	}
-	for i := 0; problem == nil && i < len(kept); i++ {
-		problem = a.conflict(s, kept[i])
 	}
 	return pool, problem
 }

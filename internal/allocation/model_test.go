@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"testing"
 
+	"go4.org/netipx"
+
 	"metalsuite.io/api/reason"
 )
 
@@ -68,6 +70,16 @@ func (m *model) keeper(a netip.Addr) *Reservation {
 	return nil
 }
 
+// isFor reports whether a reservation for the Service names the address.
+func (m *model) isFor(s Service, a netip.Addr) bool {
+	for _, r := range m.reserved {
+		if r.For != nil && *r.For == s.Key && slices.ContainsFunc(r.Ranges, func(x netipx.IPRange) bool { return x.Contains(a) }) {
+			return true
+		}
+	}
+	return false
+}
+
 func (m *model) barred(s Service, a netip.Addr) bool {
 	k := m.keeper(a)
 	return m.withheld(a) || k != nil && (k.For == nil || *k.For != s.Key)
@@ -116,7 +128,7 @@ func (m *model) mayKeep(s Service, list []netip.Addr) (Pool, bool) {
 
 func (m *model) first(s Service, p Pool, f Family) []netip.Addr {
 	for _, a := range m.all(p, f) {
-		if m.keeper(a) != nil && !m.barred(s, a) {
+		if m.isFor(s, a) && !m.barred(s, a) && m.together(s, a) {
 			return []netip.Addr{a}
 		}
 	}
@@ -141,7 +153,7 @@ func (m *model) favour(s Service, optional bool) []netip.Addr {
 		for _, f := range s.Families {
 			for _, a := range m.first(s, p, f) {
 				got = append(got, a)
-				reserved = reserved || m.keeper(a) != nil
+				reserved = reserved || m.isFor(s, a)
 			}
 		}
 		if reserved && (optional || len(got) == len(s.Families)) {

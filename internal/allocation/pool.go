@@ -43,10 +43,14 @@ type Matcher interface {
 
 // admits reports whether the pool may serve a Service with this namespace and these labels.
 func (p *Pool) admits(namespace string, labels map[string]string) bool {
-	return p.Pin == nil || p.Pin.admits(namespace, labels)
+	return p.Pin.Admits(namespace, labels)
 }
 
-func (p *Pin) admits(namespace string, labels map[string]string) bool {
+// Admits reports whether a pin, or none, lets a Service with this namespace and these labels in.
+func (p *Pin) Admits(namespace string, labels map[string]string) bool {
+	if p == nil {
+		return true
+	}
 	if p.Namespaces != nil {
 		if _, ok := p.Namespaces[namespace]; !ok {
 			return false

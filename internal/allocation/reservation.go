@@ -99,7 +99,8 @@ func (a *Allocator) favour(s *request) ([]netip.Addr, *poolState) {
 		for _, f := range families {
 			if address, ok := a.firstIn(p, f, s); ok {
 				got = append(got, address)
-				reserved = reserved || a.holdings[address] == nil && a.spanOf(address).reservation != nil
+				by := a.spanOf(address).reservation
+				reserved = reserved || by != nil && by.isFor(s.Key)
 			}
 		}
 		if reserved && (len(got) == len(families) || oneIsEnough) {

@@ -123,3 +123,18 @@ func TestRefusalNamesExclusion(t *testing.T) {
 		t.Fatalf("got %v", d.Problem)
 	}
 }
+
+func TestAReservedAddressIsSharedAgainAtTheReturn(t *testing.T) {
+	a := New()
+	a.SetPools([]Pool{pool("a", "192.0.2.1-192.0.2.4")})
+	a.Decide(service("s", shares("k", ""), port(1), asks("192.0.2.3")))
+	a.Decide(service("x", shares("k", ""), port(2), asks("192.0.2.3")))
+	a.SetReservations([]Reservation{keeps("r", "192.0.2.3-192.0.2.3", "s")})
+	a.Release(service("s").Key)
+	if d := a.Decide(service("y", shares("k", ""), port(3))); texts(d.Addresses) != "192.0.2.1" {
+		t.Fatalf("another one got %v, want the first", d.Addresses)
+	}
+	if d := a.Decide(service("s", shares("k", ""), port(1))); texts(d.Addresses) != "192.0.2.3" {
+		t.Fatalf("got %v at the return, want the reserved one", d.Addresses)
+	}
+}

@@ -153,20 +153,31 @@ func (a *Allocator) allIn(p *poolState, families []Family, s *request) ([]netip.
 	return addresses, true
 }
 
-// firstIn returns the first address of the pool, in its order, that the Service may have: what is reserved for it, else free or shared.
+// firstIn returns the first address of the pool, in its order, that the Service may have, free or shared: of what is reserved for it, else
+// of all.
 func (a *Allocator) firstIn(p *poolState, f Family, s *request) (netip.Addr, bool) {
 	if _, ok := a.favoured[s.Key]; ok {
-		if found, at := a.firstFree(p, f, func(r *Reservation) bool { return r != nil && r.isFor(s.Key) }); at >= 0 {
+		mine := func(r *Reservation) bool { return r != nil && r.isFor(s.Key) }
+		if found, ok := a.firstOf(p, f, s, mine, mine); ok {
 			return found, true
 		}
 	}
-	found, at := a.firstFree(p, f, func(r *Reservation) bool { return r == nil })
+	return a.firstOf(p, f, s, unreserved, anyReservation)
+}
+
+func unreserved(r *Reservation) bool { return r == nil }
+
+func anyReservation(*Reservation) bool { return true }
+
+// firstOf is firstIn among the free and the shared addresses whose reservation, if any, is of the right kind.
+func (a *Allocator) firstOf(p *poolState, f Family, s *request, free, shared func(*Reservation) bool) (netip.Addr, bool) {
+	found, at := a.firstFree(p, f, free)
 	for address := range a.shared[s.sharing()] {
 		if FamilyOf(address) != f || at == 0 && !address.Less(found) {
 			continue
 		}
 		sp := a.spanOf(address)
-		if sp == nil || sp.pool != p || !p.usable(address) || a.withheld(address) != nil {
+		if sp == nil || sp.pool != p || !shared(sp.reservation) || !p.usable(address) || a.withheld(address) != nil {
 			continue
 		}
 		if at >= 0 && (sp.index > at || sp.index == at && !address.Less(found)) || a.conflict(s, address) != nil {

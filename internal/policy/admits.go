@@ -16,14 +16,5 @@ func (p *Policy) Admits(pool, namespace string, labels map[string]string) bool {
 	if !found {
 		return false
 	}
-	return p.Pools[i].Frozen != nil || p.Pools[i].Pin == nil || pinAdmits(p.Pools[i].Pin, namespace, labels)
-}
-
-// pinAdmits is the rule of a pin: in the namespaces AND matched by one of the Services.
-func pinAdmits(pin *allocation.Pin, namespace string, labels map[string]string) bool {
-	if _, listed := pin.Namespaces[namespace]; pin.Namespaces != nil && !listed {
-		return false
-	}
-	matches := func(m allocation.Matcher) bool { return m.Matches(labels) }
-	return pin.Services == nil || slices.ContainsFunc(pin.Services, matches)
+	return p.Pools[i].Frozen != nil || p.Pools[i].Pin.Admits(namespace, labels)
 }
