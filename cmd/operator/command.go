@@ -86,10 +86,12 @@ func newScheme() (*runtime.Scheme, error) {
 }
 
 func (o *options) register(mgr ctrl.Manager) error {
+	recorder := mgr.GetEventRecorder(operator.FieldOwner)
 	reconciler := &operator.Reconciler{
 		Client: mgr.GetClient(),
 		Live:   mgr.GetAPIReader(),
-		Events: mgr.GetEventRecorder(operator.FieldOwner),
+		Events: recorder,
+		Strays: operator.NewStrays(mgr.GetCache(), recorder, o.Namespace, mgr.GetLogger()),
 		Options: operator.Options{
 			Namespace:       o.Namespace,
 			Image:           o.image,

@@ -13,8 +13,11 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -22,6 +25,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/yaml"
 
+	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
 )
 
@@ -33,6 +37,8 @@ var _ = Describe("the operator under the roles it ships with", Serial, func() {
 		Expect(api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: shippedNamespace}})).To(Succeed())
 		grantShippedRoles(ctx)
 		h := &house{namespace: shippedNamespace}
+		early := configuring(strayKinds()[0], "default", "early")
+		Expect(api.Create(ctx, early)).To(Succeed())
 		h.start(ctx)
 
 		By("installing when the resource appears, the speakers when their key does")
@@ -76,8 +82,80 @@ var _ = Describe("the operator under the roles it ships with", Serial, func() {
 			err := api.List(ctx, &list, client.InNamespace("default"), client.MatchingFields{"reason": "IncorrectMetalLBResourceNamespace"})
 			return list.Items, err
 		}).WithContext(ctx).ShouldNot(BeEmpty())
+
+		By("telling what configures nothing since it is elsewhere, and came before the operator did")
+		Eventually(h.fetch(cr)).WithContext(ctx).Should(And(
+			haveCondition(v1beta1.ConditionStrayObjects, yes, "IncorrectNamespace"), haveStrays("BFDProfile default/early")))
+		Eventually(told(early)).WithContext(ctx).Should(Equal(1))
+
+		By("telling each kind once")
+		var strays []client.Object
+		for _, kind := range strayKinds()[1:] {
+			strays = append(strays, configuring(kind, "default", "late"))
+			Expect(api.Create(ctx, configuring(kind, h.namespace, "right"))).To(Succeed())
+			Expect(api.Create(ctx, strays[len(strays)-1])).To(Succeed())
+		}
+		for _, o := range strays {
+			Eventually(told(o)).WithContext(ctx).Should(Equal(1))
+		}
+		Eventually(h.fetch(cr)).WithContext(ctx).Should(haveStrays("BFDProfile default/early, BGPAdvertisement default/late, BGPPeer default/late, and 4 more"))
+		Expect(api.Patch(ctx, early, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`)))).To(Succeed())
+
+		By("saying no more once they are gone")
+		for _, o := range append(strays, early) {
+			Expect(api.Delete(ctx, o)).To(Succeed())
+		}
+		Eventually(h.fetch(cr)).WithContext(ctx).Should(haveStrays(""))
+		Expect(told(early)(ctx)).To(Equal(1))
 	}, SpecTimeout(time.Minute))
 })
+
+// configuring is an object of a kind that configures the suite.
+func configuring(kind schema.GroupVersionKind, namespace, name string) *unstructured.Unstructured {
+	o := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{}}}
+	switch kind.Kind {
+	case "IPAddressPool":
+		o.Object["spec"] = map[string]any{"addresses": []any{"198.18.2.0/24"}}
+	case "IPReservation":
+		o.Object["spec"] = map[string]any{"addresses": []any{"198.18.2.1"}}
+	case "BGPPeer":
+		o.Object["spec"] = map[string]any{"myASN": int64(64512), "peerASN": int64(64513), "peerAddress": "198.18.255.1"}
+	}
+	o.SetGroupVersionKind(kind)
+	o.SetNamespace(namespace)
+	o.SetName(name)
+	return o
+}
+
+// told counts how often an object was told to be in the wrong place.
+func told(o client.Object) func(context.Context) (int, error) {
+	return func(ctx context.Context) (n int, err error) {
+		var list eventsv1.EventList
+		err = api.List(ctx, &list, client.InNamespace(o.GetNamespace()))
+		for _, e := range list.Items {
+			if e.Regarding.UID != o.GetUID() || e.Reason != "IncorrectNamespace" || e.Type != corev1.EventTypeWarning {
+				continue
+			}
+			n++
+			if e.Series != nil {
+				n += int(e.Series.Count)
+			}
+		}
+		return n, err
+	}
+}
+
+// haveStrays matches a resource whose status names these objects.
+func haveStrays(names string) OmegaMatcher {
+	return WithTransform(func(cr *v1beta1.MetalLB) string {
+		c := meta.FindStatusCondition(cr.Status.Conditions, v1beta1.ConditionStrayObjects)
+		if c == nil {
+			return ""
+		}
+		text := strings.TrimPrefix(c.Message, "outside namespace "+shippedNamespace+", where nothing uses them: ")
+		return strings.TrimSuffix(text, ". "+reason.StrayObject.Text().Fix)
+	}, Equal(names))
+}
 
 // start runs the manager as the operator's service account until the spec ends.
 func (h *house) start(ctx context.Context) {
@@ -94,6 +172,7 @@ func (h *house) start(ctx context.Context) {
 	options.Namespace = h.namespace
 	reconciler := &Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder(FieldOwner), Options: options, Now: time.Now,
+		Strays: NewStrays(mgr.GetCache(), mgr.GetEventRecorder(FieldOwner), h.namespace, GinkgoLogr),
 	}
 	Expect(reconciler.SetupWithManager(mgr)).To(Succeed())
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))

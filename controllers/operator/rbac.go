@@ -2,9 +2,10 @@
 
 package operator
 
-// What the operator may do. It sees MetalLB resources everywhere, to tell the user about one in the wrong place, and touches workloads
-// in its own namespace only. Of Secrets it reads that one exists, by name.
+// What the operator may do. It sees MetalLB resources and what configures the suite everywhere, to tell the user about one in the wrong
+// place, and touches workloads in its own namespace only. Of Secrets it reads that one exists, by name.
 //
+// +kubebuilder:rbac:groups=metallb.io,resources=bfdprofiles;bgpadvertisements;bgppeers;communities;ipaddresspools;ipreservations;l2advertisements,verbs=list;watch
 // +kubebuilder:rbac:groups=metallb.io,resources=metallbs,verbs=get;list;watch
 // +kubebuilder:rbac:groups=metallb.io,resources=metallbs/status,verbs=get;patch;update
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch

@@ -33,6 +33,8 @@ type Reconciler struct {
 	Live client.Reader
 	// Events receives what users should notice.
 	Events EventRecorder
+	// Strays knows the objects in the wrong place; with nil nobody looks for them.
+	Strays *Strays
 	// Options are what the rendering needs.
 	Options Options
 	// Now is the time.
@@ -78,6 +80,7 @@ func (r *Reconciler) misplaced(cr *v1beta1.MetalLB) *reason.Problem {
 // workload does not keep the others from being applied.
 func (r *Reconciler) install(ctx context.Context, cr *v1beta1.MetalLB) (observation, error) {
 	seen := observation{native: string(cr.Spec.BGPBackend), problems: r.unknownAnnouncers(cr.Spec)}
+	seen.strays, seen.straysUnknown = r.Strays.problem()
 	desired := Render(*cr, r.Options)
 	components := map[string]health{}
 	var failures []error

@@ -33,6 +33,7 @@ var _ = Describe("the samples", func() {
 			}
 			object.SetNamespace(h.namespace)
 			Expect(strict.Create(ctx, object)).To(Succeed(), file)
+			DeferCleanup(func(ctx context.Context) { Expect(api.Delete(ctx, object)).To(Succeed()) })
 			accepted++
 		}
 		Expect(accepted).To(Equal(8))

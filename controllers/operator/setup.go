@@ -4,6 +4,7 @@ package operator
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -17,33 +18,44 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"metalsuite.io/api/v1beta1"
 )
 
-// CacheOptions is what the manager's cache may hold: MetalLB resources of all namespaces, and from the operator's own namespace its
-// workloads and the one Secret. The operator's roles allow no more.
+// CacheOptions is what the manager's cache may hold: MetalLB resources of all namespaces, from the operator's own namespace its workloads
+// and the one Secret, and from all others the identities of objects that do nothing there. The operator's roles allow no more.
 func CacheOptions(namespace string) cache.Options {
 	own := map[string]cache.Config{namespace: {}}
-	return cache.Options{ByObject: map[client.Object]cache.ByObject{
+	by := map[client.Object]cache.ByObject{
 		&appsv1.Deployment{}: {Namespaces: own},
 		&appsv1.DaemonSet{}:  {Namespaces: own},
 		&corev1.Secret{}:     {Namespaces: own, Field: fields.OneTermEqualSelector("metadata.name", GossipSecret)},
-	}}
+	}
+	for _, kind := range strayKinds() {
+		by[metadataOf(kind)] = cache.ByObject{Field: fields.OneTermNotEqualSelector("metadata.namespace", namespace), Transform: identityOnly}
+	}
+	return cache.Options{ByObject: by}
 }
 
 // SetupWithManager registers the reconciler: it runs when a resource or one of its workloads changes in any way, and when the Secret
 // appears that the speakers wait for. Of the Secret only the metadata is read. Changes of a resource's status count as well: what was
 // decided while the cache was behind is decided again once the status arrives.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
-	return ctrl.NewControllerManagedBy(mgr).
+	controlled := ctrl.NewControllerManagedBy(mgr).
 		Named("metallb").
 		For(&v1beta1.MetalLB{}).
 		Owns(&appsv1.Deployment{}).
 		Owns(&appsv1.DaemonSet{}).
 		WithOptions(controller.Options{RateLimiter: retries()}).
-		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.served)).
-		Complete(r)
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.served))
+	if r.Strays != nil {
+		if err := mgr.Add(r.Strays); err != nil {
+			return fmt.Errorf("registering the look for stray objects: %w", err)
+		}
+		controlled = controlled.WatchesRawSource(source.Channel(r.Strays.changes, handler.EnqueueRequestsFromMapFunc(r.served)))
+	}
+	return controlled.Complete(r)
 }
 
 // Back-off after an error: from 100 ms, doubled each time, up to 30 s. What was in the way may be gone by then, and nothing says so.

@@ -39,6 +39,9 @@ type observation struct {
 	components []component
 	// native is set when the resource asks for another BGP backend than the one there is.
 	native string
+	// strays says which objects are in the wrong place; nil when none is. Unknown is set while more may turn up.
+	strays        *reason.Problem
+	straysUnknown bool
 	// incomplete is set when a DaemonSet lacks pods.
 	incomplete bool
 }
@@ -56,6 +59,7 @@ func summarise(conditions *[]metav1.Condition, o observation, generation int64, 
 	}
 	s.conclude()
 	s.native(o.native)
+	s.strays(o.strays, o.straysUnknown)
 	if o.incomplete {
 		s.wake(lookAgain)
 	}
@@ -161,4 +165,14 @@ func (s *summary) native(asked string) {
 	}
 	s.set(v1beta1.ConditionNativeBackend, metav1.ConditionTrue, reason.NativeBackendServes,
 		fmt.Sprintf("spec.bgpBackend %q is accepted; the native backend serves it", asked))
+}
+
+// strays says, only where there are any, which objects are in the wrong place. What was said before stands until all were looked for.
+func (s *summary) strays(found *reason.Problem, unknown bool) {
+	switch {
+	case found != nil:
+		s.set(v1beta1.ConditionStrayObjects, metav1.ConditionTrue, found.Reason, found.Message())
+	case !unknown:
+		meta.RemoveStatusCondition(s.conditions, v1beta1.ConditionStrayObjects)
+	}
 }

@@ -150,3 +150,28 @@ func TestSummariseNativeBackend(t *testing.T) {
 		}
 	}
 }
+
+func TestSummariseStrays(t *testing.T) {
+	some := reason.New(reason.StrayObject, "IPAddressPool shop/blue")
+	for name, c := range map[string]struct {
+		strays       *reason.Problem
+		unknown, had bool
+		present      bool
+	}{
+		"none":                        {},
+		"none any more":               {had: true},
+		"some":                        {strays: some, present: true},
+		"not known yet":               {unknown: true},
+		"not known yet after a start": {unknown: true, had: true, present: true},
+		"some, and more may turn up":  {strays: some, unknown: true, present: true},
+	} {
+		var conditions []metav1.Condition
+		if c.had {
+			conditions = []metav1.Condition{{Type: v1beta1.ConditionStrayObjects, Status: metav1.ConditionTrue}}
+		}
+		summarise(&conditions, observation{strays: c.strays, straysUnknown: c.unknown}, 1, time.Now())
+		if got := meta.FindStatusCondition(conditions, v1beta1.ConditionStrayObjects) != nil; got != c.present {
+			t.Errorf("%s: condition present %t", name, got)
+		}
+	}
+}
