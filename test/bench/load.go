@@ -43,18 +43,19 @@ type taken struct {
 
 // thousand measures how long 1,000 Services wait for their addresses while speakers and kube-proxy run as ever.
 func (b bench) thousand(ctx context.Context, trials int) error {
-	var first, last, cpu, memory, deleted []float64
+	var first, last, cpu, memory, deleted, freed []float64
 	for range trials {
 		l := load{bench: b, namespace: "bench-thousand", services: 1000, clients: 8}
 		t, err := l.take(ctx)
 		if err != nil {
 			return err
 		}
-		gone, err := l.remove(ctx, t.others)
+		goneFirst, goneLast, err := l.remove(ctx, t.others)
 		if err != nil {
 			return err
 		}
-		first, last, deleted = append(first, t.sinceFirst.Seconds()), append(last, t.sinceLast.Seconds()), append(deleted, gone.Seconds())
+		first, last = append(first, t.sinceFirst.Seconds()), append(last, t.sinceLast.Seconds())
+		deleted, freed = append(deleted, goneFirst.Seconds()), append(freed, goneLast.Seconds())
 		cpu, memory = append(cpu, t.cpu), append(memory, t.memory)
 	}
 	report("1,000 Services: first create -> all have an address", "s", first)
@@ -62,6 +63,7 @@ func (b bench) thousand(ctx context.Context, trials int) error {
 	report("1,000 Services: controller's CPU until then", "s", cpu)
 	report("1,000 Services: controller's memory", "MiB", memory)
 	report("1,000 Services: first delete -> none in the pool's status", "s", deleted)
+	report("1,000 Services: last delete -> none in the pool's status", "s", freed)
 	return nil
 }
 
@@ -87,8 +89,9 @@ func (b bench) tenThousand(ctx context.Context, trials int) error {
 	if err := l.restarts(ctx, trials); err != nil {
 		return err
 	}
-	gone, err := l.remove(ctx, t.others+int64(trials))
-	report("10,000 Services: first delete -> none in the pool's status", "s", []float64{gone.Seconds()})
+	first, last, err := l.remove(ctx, t.others+int64(trials))
+	report("10,000 Services: first delete -> none in the pool's status", "s", []float64{first.Seconds()})
+	report("10,000 Services: last delete -> none in the pool's status", "s", []float64{last.Seconds()})
 	return err
 }
 
@@ -167,20 +170,22 @@ func (l load) named(name string) *corev1.Service {
 	}
 }
 
-// remove deletes the Services and returns how long it took until the pool's status counts none but the others.
-func (l load) remove(ctx context.Context, others int64) (time.Duration, error) {
+// remove deletes the Services and returns how long it took, from the start of the first delete and from the end of the last one, until
+// the pool's status counts none but the others.
+func (l load) remove(ctx context.Context, others int64) (sinceFirst, sinceLast time.Duration, err error) {
 	begin := time.Now()
 	if err := l.each(func(i int) error { return l.Client.Delete(ctx, l.service(i)) }); err != nil {
-		return 0, fmt.Errorf("deleting %d Services: %w", l.services, err)
+		return 0, 0, fmt.Errorf("deleting %d Services: %w", l.services, err)
 	}
-	err := suite.Await(ctx, limit, func(ctx context.Context) error {
+	end := time.Now()
+	err = suite.Await(ctx, limit, func(ctx context.Context) error {
 		left, err := l.assigned(ctx)
 		if err == nil && left != others {
 			err = fmt.Errorf("%d addresses are assigned, want %d", left, others)
 		}
 		return err
 	})
-	return time.Since(begin), err
+	return time.Since(begin), time.Since(end), err
 }
 
 func (b bench) assigned(ctx context.Context) (int64, error) {

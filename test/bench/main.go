@@ -60,7 +60,7 @@ func run(ctx context.Context) error {
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
-	fmt.Printf("%-72s %10s %10s %-5s %s\n", "name", "median", "worst", "unit", "trials")
+	fmt.Printf("%-100s %10s %10s %-5s %s\n", "name", "median", "worst", "unit", "trials")
 	return errors.Join(b.measure(ctx, trials, os.Args[1:]), s.Reset(ctx))
 }
 
@@ -226,5 +226,5 @@ func figure(name string, values []time.Duration) {
 
 func report(name, unit string, values []float64) {
 	slices.Sort(values)
-	fmt.Printf("%-72s %10.1f %10.1f %-5s %d\n", name, values[len(values)/2], values[len(values)-1], unit, len(values))
+	fmt.Printf("%-100s %10.1f %10.1f %-5s %d\n", name, values[len(values)/2], values[len(values)-1], unit, len(values))
 }

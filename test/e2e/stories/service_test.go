@@ -8,10 +8,12 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -169,10 +171,12 @@ var _ = Describe("A controller that restarts", func() {
 		Eventually(granted).Should(HaveLen(addresses))
 		Eventually(waiting).Should(Equal(services - addresses))
 		before := granted()
+		stop := followAddresses(ctx)
 		for range restarts {
 			restartController(ctx)
 			Expect(granted()).To(Equal(before))
 		}
+		Expect(stop()).To(Equal(before), "nor does any Service have another address for a moment")
 		for name := range before {
 			Expect(cluster.Gone(ctx, suite.HelloService(namespace, name, app), patience)).To(Succeed())
 			apply(ctx, suite.HelloService(namespace, name, app))
@@ -182,6 +186,33 @@ var _ = Describe("A controller that restarts", func() {
 		Eventually(granted).Should(HaveLen(addresses))
 	})
 })
+
+// followAddresses watches the Services until stop is called, which returns all that each has had: several addresses one after the other if
+// it moved.
+func followAddresses(ctx context.Context) (stop func() map[string]string) {
+	GinkgoHelper()
+	services, err := cluster.Client.Watch(ctx, &corev1.ServiceList{}, client.InNamespace(namespace))
+	Expect(err).NotTo(HaveOccurred())
+	had := map[string]string{}
+	var reading errgroup.Group
+	reading.Go(func() error {
+		for event := range services.ResultChan() {
+			s, ok := event.Object.(*corev1.Service)
+			if !ok || len(s.Status.LoadBalancer.Ingress) == 0 {
+				continue
+			}
+			if ip := s.Status.LoadBalancer.Ingress[0].IP; had[s.Name] != ip {
+				had[s.Name] = strings.TrimSpace(had[s.Name] + " " + ip)
+			}
+		}
+		return nil
+	})
+	return func() map[string]string {
+		services.Stop()
+		_ = reading.Wait()
+		return had
+	}
+}
 
 // restartController deletes the controller's pod and waits until another one has decided on a Service: that one has read everything.
 func restartController(ctx context.Context) {
