@@ -26,12 +26,8 @@ import (
 	"metalsuite.io/internal/policy"
 )
 
-const (
-	// strayRetry is how often kinds are tried again that cannot be watched, because the cluster does not have them yet.
-	strayRetry = 30 * time.Second
-	// straysNamed is how many objects the condition names.
-	straysNamed = 3
-)
+// straysNamed is how many objects the condition names.
+const straysNamed = 3
 
 // strayKinds are what configures the suite, from its own namespace only.
 func strayKinds() []schema.GroupVersionKind {
@@ -71,6 +67,8 @@ type Strays struct {
 	namespace string
 	log       logr.Logger
 	changes   chan ctrlevent.GenericEvent
+	// retry is how often kinds are tried again that cannot be watched, because the cluster does not have them yet.
+	retry time.Duration
 
 	mu sync.Mutex
 	// found are texts such as "IPAddressPool shop/blue". Settled is set once all kinds have been looked for.
@@ -82,7 +80,7 @@ type Strays struct {
 // CacheOptions.
 func NewStrays(informers cache.Informers, events EventRecorder, namespace string, log logr.Logger) *Strays {
 	return &Strays{
-		informers: informers, events: events, namespace: namespace, log: log,
+		informers: informers, events: events, namespace: namespace, log: log, retry: 30 * time.Second,
 		changes: make(chan ctrlevent.GenericEvent, 1), found: map[types.UID]string{},
 	}
 }
@@ -101,7 +99,7 @@ func (s *Strays) Start(ctx context.Context) error {
 			return true
 		})
 		if len(kinds) > 0 {
-			pause(ctx, strayRetry)
+			pause(ctx, s.retry)
 		}
 	}
 	if toolscache.WaitForCacheSync(ctx.Done(), synced...) {

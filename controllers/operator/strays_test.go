@@ -3,16 +3,21 @@
 package operator
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 func stray(kind schema.GroupVersionKind, namespace, name, uid string) *metav1.PartialObjectMetadata {
@@ -87,5 +92,55 @@ func TestTheCacheKeepsNoMoreThanIdentities(t *testing.T) {
 	}
 	if other, err := identityOnly("something else"); err != nil || other != "something else" {
 		t.Errorf("%v, %v", other, err)
+	}
+}
+
+// incomplete is a cache of a cluster that has a kind only when it is asked for the second time.
+type incomplete struct {
+	cache.Informers
+	asked map[string]int
+}
+
+func (i *incomplete) GetInformer(_ context.Context, o client.Object, _ ...cache.InformerGetOption) (cache.Informer, error) {
+	kind := o.GetObjectKind().GroupVersionKind()
+	i.asked[kind.Kind]++
+	if kind.Kind == "IPReservation" && i.asked[kind.Kind] == 1 {
+		return nil, &meta.NoKindMatchError{GroupKind: kind.GroupKind()}
+	}
+	return empty{}, nil
+}
+
+// empty is an informer that finds nothing.
+type empty struct{ cache.Informer }
+
+func (empty) AddEventHandler(toolscache.ResourceEventHandler) (toolscache.ResourceEventHandlerRegistration, error) {
+	return synced{}, nil
+}
+
+type synced struct {
+	toolscache.ResourceEventHandlerRegistration
+}
+
+func (synced) HasSynced() bool { return true }
+
+func TestAKindThatComesLateIsLookedForAgain(t *testing.T) {
+	informers := &incomplete{asked: map[string]int{}}
+	s := NewStrays(informers, events.NewFakeRecorder(1), "home", logr.Discard())
+	s.retry = time.Millisecond
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- s.Start(ctx) }()
+	<-s.changes
+	if _, unknown := s.problem(); unknown {
+		t.Error("all kinds were looked for")
+	}
+	end()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	for _, kind := range strayKinds() {
+		if want := map[bool]int{true: 2, false: 1}[kind.Kind == "IPReservation"]; informers.asked[kind.Kind] != want {
+			t.Errorf("%s asked for %d times, want %d", kind.Kind, informers.asked[kind.Kind], want)
+		}
 	}
 }
