@@ -7,8 +7,8 @@ import (
 	"runtime/debug"
 )
 
-// heapGrowth is by how many per cent the heap may grow between two collections. The role holds all Services in memory and has little to do
-// most of the time, so half of what is usual (runtime: GOGC=100) costs next to no CPU.
+// heapGrowth is by how many per cent the heap may grow between two collections, half of what is usual (runtime: GOGC=100). The role holds
+// all Services in memory and has little to do most of the time.
 const heapGrowth = 50
 
 // frugal makes the process spend CPU rather than memory, unless the administrator has chosen with GOGC.

@@ -42,9 +42,9 @@ type known struct {
 // reservationReport is what is to stand in the status of a reservation.
 type reservationReport struct {
 	known
-	// problem is what is wrong, ended that it keeps nothing.
-	problem *reason.Problem
-	ended   bool
+	// problem is what there is to say, ended that it keeps nothing, faulty that the reservation itself is wrong.
+	problem       *reason.Problem
+	ended, faulty bool
 	// generation of the reservation that was judged.
 	generation int64
 }
@@ -188,7 +188,7 @@ func (r *Reconciler) reserve(p *policy.Policy) {
 		case p.Ended[o.Name]:
 			report.problem, report.ended = reason.New(reason.ReservationExpired, ""), true
 		case wrong:
-			report.problem = &problem
+			report.problem, report.faulty = &problem, true
 			report.ended = !slices.ContainsFunc(p.Reservations, func(a allocation.Reservation) bool { return a.Name == o.Name })
 		case len(report.addresses) == 0:
 			report.problem, report.ended = reason.New(reason.NothingToReserve, ""), true

@@ -5,10 +5,12 @@ package service
 import (
 	"context"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
@@ -37,18 +39,21 @@ func (w *writers) writeReservation(ctx context.Context, name string) error {
 		return err
 	}
 	after := before.DeepCopy()
-	report.fill(&after.Status)
+	judged := report.fill(&after.Status)
 	if equality.Semantic.DeepEqual(before.Status, after.Status) {
 		return nil
 	}
-	err = w.patch(ctx, &before, after)
-	if apierrors.IsNotFound(err) {
-		return nil
+	if err := w.patch(ctx, &before, after); err != nil {
+		return client.IgnoreNotFound(err)
 	}
-	return err
+	if p := report.problem; judged && report.faulty {
+		w.events.Eventf(after, nil, corev1.EventTypeWarning, string(p.Reason), "Validate", "%s", note(p.Message()))
+	}
+	return nil
 }
 
-func (r reservationReport) fill(status *v1beta1.IPReservationStatus) {
+// fill brings the status to what the report says; it reports whether the condition changes.
+func (r reservationReport) fill(status *v1beta1.IPReservationStatus) bool {
 	r.known.fill(status)
 	active, why, message := metav1.ConditionTrue, reason.ReservationActive, ""
 	if r.problem != nil {
@@ -57,5 +62,5 @@ func (r reservationReport) fill(status *v1beta1.IPReservationStatus) {
 	if r.ended {
 		active = metav1.ConditionFalse
 	}
-	kube.SetCondition(&status.Conditions, v1beta1.ConditionActive, active, why, message, r.generation)
+	return kube.SetCondition(&status.Conditions, v1beta1.ConditionActive, active, why, message, r.generation)
 }

@@ -172,6 +172,7 @@ var _ = Describe("Reservations", func() {
 		Eventually(fresh(ctx, older)).Should(be(reason.ReservationActive, "198.18.2.1-198.18.2.2"))
 		younger := c.reservation(ctx, "b", v1beta1.IPReservationSpec{Addresses: []string{"198.18.2.2-198.18.2.3"}})
 		Eventually(fresh(ctx, younger)).Should(be(reason.ReservationOverlap, "198.18.2.2-198.18.2.3"))
+		Eventually(told(ctx, younger)).Should(HaveKeyWithValue(string(reason.ReservationOverlap), 1))
 		Eventually(fresh(ctx, c.service(ctx, "web"))).Should(haveIPs("198.18.2.4"))
 	})
 })

@@ -34,6 +34,30 @@ func BenchmarkNearlyFull(b *testing.B) {
 	b.ReportMetric(2*float64(b.N)/b.Elapsed().Seconds(), "decisions/s")
 }
 
+// BenchmarkHugePools measures grants from pools that are far larger than what is in use, and the memory that a grant costs.
+func BenchmarkHugePools(b *testing.B) {
+	for _, row := range []struct {
+		name, ranges string
+		family       Family
+	}{
+		{"IPv4-8", "10.0.0.0-10.255.255.255", IPv4},
+		{"IPv6-48", "2001:db8::-2001:db8:0:ffff:ffff:ffff:ffff:ffff", IPv6},
+	} {
+		b.Run(row.name, func(b *testing.B) {
+			a := New()
+			a.SetPools([]Pool{{Name: "huge", AutoAssign: true, Ranges: []netipx.IPRange{netipx.MustParseIPRange(row.ranges)}}})
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				s := Service{Key: Key{"bench", fmt.Sprintf("s%07d", i)}, Families: []Family{row.family}, Ports: []Port{{"TCP", 80}}}
+				if d := a.Decide(s); len(d.Addresses) != 1 {
+					b.Fatal(d.Problem)
+				}
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "grants/s")
+		})
+	}
+}
+
 // BenchmarkUnchanged measures the decision that changes nothing, which is what most events lead to.
 func BenchmarkUnchanged(b *testing.B) {
 	a := New()

@@ -6,8 +6,10 @@ package operator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -42,7 +44,7 @@ func TestRole(t *testing.T) {
 }
 
 var _ = Describe("The operator command", func() {
-	It("serves webhooks that the API server calls by their Service and trusts", func(ctx SpecContext) {
+	It("is ready once it can serve webhooks, which the API server calls by their Service and trusts", func(ctx SpecContext) {
 		environment := &envtest.Environment{
 			CRDDirectoryPaths: []string{filepath.Join("..", "..", "config", "crd", "bases")}, ErrorIfCRDPathMissing: true,
 		}
@@ -56,13 +58,13 @@ var _ = Describe("The operator command", func() {
 		api, err := client.New(config, client.Options{Scheme: scheme})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})).To(Succeed())
-		for _, file := range []string{
-			"rbac/operator/service_account.yaml", "rbac/operator/role.yaml", "rbac/operator/role_binding.yaml",
-			"webhook/service.yaml", "webhook/manifests.yaml",
-		} {
-			install(ctx, api, filepath.Join("..", "..", "config", filepath.FromSlash(file)))
+		installAll := func(files ...string) {
+			for _, file := range files {
+				install(ctx, api, filepath.Join("..", "..", "config", filepath.FromSlash(file)))
+			}
 		}
-		port := freePort()
+		installAll("rbac/operator/service_account.yaml", "webhook/service.yaml", "webhook/manifests.yaml")
+		port, health := freePort(), freePort()
 		lead(ctx, api, port)
 
 		By("accepting everything before the operator runs")
@@ -78,7 +80,8 @@ var _ = Describe("The operator command", func() {
 		Expect(os.WriteFile(kubeconfig, content, 0o600)).To(Succeed())
 		command := operator.New()
 		command.SetArgs([]string{
-			"--log-level=warn", "--namespace=" + namespace, "--kubeconfig=" + kubeconfig, "--image=x", "--port=0", "--health-probe-port=0",
+			"--log-level=warn", "--namespace=" + namespace, "--kubeconfig=" + kubeconfig, "--image=x", "--port=0",
+			"--health-probe-host=127.0.0.1", "--health-probe-port=" + strconv.Itoa(int(health)),
 			"--webhook-port=" + strconv.Itoa(int(port)), "--webhook-cert-dir=" + GinkgoT().TempDir(),
 		})
 		running, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -88,6 +91,12 @@ var _ = Describe("The operator command", func() {
 			stop()
 			Eventually(ended).Should(Receive(BeNil()))
 		})
+
+		By("not being ready without the right to write the Secret")
+		url := fmt.Sprintf("http://127.0.0.1:%d/readyz?verbose", health)
+		Eventually(ask).WithArguments(ctx, url).Should(And(HavePrefix("500 "), ContainSubstring("[-]certificate failed"), ContainSubstring("[-]webhooks failed")))
+		installAll("rbac/operator/role.yaml", "rbac/operator/role_binding.yaml")
+		Eventually(ask).WithArguments(ctx, url).Should(HavePrefix("200 "))
 
 		By("refusing once it does")
 		Eventually(func() error { return api.Create(ctx, backwards("after"), client.DryRunAll) }).Should(
@@ -104,6 +113,20 @@ func backwards(name string) *v1beta1.IPAddressPool {
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec:       v1beta1.IPAddressPoolSpec{Addresses: []string{"198.18.0.9-198.18.0.1"}},
 	}
+}
+
+// ask returns status and text of an answer.
+func ask(ctx context.Context, url string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(response.Body)
+	return fmt.Sprintf("%d %s", response.StatusCode, text), errors.Join(err, response.Body.Close())
 }
 
 func freePort() uint16 {
