@@ -122,11 +122,11 @@ func (b bench) creation(ctx context.Context) error {
 	var addressed, answered []time.Duration
 	expected := b.Lab.Pool4().Masked().Addr()
 	for i := range creations {
-		expected = expected.Next()
 		address, answer, err := b.create(ctx, fmt.Sprintf("bench-%d", i), expected)
 		if err != nil {
 			return err
 		}
+		expected = expected.Next()
 		addressed, answered = append(addressed, address), append(answered, answer)
 	}
 	figure("Service created -> address in its status", addressed)
