@@ -110,7 +110,10 @@ func (o *options) serve(ctx context.Context, log logr.Logger) error {
 		if err != nil {
 			return err
 		}
-		options.LeaderElectionResourceLockInterface, role.MayWrite = tenure, tenure.MayWrite
+		if err := tenure.Look(ctx); err != nil {
+			log.V(1).Info("Lease was not read", "error", err.Error())
+		}
+		options.LeaderElectionResourceLockInterface, role.MayWrite, role.Undisturbed = tenure, tenure.MayWrite, tenure.Undisturbed
 	}
 	mgr, err := ctrl.NewManager(config, options)
 	if err != nil {

@@ -3,6 +3,7 @@
 package controller
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -41,6 +42,11 @@ type tenure struct {
 	led bool
 	// renewed is when the last successful request for the Lease was sent.
 	renewed time.Time
+	// vacant is the Lease as it was before this process began to read the cluster, if nobody held it then; seen is the Lease as it was
+	// read last.
+	vacant, seen []byte
+	// undisturbed is set when this process took the Lease as it was before it began to read.
+	undisturbed bool
 }
 
 type state int
@@ -86,12 +92,38 @@ func elapsed(from, to time.Time) time.Duration {
 	return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))
 }
 
+// Look reads the Lease before this process begins to read the cluster. It is an error of no account: what it would have found is looked
+// for at more expense later.
+func (t *tenure) Look(ctx context.Context) error {
+	record, raw, err := t.Interface.Get(ctx)
+	if err != nil {
+		return fmt.Errorf("looking at the Lease: %w", err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if record.HolderIdentity == "" {
+		t.vacant = raw
+	}
+	return nil
+}
+
+// Undisturbed reports whether nobody has led since before this process began to read the cluster: its last leader had given the Lease back
+// by then, after its last write, and this process has taken it as it was.
+func (t *tenure) Undisturbed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.undisturbed
+}
+
 // Get reads the Lease and notices whether it is still this process's.
 func (t *tenure) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	record, raw, err := t.Interface.Get(ctx)
 	if err == nil && record.HolderIdentity != t.Identity() {
 		t.superseded()
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.seen = raw
 	return record, raw, err
 }
 
@@ -138,9 +170,13 @@ func (t *tenure) begin(gives bool) error {
 func (t *tenure) granted(sent time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.state != over {
-		t.state, t.led, t.renewed = leading, true, sent
+	if t.state == over {
+		return
 	}
+	if !t.led {
+		t.undisturbed = len(t.vacant) > 0 && bytes.Equal(t.vacant, t.seen)
+	}
+	t.state, t.led, t.renewed = leading, true, sent
 }
 
 func (t *tenure) given() {

@@ -5,6 +5,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 type paper struct {
 	resourcelock.Interface
 	holder string
+	turn   int
 	err    error
 	sent   func()
 }
@@ -22,7 +24,7 @@ type paper struct {
 func (p *paper) Identity() string { return "me" }
 
 func (p *paper) Get(context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
-	return &resourcelock.LeaderElectionRecord{HolderIdentity: p.holder}, nil, p.err
+	return &resourcelock.LeaderElectionRecord{HolderIdentity: p.holder}, fmt.Appendf(nil, "%s, turn %d", p.holder, p.turn), p.err
 }
 
 func (p *paper) Create(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
@@ -35,6 +37,7 @@ func (p *paper) Update(_ context.Context, r resourcelock.LeaderElectionRecord) e
 	}
 	if p.err == nil {
 		p.holder = r.HolderIdentity
+		p.turn++
 	}
 	return p.err
 }
@@ -171,5 +174,53 @@ func TestTenure(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) { story(start(t)) })
+	}
+}
+
+func TestUndisturbed(t *testing.T) {
+	others := func(p *actor, holder string) { p.lease.holder, p.lease.turn = holder, p.lease.turn+1 }
+	for name, row := range map[string]struct {
+		want  bool
+		story func(*actor)
+	}{
+		"the Lease was free and is taken as it was": {true, func(p *actor) {}},
+		"and is renewed": {true, func(p *actor) {
+			p.reads()
+			if err := p.claims("me"); err != nil {
+				p.Error(err)
+			}
+		}},
+		"another one held it in between": {false, func(p *actor) { others(p, "other"); others(p, "") }},
+		"another one holds it at first":  {false, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := start(t)
+			if row.story == nil {
+				others(p, "other")
+			}
+			if err := p.Look(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if row.story != nil {
+				row.story(p)
+			} else {
+				others(p, "")
+			}
+			if p.Undisturbed() && p.lease.holder != "me" {
+				t.Error("undisturbed before it leads")
+			}
+			p.reads()
+			if err := p.claims("me"); err != nil {
+				t.Fatal(err)
+			}
+			if got := p.Undisturbed(); got != row.want {
+				t.Errorf("got %v, want %v", got, row.want)
+			}
+		})
+	}
+	p := start(t)
+	p.lease.err = errConflict
+	if err := p.Look(t.Context()); err == nil {
+		t.Error("a Lease that cannot be read is no free one")
 	}
 }

@@ -37,6 +37,8 @@ const pageSize = 500
 type barrier struct {
 	live, cached client.Reader
 	namespace    string
+	// undisturbed says that there was no predecessor since the cache was filled; nil when nobody knows.
+	undisturbed func() bool
 	// missing are the versions that the cache has to reach; nil until the API server was asked.
 	missing map[barred]string
 	passed  bool
@@ -67,7 +69,7 @@ func (b *barrier) inputs() []input {
 
 // pass returns an error until the cache has caught up; the caller tries again.
 func (b *barrier) pass(ctx context.Context) error {
-	if b.passed {
+	if b.passed = b.passed || b.undisturbed != nil && b.undisturbed(); b.passed {
 		return nil
 	}
 	if b.missing == nil {

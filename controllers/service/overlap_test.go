@@ -112,6 +112,11 @@ var _ = Describe("A new leader", func() {
 		Expect(b.pass(ctx)).To(Succeed())
 	})
 
+	It("does not wait when nobody has led since it began to read", func(ctx context.Context) {
+		b := &barrier{undisturbed: func() bool { return true }}
+		Expect(b.pass(ctx)).To(Succeed())
+	})
+
 	It("reads in pages", func(ctx context.Context) {
 		pages := &paged{Reader: api}
 		b := &barrier{live: pages, cached: api}

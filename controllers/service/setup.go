@@ -55,6 +55,9 @@ type Options struct {
 	// MayWrite says until when this process may write to the API server, or why it may not; it is asked before every write. Nil means
 	// always.
 	MayWrite func() (until time.Time, err error)
+	// Undisturbed reports whether no other controller can have written since before this process began to read. Then what the cache had
+	// at the start is all there is. Nil means that nobody knows.
+	Undisturbed func() bool
 	// Registry is where the metrics are while this replica decides; nil is controller-runtime's.
 	Registry prometheus.Registerer
 	// rivalry is how patient this role is with others who write what it writes; zero is as usual.
@@ -91,7 +94,7 @@ func Setup(mgr manager.Manager, o Options) error {
 	w := newWriters(writer, mgr.GetEventRecorder(eventSource), state, log)
 	w.owners = keeper.owners
 	w.rivals.times = cmp.Or(o.rivalry, usualTimes)
-	held := &barrier{live: mgr.GetAPIReader(), cached: mgr.GetClient(), namespace: o.Namespace}
+	held := &barrier{live: mgr.GetAPIReader(), cached: mgr.GetClient(), namespace: o.Namespace, undisturbed: o.Undisturbed}
 	prepare := func(ctx context.Context) error {
 		if err := held.pass(ctx); err != nil {
 			return err
