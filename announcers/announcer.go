@@ -11,6 +11,7 @@ package announcers
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"metalsuite.io/api/reason"
 )
@@ -57,10 +58,40 @@ type FitnessReporter interface {
 	Fit() *reason.Problem
 }
 
-// LinkReporter is an optional ability of an Announcer: it knows the link-layer addresses from which its claims come.
+// LinkReporter is an optional ability of an Announcer: it knows the interfaces that its claims come from and what they are used for.
 type LinkReporter interface {
 	// LinkAddresses returns the hardware address of every interface the module announces on, by interface name. It never blocks.
 	LinkAddresses() map[string]string
+
+	// Subnets returns the prefixes that are on the link of the interfaces which the module announces on unless others are named,
+	// sorted and distinct. It never blocks.
+	Subnets() []netip.Prefix
+
+	// Uses says for what this node itself uses an address, be it desired or not: LocalAddress when it is configured on an interface,
+	// NextHopAddress when a route leads through it; nil when it is used for neither. It never blocks. A change is told through Changed.
+	Uses(netip.Addr) *reason.Problem
+}
+
+// ConflictReporter is an optional ability of an Announcer: it hears other stations use the addresses that it announces.
+type ConflictReporter interface {
+	// Conflicts returns what was seen on each desired address that another station uses or has used within the last ConflictTTL, sorted
+	// by address; the result is the caller's own. It never blocks. A new conflict, and one that withdraws an address or gives it back,
+	// is told through Changed; that a known one was seen again is not.
+	Conflicts() []Conflict
+}
+
+// ConflictTTL is how long a conflict is remembered after it was seen last.
+const ConflictTTL = 10 * time.Minute
+
+// Conflict is that a stranger, a station that is none of the speakers, uses an address.
+type Conflict struct {
+	Addr netip.Addr
+	// Interface is where the stranger was heard last, HardwareAddress from where it spoke.
+	Interface, HardwareAddress string
+	// Since is when the conflict began, Last when the stranger was heard last.
+	Since, Last time.Time
+	// Withdrawn is whether the module leaves the address to the stranger. Else it announces the address in spite of it.
+	Withdrawn bool
 }
 
 // Reannouncer is an optional ability of an Announcer: it repeats its claims at once, for neighbours that may have heard another one.
@@ -73,6 +104,12 @@ type Reannouncer interface {
 type Desired struct {
 	// Addresses are distinct by Addr; their order has no meaning.
 	Addresses []Address
+	// Prefixes cover every address that this node may be asked to announce, now or later; they change rarely. A module may ignore what
+	// the network asks about other addresses. Empty means that nothing is known, so that everything may matter.
+	Prefixes []netip.Prefix
+	// Allies are the hardware addresses of the other speakers, in lower-case colon form, sorted. What they claim is a handover, or two
+	// halves of a network that have just met, and never a conflict with a stranger.
+	Allies []string
 }
 
 // Address is one address to announce.
@@ -83,6 +120,9 @@ type Address struct {
 	Services []string
 	// Interfaces are the names of the interfaces to announce on, sorted; empty means every interface the module may use.
 	Interfaces []string
+	// Fresh is whether no node has announced the address since it was granted: then the module makes sure that no stranger uses it. It
+	// counts when the address is new to the module; later Applies may leave it out.
+	Fresh bool
 }
 
 // Phase is how far the announcement of an address has come.

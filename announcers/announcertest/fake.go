@@ -25,21 +25,26 @@ type Fake struct {
 	runError error
 	fit      *reason.Problem
 	links    map[string]string
+	subnets  []netip.Prefix
+	uses     map[netip.Addr]*reason.Problem
+	conflict []announcers.Conflict
 	states   map[netip.Addr]announcers.State
 	applied  []announcers.Desired
 	repeated int
 }
 
 var (
-	_ announcers.Announcer       = (*Fake)(nil)
-	_ announcers.FitnessReporter = (*Fake)(nil)
-	_ announcers.LinkReporter    = (*Fake)(nil)
-	_ announcers.Reannouncer     = (*Fake)(nil)
+	_ announcers.Announcer        = (*Fake)(nil)
+	_ announcers.FitnessReporter  = (*Fake)(nil)
+	_ announcers.LinkReporter     = (*Fake)(nil)
+	_ announcers.ConflictReporter = (*Fake)(nil)
+	_ announcers.Reannouncer      = (*Fake)(nil)
 )
 
 // NewFake returns a module that is fit and, while it runs, announces everything.
 func NewFake(name string, ownership announcers.Ownership) *Fake {
-	return &Fake{name: name, ownership: ownership, changed: make(chan struct{}, 1), states: map[netip.Addr]announcers.State{}}
+	return &Fake{name: name, ownership: ownership, changed: make(chan struct{}, 1), states: map[netip.Addr]announcers.State{},
+		uses: map[netip.Addr]*reason.Problem{}}
 }
 
 // Name implements announcers.Announcer.
@@ -75,7 +80,9 @@ func (f *Fake) setRunning(running bool) error {
 func (f *Fake) Apply(_ context.Context, desired announcers.Desired) announcers.Report {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.applied = append(f.applied, announcers.Desired{Addresses: slices.Clone(desired.Addresses)})
+	f.applied = append(f.applied, announcers.Desired{
+		Addresses: slices.Clone(desired.Addresses), Prefixes: slices.Clone(desired.Prefixes), Allies: slices.Clone(desired.Allies),
+	})
 	report := announcers.Report{States: make(map[netip.Addr]announcers.State, len(desired.Addresses))}
 	if !f.running {
 		report.Problem = reason.New(reason.AnnouncerNotRunning, "")
@@ -110,6 +117,27 @@ func (f *Fake) LinkAddresses() map[string]string {
 	return maps.Clone(f.links)
 }
 
+// Subnets implements announcers.LinkReporter.
+func (f *Fake) Subnets() []netip.Prefix {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.subnets)
+}
+
+// Uses implements announcers.LinkReporter.
+func (f *Fake) Uses(a netip.Addr) *reason.Problem {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.uses[a]
+}
+
+// Conflicts implements announcers.ConflictReporter.
+func (f *Fake) Conflicts() []announcers.Conflict {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.conflict)
+}
+
 // Reannounce implements announcers.Reannouncer.
 func (f *Fake) Reannounce() {
 	f.mu.Lock()
@@ -132,6 +160,21 @@ func (f *Fake) SetFit(p *reason.Problem) {
 // SetLinkAddresses sets what LinkAddresses returns, and notifies.
 func (f *Fake) SetLinkAddresses(byInterface map[string]string) {
 	f.change(func() { f.links = maps.Clone(byInterface) })
+}
+
+// SetSubnets sets what Subnets returns, and notifies.
+func (f *Fake) SetSubnets(prefixes ...netip.Prefix) {
+	f.change(func() { f.subnets = slices.Clone(prefixes) })
+}
+
+// SetUse sets what Uses says of an address, and notifies.
+func (f *Fake) SetUse(a netip.Addr, p *reason.Problem) {
+	f.change(func() { f.uses[a] = p })
+}
+
+// SetConflicts sets what Conflicts returns, and notifies.
+func (f *Fake) SetConflicts(conflicts ...announcers.Conflict) {
+	f.change(func() { f.conflict = slices.Clone(conflicts) })
 }
 
 // SetState makes the module report a state for an address from now on, and notifies.

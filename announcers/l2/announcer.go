@@ -157,6 +157,12 @@ func (a *Announcer) LinkAddresses() map[string]string {
 	return hardware(a.ports)
 }
 
+// Subnets implements announcers.LinkReporter.
+func (a *Announcer) Subnets() []netip.Prefix { return nil }
+
+// Uses implements announcers.LinkReporter.
+func (a *Announcer) Uses(netip.Addr) *reason.Problem { return nil }
+
 // observe takes note of the interfaces and the sockets on them, and tells the world if that makes a difference.
 func (a *Announcer) observe(ports []port, open map[int]*responder, stopped *reason.Problem) {
 	a.mu.Lock()

@@ -64,6 +64,9 @@ const (
 	NoCarrier                       Reason = "NoCarrier"
 	LocalAddress                    Reason = "LocalAddress"
 	FamilyNotServed                 Reason = "FamilyNotServed"
+	NextHopAddress                  Reason = "NextHopAddress"
+	AddressConflict                 Reason = "AddressConflict"
+	NoLinkLocalAddress              Reason = "NoLinkLocalAddress"
 	NotOwner                        Reason = "NotOwner"
 	AddressDuplicate                Reason = "AddressDuplicate"
 	NoMatchingAdvertisement         Reason = "NoMatchingAdvertisement"
@@ -162,6 +165,9 @@ var vocabulary = map[Reason]Text{
 	NoCarrier:                       {Sentence: "the interface has no carrier", Fix: "Check the cable and the switch port"},
 	LocalAddress:                    {Sentence: "the address is configured on an interface of this node, where the kernel answers for it", Fix: "Remove the address from the interface or from the pool"},
 	FamilyNotServed:                 {Sentence: "the announcer does not serve this address family", Fix: "Use another announcer for addresses of this family"},
+	NextHopAddress:                  {Sentence: "a route of a node leads through the address, so it belongs to a router", Fix: "Take the address out of the pool"},
+	AddressConflict:                 {Sentence: "another machine on the network uses the address", Fix: "Find the machine by the hardware address in the message and give it another address, or take the address out of the pool"},
+	NoLinkLocalAddress:              {Sentence: "the interface has no IPv6 link-local address, from which IPv6 addresses are announced", Fix: "Switch IPv6 on for the interface"},
 	NotOwner:                        {Sentence: "another node announces the address"},
 	AddressDuplicate:                {Sentence: "another Service bears the same address, may not share it and has had it for longer", Fix: "Wait until the controller has given the Service another address; if this lasts, see whether the controller runs"},
 	NoMatchingAdvertisement:         {Sentence: "no advertisement selects the pool, this Service and this node", Fix: "Create an L2Advertisement or a BGPAdvertisement for the pool"},

@@ -6,6 +6,8 @@ package v1beta1
 const (
 	// ConditionAddressAllocated is True while the Service has the addresses that it asks for; else its reason says why not.
 	ConditionAddressAllocated = "metallb.io/AddressAllocated"
+	// ConditionAddressConflict is present, and True, while something else uses an address of the Service; its reason says what.
+	ConditionAddressConflict = "metallb.io/AddressConflict"
 )
 
 // Condition types on MetalLB. Available, Progressing, Degraded and Upgradeable summarise the others.

@@ -14,6 +14,7 @@ var GroupVersion = schema.GroupVersion{Group: "metallb.io", Version: "v1beta1"}
 // AddToScheme adds the kinds of this package to a scheme.
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,
+		&AddressConflict{}, &AddressConflictList{},
 		&BFDProfile{}, &BFDProfileList{},
 		&BGPAdvertisement{}, &BGPAdvertisementList{},
 		&BGPPeer{}, &BGPPeerList{},

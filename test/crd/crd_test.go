@@ -26,7 +26,7 @@ const maxSize = 200_000
 
 func TestEveryKindHasADefinition(t *testing.T) {
 	want := []string{
-		"bfdprofiles", "bgpadvertisements", "bgppeers", "communities", "configurationstates", "ipaddresspools", "ipreservations", "l2advertisements",
+		"addressconflicts", "bfdprofiles", "bgpadvertisements", "bgppeers", "communities", "configurationstates", "ipaddresspools", "ipreservations", "l2advertisements",
 		"metallbs", "servicebgpstatuses", "servicel2statuses",
 	}
 	found := definitions(t)
