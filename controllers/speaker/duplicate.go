@@ -74,8 +74,8 @@ func (s Service) without(refused map[netip.Addr]*reason.Problem) Service {
 	return s
 }
 
-// duplicate is the first of the problems with addresses in their order; nil when there is none.
-func duplicate(addresses []netip.Addr, refused map[netip.Addr]*reason.Problem) *reason.Problem {
+// firstWithheld is the first of the problems with addresses in their order; nil when there is none.
+func firstWithheld(addresses []netip.Addr, refused map[netip.Addr]*reason.Problem) *reason.Problem {
 	for _, a := range addresses {
 		if problem := refused[a]; problem != nil {
 			return problem

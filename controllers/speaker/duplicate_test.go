@@ -69,7 +69,7 @@ func TestADuplicateIsAnnouncedForTheSeniorOneAlone(t *testing.T) {
 				got = append(got, a.Addr.String()+" "+strings.Join(slices.Compact(a.Services), ","))
 			}
 			for key, v := range Decide(w).Verdicts {
-				if v.Duplicate == nil {
+				if v.Withheld == nil {
 					continue
 				}
 				loses = append(loses, key)

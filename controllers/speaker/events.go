@@ -104,10 +104,10 @@ func (e *events) nobody(key string, o serviceOutcome) (*event, time.Duration) {
 // is to announce it.
 func (v Verdict) unannounced() (*reason.Problem, string) {
 	switch {
-	case v.Duplicate != nil && len(v.Addresses) > 0:
-		return v.Duplicate, "one address of the Service"
-	case v.Duplicate != nil:
-		return v.Duplicate, "the Service"
+	case v.Withheld != nil && len(v.Addresses) > 0:
+		return v.Withheld, "one address of the Service"
+	case v.Withheld != nil:
+		return v.Withheld, "the Service"
 	case v.Shared || v.Problem != nil && v.Problem.Reason == reason.ComponentDisabled:
 		return nil, ""
 	}

@@ -38,7 +38,7 @@ func TestThatNobodyAnnouncesIsToldOnceItHasLasted(t *testing.T) {
 	if told, again := e.nobody("default/web", other); told != nil || again != silenceTold {
 		t.Fatalf("another reason starts anew, got %v and %v", told, again)
 	}
-	taken := serviceOutcome{Speaks: true, Verdict: Verdict{Shared: true, Duplicate: reason.New(reason.AddressDuplicate, "")}}
+	taken := serviceOutcome{Speaks: true, Verdict: Verdict{Shared: true, Withheld: reason.New(reason.AddressDuplicate, "")}}
 	if told, again := e.nobody("default/api", taken); told != nil || again != silenceTold {
 		t.Fatalf("a duplicate, at once: got %v and %v", told, again)
 	}

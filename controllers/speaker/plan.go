@@ -34,24 +34,27 @@ type Verdict struct {
 	Shared, SharedHere bool
 	// Problem says why no owner announces it; nil when there is one.
 	Problem *reason.Problem
-	// Duplicate says why no node announces an address of the Service that another Service bears too; nil when there is none.
-	Duplicate *reason.Problem
+	// Withheld says why no node announces an address of the Service: another Service bears it too, or a node uses it itself. It is nil
+	// when there is no such address.
+	Withheld *reason.Problem
 }
 
 // Decide is a pure function: every speaker that sees the same world names the same owner of every address.
 //
-// An address that Services bear although they may not share it belongs to the senior one alone.
+// An address that a node uses itself is announced by nobody. One that Services bear although they may not share it belongs to the senior
+// one alone.
 // Services that share an address are decided together: the nodes that all of them allow are the candidates, and the lowest address of
 // the group is the key of the election, so that one address never has two owners.
 func Decide(w World) Plan {
 	plan := Plan{Verdicts: make(map[string]Verdict, len(w.Services))}
 	var claims, shared []claim
-	refused := duplicates(w.Services)
+	refused := w.withheld()
+	w.subnets = w.onSubnets()
 	for _, s := range w.Services {
-		taken := duplicate(s.Addresses, refused[s.Key])
+		taken := firstWithheld(s.Addresses, refused[s.Key])
 		s = s.without(refused[s.Key])
 		pool, problem := w.announceable(s)
-		v := Verdict{Addresses: s.Addresses, Shared: len(w.Policy.BGP(pool, s.Labels)) > 0, Duplicate: taken}
+		v := Verdict{Addresses: s.Addresses, Shared: len(w.Policy.BGP(pool, s.Labels)) > 0, Withheld: taken}
 		if len(s.Addresses) == 0 {
 			problem = taken
 		}
@@ -175,7 +178,7 @@ func (w World) elect(group []claim) (string, *reason.Problem) {
 		}
 		candidates = append(candidates, election.Candidate{Node: node, Preference: nodes[node]})
 	}
-	owner, ok := election.Owner(groupKey(group), election.Eligible(candidates, live))
+	owner, ok := election.Owner(groupKey(group), w.onLink(group, election.Eligible(candidates, live)))
 	if !ok {
 		return "", why
 	}

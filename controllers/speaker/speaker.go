@@ -244,7 +244,9 @@ func (s *Speaker) publish(w *World) time.Duration {
 	answer := s.fitness.ask(s.Clock.Now(), condition{
 		able: unable == nil, others: othersFit(s.Node, w.Members), alone: alone, minority: alone && len(w.Nodes) > 2,
 	})
-	state := membership.State{Fit: answer.fit, Links: s.links(), Version: s.Version}
+	state := membership.State{
+		Fit: answer.fit, Links: s.links(), Subnets: s.subnets(), Uses: told(s.uses(w.Services)), Version: s.Version,
+	}
 	s.Members.Publish(state)
 	s.ready.Store(answer.fit || alone)
 	w.Isolated = answer.isolated

@@ -30,6 +30,9 @@ type World struct {
 	Ownerless bool
 	// IgnoreExcludeLabel lets nodes announce that carry node.kubernetes.io/exclude-from-external-load-balancers.
 	IgnoreExcludeLabel bool
+
+	// subnets are what the live speakers tell to be on the link, by node; Decide fills it.
+	subnets map[string][]netip.Prefix
 }
 
 // Node is what a decision has to know about a node.

@@ -80,6 +80,27 @@ func Eligible(candidates []Candidate, live Live) []Candidate {
 	return alive
 }
 
+// OnLink returns the candidates that are physically where the addresses are, in the order given. The addresses are looked at in
+// ascending order: of the candidates that are left, those stay that are on the subnet of the address; if nobody is, all stay. So every
+// speaker that is told the same comes to the same result, and an owner that a router would have to reach is better than none.
+func OnLink(candidates []Candidate, addresses []netip.Addr, on func(node string, address netip.Addr) bool) []Candidate {
+	for _, a := range slices.Compact(slices.SortedFunc(slices.Values(addresses), netip.Addr.Compare)) {
+		if !slices.ContainsFunc(candidates, func(c Candidate) bool { return !on(c.Node, a) }) {
+			continue
+		}
+		var there []Candidate
+		for _, c := range candidates {
+			if on(c.Node, a) {
+				there = append(there, c)
+			}
+		}
+		if len(there) > 0 {
+			candidates = there
+		}
+	}
+	return candidates
+}
+
 type ranked struct {
 	Candidate
 	hash [sha256.Size]byte

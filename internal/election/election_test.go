@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -175,5 +176,40 @@ func TestOrderIsIndependentOfInputOrder(t *testing.T) {
 		if got := election.Order(key, shuffled); !slices.Equal(want, got) {
 			t.Fatalf("%s: %v for %v, %v for %v", key, got, shuffled, want, nodes)
 		}
+	}
+}
+
+func TestOnLink(t *testing.T) {
+	const four, six = "192.0.2.10", "2001:db8::10"
+	for _, row := range []struct {
+		name string
+		// on are the nodes on the subnet of an address.
+		on        map[string]string
+		addresses string
+		want      string
+	}{
+		{"only who is on the subnet stays", map[string]string{four: "b c"}, four, "b c"},
+		{"all stay when nobody is", nil, four, "a b c"},
+		{"each address narrows further", map[string]string{four: "a b", six: "b c"}, four + " " + six, "b"},
+		{"the lower address comes first, whatever the order", map[string]string{four: "a", six: "b"}, six + " " + four, "a"},
+		{"an address where nobody is says nothing", map[string]string{six: "c"}, four + " " + six, "c"},
+		{"an address given twice counts once", map[string]string{four: "a"}, four + " " + four, "a"},
+		{"no address, no choice", nil, "", "a b c"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var addresses []netip.Addr
+			for _, a := range strings.Fields(row.addresses) {
+				addresses = append(addresses, netip.MustParseAddr(a))
+			}
+			var got []string
+			for _, c := range election.OnLink(candidates("a", "b", "c"), addresses, func(node string, a netip.Addr) bool {
+				return slices.Contains(strings.Fields(row.on[a.String()]), node)
+			}) {
+				got = append(got, c.Node)
+			}
+			if want := strings.Fields(row.want); !slices.Equal(got, want) {
+				t.Errorf("got %v, want %v", got, want)
+			}
+		})
 	}
 }

@@ -24,16 +24,26 @@ type State struct {
 	Fit bool `json:"fit"`
 	// Links are the MAC addresses from which the speaker's claims come, by interface name.
 	Links map[string]string `json:"links,omitempty"`
+	// Subnets are the prefixes that are on the link of the node's interfaces, sorted; none means that the speaker does not tell.
+	Subnets []netip.Prefix `json:"subnets,omitempty"`
+	// Uses says of addresses of Services for what the node itself uses them: a reason by address. It holds at most MaxUses.
+	Uses map[string]string `json:"uses,omitempty"`
 	// Version is the version of the speaker's program.
 	Version string `json:"version,omitempty"`
 }
 
+// MaxUses is how many uses a State tells of, so that it stays small whatever a node is set up for.
+const MaxUses = 64
+
 func (s State) equal(o State) bool {
-	return s.Fit == o.Fit && s.Version == o.Version && maps.Equal(s.Links, o.Links)
+	return s.Fit == o.Fit && s.Version == o.Version && maps.Equal(s.Links, o.Links) &&
+		slices.Equal(s.Subnets, o.Subnets) && maps.Equal(s.Uses, o.Uses)
 }
 
 func (s State) clone() State {
 	s.Links = maps.Clone(s.Links)
+	s.Subnets = slices.Clone(s.Subnets)
+	s.Uses = maps.Clone(s.Uses)
 	return s
 }
 

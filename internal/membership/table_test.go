@@ -22,6 +22,14 @@ var (
 	unfit = State{Version: "v1"}
 )
 
+func onNet(prefix string) State {
+	return State{Version: "v1", Subnets: []netip.Prefix{netip.MustParsePrefix(prefix)}}
+}
+
+func using(reason string) State {
+	return State{Version: "v1", Uses: map[string]string{"192.0.2.1": reason}}
+}
+
 func TestTableShowsTheLatestStateOfTheLifeThatTheMemberClaims(t *testing.T) {
 	tests := []struct {
 		name string
@@ -124,7 +132,9 @@ func TestTablePublishesOnlyNews(t *testing.T) {
 		state State
 		news  bool
 		seq   uint64
-	}{{State{}, true, 1}, {State{}, false, 1}, {fit, true, 2}, {fit.clone(), false, 2}, {unfit, true, 3}} {
+	}{{State{}, true, 1}, {State{}, false, 1}, {fit, true, 2}, {fit.clone(), false, 2}, {unfit, true, 3},
+		{onNet("192.0.2.0/24"), true, 4}, {onNet("192.0.2.0/24"), false, 4}, {onNet("192.0.2.0/25"), true, 5},
+		{using("NextHopAddress"), true, 6}, {using("NextHopAddress"), false, 6}, {using("LocalAddress"), true, 7}} {
 		if news := table.publish(step.state); news != step.news || table.own().Seq != step.seq {
 			t.Errorf("step %d: news %v, seq %d", i, news, table.own().Seq)
 		}
@@ -137,9 +147,12 @@ func TestTablePublishesOnlyNews(t *testing.T) {
 
 func TestMembersAreCopies(t *testing.T) {
 	table := newTable("a", 3)
-	table.publish(fit.clone())
-	table.members()[0].State.Links["eth0"] = "changed"
-	if got := table.members()[0].State.Links["eth0"]; got != fit.Links["eth0"] {
-		t.Errorf("a caller changed the table to %q", got)
+	state := using("LocalAddress")
+	state.Links, state.Subnets = fit.Links, onNet("192.0.2.0/24").Subnets
+	table.publish(state.clone())
+	mine := table.members()[0].State
+	mine.Links["eth0"], mine.Uses["192.0.2.1"], mine.Subnets[0] = "changed", "changed", netip.Prefix{}
+	if !table.members()[0].State.equal(state) {
+		t.Errorf("a caller changed the table to %v", table.members()[0].State)
 	}
 }

@@ -4,6 +4,7 @@ package membership
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -62,8 +63,21 @@ func TestDecodeRecords(t *testing.T) {
 	}
 }
 
+func TestAStateTravelsWhole(t *testing.T) {
+	want := using("LocalAddress")
+	want.Fit, want.Links, want.Subnets = true, fit.Links, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64")}
+	got, ok := decodeRecord(encode(said("b", 5, 1, want)))
+	if !ok || !got.State.equal(want) {
+		t.Errorf("%+v arrived as %+v", want, got.State)
+	}
+	if older := string(encode(said("b", 5, 1, fit))); strings.Contains(older, "subnets") || strings.Contains(older, "uses") {
+		t.Errorf("what is not known is told: %s", older)
+	}
+}
+
 func FuzzDecodeRecords(f *testing.F) {
 	f.Add(encode([]record{said("b", 5, 1, fit)}))
+	f.Add(encode([]record{said("b", 5, 1, using("LocalAddress")), said("c", 5, 1, onNet("2001:db8::/64"))}))
 	f.Add([]byte(`[{"v":1}]`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		records, err := decodeRecords(b)
