@@ -29,7 +29,9 @@ type Allocator struct {
 	forbidden map[netip.Addr]reason.Reason
 	foreign   map[Key][]netip.Addr // what Services of others bear, and the same by address
 	occupied  map[netip.Addr][]Key
-	sorted    []netip.Addr // all withheld ones; nil when they have to be sorted again
+	reported  []Conflict                     // in the order in which they count
+	conflicts map[netip.Addr]*reason.Problem // those that count
+	sorted    []netip.Addr                   // all withheld ones; nil when they have to be sorted again
 
 	leases   map[Key]*lease
 	holdings map[netip.Addr]*holding
@@ -72,6 +74,7 @@ func (a *Allocator) rebuild() {
 	slices.SortFunc(a.pools, func(x, y *poolState) int { return cmp.Compare(x.Name, y.Name) })
 	slices.SortFunc(a.spans, func(x, y *span) int { return x.bounds.From().Compare(y.bounds.From()) })
 	a.orderPools()
+	a.weigh()
 	for address, h := range a.holdings {
 		a.account(address, h.pool, 1)
 		a.use(address, 1)

@@ -199,13 +199,13 @@ func missing(families []Family, have []netip.Addr) Family {
 	return 0
 }
 
-// concern returns what is wrong with addresses that nevertheless stay.
+// concern returns what is wrong with addresses that nevertheless stay. Of conflicts their holders are told apart from this.
 func (a *Allocator) concern(s *request, kept []netip.Addr, pool *poolState) *reason.Problem {
 	if s.Invalid != nil {
 		return s.Invalid
 	}
 	for _, address := range kept {
-		if problem := a.withheld(address); problem != nil {
+		if problem := a.unfit(address); problem != nil {
 			return problem
 		}
 	}

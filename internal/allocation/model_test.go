@@ -23,6 +23,7 @@ type model struct {
 	reserved  []Reservation
 	forbidden map[netip.Addr]reason.Reason
 	foreign   map[Key]netip.Addr
+	conflicts []Conflict
 	services  map[Key]Service
 	held      map[Key][]netip.Addr
 }
@@ -50,7 +51,29 @@ func (m *model) withheld(a netip.Addr) bool {
 		}
 	}
 	_, no := m.forbidden[a]
-	return no
+	return no || m.inConflict(a)
+}
+
+// inConflict walks the conflicts of the address's pool and family and counts the hearsay among them.
+func (m *model) inConflict(a netip.Addr) bool {
+	for _, p := range m.pools {
+		if !m.inPool(p, a) {
+			continue
+		}
+		all, hearsay := len(m.all(p, FamilyOf(a))), map[netip.Addr]bool{}
+		for _, c := range m.conflicts {
+			if !m.inPool(p, c.Address) || FamilyOf(c.Address) != FamilyOf(a) {
+				continue
+			}
+			if c.Hearsay && len(hearsay)*10 < all {
+				hearsay[c.Address] = true
+			}
+			if c.Address == a && (!c.Hearsay || hearsay[a]) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // keeper is the reservation of an address that nobody holds; nil when there is none.
@@ -351,11 +374,14 @@ func drive(t *testing.T, r *rand.Rand, steps int) {
 			key := Key{"foreign", fmt.Sprint(r.IntN(3))}
 			m.foreign[key] = randomAddr(r)
 			a.Occupy(key, []netip.Addr{m.foreign[key]})
+		case n == 6:
+			m.conflicts = randomConflicts(r)
+			a.SetConflicts(m.conflicts)
 		case n == 4:
 			key := Key{"foreign", fmt.Sprint(r.IntN(3))}
 			delete(m.foreign, key)
 			a.Release(key)
-		case n < 11:
+		case n < 12:
 			key := randomKey(r)
 			a.Release(key)
 			delete(m.held, key)
@@ -400,6 +426,7 @@ func restarted(t *testing.T, m *model, a *Allocator) *Allocator {
 	}
 	fresh := New()
 	fresh.SetPools(m.pools)
+	fresh.SetConflicts(m.conflicts)
 	fresh.SetForbidden(m.forbidden)
 	fresh.SetReservations(m.reserved)
 	for key, address := range m.foreign {
@@ -511,6 +538,18 @@ func randomReservations(r *rand.Rand) []Reservation {
 			one.Ranges = append(one.Ranges, pool("", cuts[4]).Ranges...)
 		}
 		list = append(list, one)
+	}
+	return list
+}
+
+func randomConflicts(r *rand.Rand) []Conflict {
+	var list []Conflict
+	for range r.IntN(6) {
+		c := Conflict{Address: randomAddr(r), Problem: reason.New(reason.AddressConflict, "somebody else"), Hearsay: r.IntN(3) > 0}
+		if slices.ContainsFunc(list, func(o Conflict) bool { return o.Address == c.Address }) {
+			continue // an address is named once
+		}
+		list = append(list, c)
 	}
 	return list
 }

@@ -14,6 +14,14 @@ import (
 
 // withheld returns why nobody may be granted the address; nil when somebody may.
 func (a *Allocator) withheld(address netip.Addr) *reason.Problem {
+	if problem := a.unfit(address); problem != nil {
+		return problem
+	}
+	return a.conflicts[address]
+}
+
+// unfit returns why the address is not for Services of ours, whether one holds it or not; nil when it is.
+func (a *Allocator) unfit(address netip.Addr) *reason.Problem {
 	if r, ok := a.forbidden[address]; ok {
 		return reason.New(r, "%s: %s", address, r.Text().Sentence)
 	}
@@ -59,7 +67,7 @@ func passed(texts []string, more string) string {
 	if len(texts) == 0 {
 		return ""
 	}
-	return "; never granted: " + strings.Join(texts, ", ") + more
+	return "; passed over: " + strings.Join(texts, ", ") + more
 }
 
 // withheldIn returns the withheld addresses of a span in their order.
@@ -75,6 +83,7 @@ func (a *Allocator) allWithheld() []netip.Addr {
 	if a.sorted == nil {
 		all := slices.Collect(maps.Keys(a.forbidden))
 		all = slices.AppendSeq(all, maps.Keys(a.occupied))
+		all = slices.AppendSeq(all, maps.Keys(a.conflicts))
 		slices.SortFunc(all, netip.Addr.Compare)
 		a.sorted = append([]netip.Addr{}, slices.Compact(all)...)
 	}
