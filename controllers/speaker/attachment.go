@@ -3,12 +3,24 @@
 package speaker
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 
 	"metalsuite.io/announcers"
 	"metalsuite.io/internal/election"
 )
+
+// links returns the hardware addresses that this node's claims come from, by interface.
+func (s *Speaker) links() map[string]string {
+	links := map[string]string{}
+	for _, m := range s.modules {
+		if l, ok := m.Announcer.(announcers.LinkReporter); ok {
+			maps.Copy(links, l.LinkAddresses())
+		}
+	}
+	return links
+}
 
 // subnets returns what is on the link of this node's interfaces, sorted and distinct: the union of what the announcers know.
 func (s *Speaker) subnets() []netip.Prefix {

@@ -5,7 +5,6 @@ package speaker
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -83,6 +82,9 @@ type Speaker struct {
 	Options
 	modules []*module
 	fitness fitness
+	grants  grants
+	allies  allies
+	pools   coverage
 	// started is when the other speakers were looked for first.
 	started time.Time
 	// met is whether another speaker was ever seen.
@@ -91,6 +93,7 @@ type Speaker struct {
 	members []string
 	// strangers are the speakers whose state is not known yet, with the time they appeared.
 	strangers map[string]time.Time
+	repeats   repeats
 	ready     atomic.Bool
 	// unable says why this node cannot announce; nil when it can.
 	unable atomic.Pointer[reason.Problem]
@@ -181,6 +184,7 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 	if !ok {
 		return 0
 	}
+	s.grants.see(world.Services)
 	world.Self, world.IgnoreExcludeLabel, world.Ownerless = s.Node, s.IgnoreExcludeLabel, s.ownerless()
 	world.Members = s.Members.Members()
 	s.Members.SetPeers(peers(world))
@@ -189,12 +193,23 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 	}
 	again := s.publish(&world)
 	plan := Decide(world)
-	outcome := Outcome{Node: s.Node, World: world, Plan: plan, Reports: s.apply(ctx, plan), Ownership: s.ownership(), Unable: s.unable.Load()}
-	s.repeatClaims(world.Members)
+	s.markFresh(plan)
+	allies, forget := s.allies.see(s.Clock.Now(), s.Node, world.Members)
+	s.pools.update(world.Policy)
+	outcome := Outcome{Node: s.Node, World: world, Plan: plan, Reports: s.apply(ctx, plan, allies), Ownership: s.ownership(), Unable: s.unable.Load()}
+	repeat := s.repeatClaims(world.Members)
 	if s.OnOutcome != nil {
 		s.OnOutcome(outcome)
 	}
-	return again
+	return soonest(again, forget, repeat)
+}
+
+// markFresh notes in the plan which addresses no node has announced before.
+func (s *Speaker) markFresh(plan Plan) {
+	s.grants.elected(s.Clock.Now(), plan.Verdicts)
+	for i := range plan.Exclusive {
+		plan.Exclusive[i].Fresh = s.grants.fresh(plan.Exclusive[i].Addr)
+	}
 }
 
 // settling returns how long to wait for the other speakers before the first decision.
@@ -277,17 +292,6 @@ func (s *Speaker) inability(w World) *reason.Problem {
 	return nil
 }
 
-// links returns the hardware addresses that this node's claims come from, by interface.
-func (s *Speaker) links() map[string]string {
-	links := map[string]string{}
-	for _, m := range s.modules {
-		if l, ok := m.Announcer.(announcers.LinkReporter); ok {
-			maps.Copy(links, l.LinkAddresses())
-		}
-	}
-	return links
-}
-
 func (s *Speaker) ownership() map[string]announcers.Ownership {
 	out := make(map[string]announcers.Ownership, len(s.modules))
 	for _, m := range s.modules {
@@ -300,34 +304,14 @@ func (s *Speaker) ownerless() bool {
 	return !slices.ContainsFunc(s.modules, func(m *module) bool { return m.Ownership() == announcers.Exclusive })
 }
 
-// repeatClaims has the announcers repeat their claims when a speaker has joined: while it was away, another node may have claimed what
-// is announced here, and the neighbours may still believe it.
-func (s *Speaker) repeatClaims(members []membership.Member) {
-	var names []string
-	for _, m := range members {
-		if m.Known {
-			names = append(names, m.Name)
-		}
-	}
-	joined := s.members != nil && slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(s.members, name) })
-	s.members = names
-	if !joined {
-		return
-	}
-	for _, m := range s.modules {
-		if r, ok := m.Announcer.(announcers.Reannouncer); ok {
-			r.Reannounce()
-		}
-	}
-}
-
-func (s *Speaker) apply(ctx context.Context, plan Plan) map[string]announcers.Report {
+func (s *Speaker) apply(ctx context.Context, plan Plan, allies []string) map[string]announcers.Report {
 	reports := make(map[string]announcers.Report, len(s.modules))
 	for _, m := range s.modules {
-		desired := announcers.Desired{Addresses: plan.Exclusive}
+		desired := announcers.Desired{Addresses: plan.Exclusive, Allies: allies}
 		if m.Ownership() == announcers.Shared {
 			desired.Addresses = plan.Shared
 		}
+		desired.Prefixes = s.pools.including(desired.Addresses)
 		report := m.Apply(ctx, desired)
 		if failure := m.failure.Load(); failure != nil && report.Problem != nil {
 			report.Problem = failure
