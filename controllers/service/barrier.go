@@ -63,6 +63,7 @@ func (b *barrier) inputs() []input {
 		{corev1.SchemeGroupVersion.WithKind("Node"), "", func() client.Object { return &corev1.Node{} }},
 		{discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice"), apiServerNamespace, func() client.Object { return &discoveryv1.EndpointSlice{} }},
 		{v1beta1.GroupVersion.WithKind("IPAddressPool"), b.namespace, func() client.Object { return &v1beta1.IPAddressPool{} }},
+		{v1beta1.GroupVersion.WithKind("AddressConflict"), b.namespace, func() client.Object { return &v1beta1.AddressConflict{} }},
 		{v1beta1.GroupVersion.WithKind("IPReservation"), b.namespace, func() client.Object { return &v1beta1.IPReservation{} }},
 	}
 }

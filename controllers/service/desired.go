@@ -23,6 +23,7 @@ import (
 // desired is what is to stand in the status of one Service. It is a value.
 type desired struct {
 	decision   allocation.Decision
+	conflict   verdictOnConflict
 	generation int64
 	// leaves is set for a Service that is not ours any more: what we wrote is taken back, of the ingress only the decision's addresses.
 	leaves bool
@@ -52,7 +53,17 @@ func (d desired) apply(s *corev1.Service) *corev1.Service {
 	}
 	status, why, message := d.verdict()
 	kube.SetCondition(&next.Status.Conditions, v1beta1.ConditionAddressAllocated, status, why, message, d.generation)
+	d.tellConflict(&next.Status.Conditions)
 	return next
+}
+
+// tellConflict brings the condition about what else uses an address of the Service to what is known.
+func (d desired) tellConflict(conditions *[]metav1.Condition) {
+	if d.conflict == (verdictOnConflict{}) {
+		meta.RemoveStatusCondition(conditions, v1beta1.ConditionAddressConflict)
+		return
+	}
+	kube.SetCondition(conditions, v1beta1.ConditionAddressConflict, metav1.ConditionTrue, d.conflict.why, d.conflict.message, d.generation)
 }
 
 func (d desired) takeBack(s *corev1.Service) {
@@ -62,6 +73,7 @@ func (d desired) takeBack(s *corev1.Service) {
 	})
 	delete(s.Annotations, v1beta1.AnnotationAllocatedFromPool)
 	meta.RemoveStatusCondition(&s.Status.Conditions, v1beta1.ConditionAddressAllocated)
+	meta.RemoveStatusCondition(&s.Status.Conditions, v1beta1.ConditionAddressConflict)
 }
 
 // keeps starts the message of a Service that has addresses although something is wrong, ofPool follows the addresses.
@@ -100,12 +112,15 @@ func (d desired) events(before, after *corev1.Service, problem *reason.Problem) 
 	if got := without(has, had); len(got) > 0 {
 		list = append(list, notice{corev1.EventTypeNormal, string(reason.IPAllocated), fmt.Sprintf("Assigned %s of pool %s", quoted(got), d.decision.Pool)})
 	}
-	if problem != nil && !sameVerdict(before, after) {
+	if problem != nil && !sameVerdict(before, after, v1beta1.ConditionAddressAllocated) {
 		list = append(list, notice{corev1.EventTypeWarning, string(problem.Reason), problem.Message()})
 	}
 	if len(list) > 0 && usesDeprecated(after) {
 		list = append(list, notice{corev1.EventTypeWarning, deprecatedAnnotation, "Annotations with the prefix " + v1beta1.LegacyAnnotationPrefix +
 			" are deprecated, use " + v1beta1.AnnotationPrefix})
+	}
+	if c := d.conflict; c.message != "" && !sameVerdict(before, after, v1beta1.ConditionAddressConflict) {
+		list = append(list, notice{corev1.EventTypeWarning, string(c.why), c.message})
 	}
 	return list
 }
@@ -123,9 +138,9 @@ func because(d allocation.Decision) string {
 	return ""
 }
 
-func sameVerdict(x, y *corev1.Service) bool {
-	a := meta.FindStatusCondition(x.Status.Conditions, v1beta1.ConditionAddressAllocated)
-	b := meta.FindStatusCondition(y.Status.Conditions, v1beta1.ConditionAddressAllocated)
+func sameVerdict(x, y *corev1.Service, condition string) bool {
+	a := meta.FindStatusCondition(x.Status.Conditions, condition)
+	b := meta.FindStatusCondition(y.Status.Conditions, condition)
 	return a != nil && b != nil && a.Status == b.Status && a.Reason == b.Reason && a.Message == b.Message
 }
 

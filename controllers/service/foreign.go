@@ -84,6 +84,7 @@ func (w *writers) yield(ctx context.Context, before *corev1.Service, now desired
 	problem := now.contested(s.rival)
 	was := meta.FindStatusCondition(before.Status.Conditions, v1beta1.ConditionAddressAllocated)
 	kube.SetProblem(&after.Status.Conditions, v1beta1.ConditionAddressAllocated, problem, reason.Allocated, now.generation)
+	now.tellConflict(&after.Status.Conditions)
 	if equality.Semantic.DeepEqual(before, after) {
 		return nil
 	}

@@ -197,10 +197,12 @@ func (r *Reconciler) reserve(p *policy.Policy) {
 	}
 }
 
-// setAlarm asks to be woken when the next reservation ends. An alarm that rings is set no more.
+// setAlarm asks to be woken when the next reservation or conflict ends. An alarm that rings is set no more.
 func (r *Reconciler) setAlarm() {
-	if !r.wake.IsZero() {
-		r.alarm(r.wake)
+	for _, at := range [...]time.Time{r.wake, r.conflicts.wake} {
+		if !at.IsZero() {
+			r.alarm(at)
+		}
 	}
 }
 

@@ -144,6 +144,8 @@ func (p *process) hear(kind string) bool {
 	switch o := o.(type) {
 	case *corev1.Service:
 		p.requests = addOnce(p.requests, Request{Service: keyOf(o)})
+	case *v1beta1.AddressConflict:
+		p.requests = addOnce(p.requests, lookAgain)
 	case *v1beta1.IPAddressPool:
 		p.pools = addOnce(p.pools, o.Name)
 		if c.matters() {

@@ -29,14 +29,14 @@ import (
 // Request is what the Reconciler is asked for: one Service, or, with the zero value, everything.
 type Request struct {
 	Service allocation.Key
-	// Again is set, beside no Service, when what is known to the process has to be looked at again.
+	// Again is set, beside no Service, when what changes by itself has to be looked at again: reservations and conflicts.
 	Again bool
 }
 
 var (
 	// everything asks for a pass over all Services under a policy compiled anew.
 	everything = Request{}
-	// lookAgain asks for what is due: the alarm has rung.
+	// lookAgain asks for what is due: the alarm has rung, or conflicts have changed.
 	lookAgain = Request{Again: true}
 )
 
@@ -58,6 +58,8 @@ type Reconciler struct {
 	// waiting are the keys of the records that wait.
 	waiting map[allocation.Key]struct{}
 	keeping keeping
+	// conflicts are the addresses that something else uses.
+	conflicts conflicts
 	// wake is when the next reservation ends; zero when none does.
 	wake   time.Time
 	loaded atomic.Bool
@@ -85,6 +87,7 @@ type inputs struct {
 	nodes      []corev1.Node
 	apiServers []discoveryv1.EndpointSlice
 	reserved   []v1beta1.IPReservation
+	conflicts  []v1beta1.AddressConflict
 }
 
 func newReconciler(reader client.Reader, o Options, log logr.Logger, prepare func(context.Context) error, out outlet) *Reconciler {
@@ -115,8 +118,9 @@ func (r *Reconciler) serve(ctx context.Context, request Request) error {
 	}
 	if request == lookAgain {
 		r.refresh()
+		err := r.review(ctx)
 		r.setAlarm()
-		return nil
+		return err
 	}
 	return r.one(ctx, request.Service)
 }
@@ -171,7 +175,11 @@ func (r *Reconciler) read(ctx context.Context) (inputs, error) {
 	if err := r.reader.List(ctx, &apiServers, client.InNamespace(apiServerNamespace), apiServerLabels); err != nil {
 		return inputs{}, fmt.Errorf("listing endpoints of the API server: %w", err)
 	}
-	return inputs{services.Items, pools.Items, namespaces.Items, nodes.Items, apiServers.Items, reserved.Items}, nil
+	conflicts, err := r.listConflicts(ctx)
+	if err != nil {
+		return inputs{}, err
+	}
+	return inputs{services.Items, pools.Items, namespaces.Items, nodes.Items, apiServers.Items, reserved.Items, conflicts}, nil
 }
 
 // adoptPolicy compiles the policy and hands it to the Allocator.
@@ -184,6 +192,7 @@ func (r *Reconciler) adoptPolicy(in inputs) {
 	compiled := policy.Compile(objects)
 	r.allocator.SetForbidden(forbidden(in.nodes, in.apiServers))
 	r.allocator.SetPools(compiled.Pools)
+	r.heed(in.conflicts)
 	r.reserve(compiled)
 	r.report(in.pools, compiled.Problems)
 }
@@ -306,7 +315,7 @@ func (r *Reconciler) forgetPost(key allocation.Key) {
 // post hands what was decided on a Service to the writers.
 func (r *Reconciler) post(key allocation.Key) {
 	rec := r.records[key]
-	r.out.service(key, desired{decision: rec.decision, generation: rec.generation})
+	r.out.service(key, desired{decision: rec.decision, conflict: rec.conflict, generation: rec.generation})
 }
 
 // serveWaiting tries those that wait again, the oldest first, until nothing more comes free.

@@ -24,6 +24,8 @@ type record struct {
 	// writes it.
 	speaks   bool
 	decision allocation.Decision
+	// conflict is what the Service is told beside the decision.
+	conflict verdictOnConflict
 	// issued are the addresses that this process gave the Service lately. What was written is heard later, when something else may have
 	// been decided and again the first, so the status may name any of them at any time.
 	issued []netip.Addr
@@ -52,8 +54,9 @@ func (r *Reconciler) note(s *corev1.Service) {
 
 // remember keeps what was decided on a Service; it reports whether that is anything new.
 func (r *Reconciler) remember(key allocation.Key, rec record, d allocation.Decision) (fresh bool) {
-	fresh = !rec.posted || !sameDecision(rec.decision, d)
-	rec.decision, rec.posted = d, true
+	conflict := r.conflicts.verdict(d.Addresses)
+	fresh = !rec.posted || !sameDecision(rec.decision, d) || rec.conflict != conflict
+	rec.decision, rec.conflict, rec.posted = d, conflict, true
 	rec.issued = lately(rec.issued, d.Addresses)
 	r.records[key] = rec
 	if rec.waits() {

@@ -72,7 +72,7 @@ func (c *cluster) play(ctx context.Context, s step) {
 	if c.differences(ctx, s) == "" {
 		c.ring(ctx)
 	}
-	Eventually(func() string { return c.differences(ctx, s) }).WithPolling(fast).Should(BeEmpty())
+	Eventually(func() string { return c.differences(ctx, s) }).WithTimeout(10*time.Second + s.Pass.Duration).WithPolling(fast).Should(BeEmpty())
 	for name, want := range s.Expect.Services {
 		for _, r := range want.Events {
 			if had[name][r] == 0 { // recurrences are counted late, in a series
@@ -88,6 +88,7 @@ func (c *cluster) applyAll(ctx context.Context, all []json.RawMessage) {
 	GinkgoHelper()
 	pending := false
 	for _, raw := range all {
+		raw = timed(raw, time.Now())
 		o, err := object(raw, c.namespace)
 		Expect(err).NotTo(HaveOccurred())
 		if kindOf(o) == "Service" && pending && c.stop != nil {
@@ -169,14 +170,18 @@ func (c *cluster) judged(ctx context.Context) bool {
 	})
 }
 
-// apply does what kubectl apply --server-side does, and writes a status if one is given.
+// apply does what kubectl apply --server-side does, and writes a status if one is given; an AddressConflict is nothing but a status.
 func (c *cluster) apply(ctx context.Context, typed client.Object, raw json.RawMessage) {
 	GinkgoHelper()
 	u := &unstructured.Unstructured{}
 	Expect(json.Unmarshal(raw, &u.Object)).To(Succeed())
 	u.SetNamespace(typed.GetNamespace())
 	status, given := u.Object["status"]
-	delete(u.Object, "status")
+	if _, whole := typed.(*v1beta1.AddressConflict); whole {
+		given = false
+	} else {
+		delete(u.Object, "status")
+	}
 	c.cleanUp(typed)
 	Expect(api.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner("user"), client.ForceOwnership)).To(Succeed(), fmt.Sprint(typed.GetName()))
 	if !given {

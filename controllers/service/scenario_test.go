@@ -8,9 +8,11 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -36,14 +38,16 @@ type scenario struct {
 	Steps []step `json:"steps"`
 }
 
-// step is done in the order of its fields. Apply, Delete and Restart act; then everything comes to rest and Expect is compared.
+// step is done in the order of its fields. Apply, Delete, Restart and Pass act; then everything comes to rest and Expect is compared.
 type step struct {
 	Step    string            `json:"step,omitempty"`
 	Stop    bool              `json:"stop,omitempty"`
 	Apply   []json.RawMessage `json:"apply,omitempty"`
 	Delete  []string          `json:"delete,omitempty"`
 	Restart bool              `json:"restart,omitempty"`
-	Expect  expectation       `json:"expect,omitempty"`
+	// Pass is how much time goes by.
+	Pass   metav1.Duration `json:"pass,omitempty"`
+	Expect expectation     `json:"expect,omitempty"`
 }
 
 type expectation struct {
@@ -57,6 +61,10 @@ type expectedService struct {
 	Addresses []string `json:"addresses"`
 	Pool      string   `json:"pool,omitempty"`
 	Reason    string   `json:"reason,omitempty"`
+	// Conflict is the reason of the condition AddressConflict; empty when it must be absent.
+	Conflict string `json:"conflict,omitempty"`
+	// Says are parts of the messages of both conditions.
+	Says []string `json:"says,omitempty"`
 	// Events are the reasons told in this step; absent when it does not matter.
 	Events []string `json:"events,omitempty"`
 }
@@ -103,12 +111,30 @@ var kinds = map[string]struct {
 	empty      func() client.Object
 	namespaced bool
 }{
-	"IPAddressPool": {func() client.Object { return &v1beta1.IPAddressPool{} }, true},
-	"IPReservation": {func() client.Object { return &v1beta1.IPReservation{} }, true},
-	"Service":       {func() client.Object { return &corev1.Service{} }, true},
-	"EndpointSlice": {func() client.Object { return &discoveryv1.EndpointSlice{} }, true},
-	"Namespace":     {func() client.Object { return &corev1.Namespace{} }, false},
-	"Node":          {func() client.Object { return &corev1.Node{} }, false},
+	"IPAddressPool":   {func() client.Object { return &v1beta1.IPAddressPool{} }, true},
+	"IPReservation":   {func() client.Object { return &v1beta1.IPReservation{} }, true},
+	"AddressConflict": {func() client.Object { return &v1beta1.AddressConflict{} }, true},
+	"Service":         {func() client.Object { return &corev1.Service{} }, true},
+	"EndpointSlice":   {func() client.Object { return &discoveryv1.EndpointSlice{} }, true},
+	"Namespace":       {func() client.Object { return &corev1.Namespace{} }, false},
+	"Node":            {func() client.Object { return &corev1.Node{} }, false},
+}
+
+var moment = regexp.MustCompile(`\{now([+-][0-9a-z]+)?\}`)
+
+// timed replaces {now} and {now-1h} by times.
+func timed(raw json.RawMessage, now time.Time) json.RawMessage {
+	return moment.ReplaceAllFunc(raw, func(found []byte) []byte {
+		at := now
+		if offset := moment.FindSubmatch(found)[1]; len(offset) > 0 {
+			d, err := time.ParseDuration(string(offset))
+			if err != nil {
+				panic(err)
+			}
+			at = at.Add(d)
+		}
+		return at.UTC().AppendFormat(nil, time.RFC3339)
+	})
 }
 
 // object makes an object of a part of a file; what names no namespace is in the given one.
@@ -151,7 +177,7 @@ func named(reference, namespace string) (client.Object, error) {
 
 // differences says how a Service differs from what is expected; empty when it does not.
 func (e expectedService) differences(s *corev1.Service) string {
-	want := expectedService{Addresses: e.Addresses, Pool: e.Pool, Reason: e.Reason}
+	want := expectedService{Addresses: e.Addresses, Pool: e.Pool, Reason: e.Reason, Conflict: e.Conflict}
 	got := expectedService{Addresses: ips(s), Pool: s.Annotations[v1beta1.AnnotationAllocatedFromPool], Reason: unmarked}
 	if len(want.Addresses) > 0 && want.Reason == "" {
 		want.Reason = string(reason.Allocated)
@@ -170,10 +196,18 @@ func (e expectedService) differences(s *corev1.Service) string {
 			return fmt.Sprintf("condition is %s with addresses %v: %s", c.Status, got.Addresses, said)
 		}
 	}
-	if slices.Equal(want.Addresses, got.Addresses) && want.Pool == got.Pool && want.Reason == got.Reason {
+	if c := meta.FindStatusCondition(s.Status.Conditions, v1beta1.ConditionAddressConflict); c != nil {
+		got.Conflict, said = c.Reason, said+"\n"+c.Message
+		if c.Status != metav1.ConditionTrue || c.ObservedGeneration != s.Generation {
+			return fmt.Sprintf("condition is %s at generation %d of %d: %s", c.Status, c.ObservedGeneration, s.Generation, c.Message)
+		}
+	}
+	silent := slices.ContainsFunc(e.Says, func(part string) bool { return !strings.Contains(said, part) })
+	if slices.Equal(want.Addresses, got.Addresses) && want.Pool == got.Pool && want.Reason == got.Reason && want.Conflict == got.Conflict && !silent {
 		return ""
 	}
-	return fmt.Sprintf("has %v of pool %q, %s (%s); want %v of pool %q, %s", got.Addresses, got.Pool, got.Reason, said, want.Addresses, want.Pool, want.Reason)
+	return fmt.Sprintf("has %v of pool %q, %s %s (%s); want %v of pool %q, %s %s (%s)",
+		got.Addresses, got.Pool, got.Reason, got.Conflict, said, want.Addresses, want.Pool, want.Reason, want.Conflict, e.Says)
 }
 
 func (e expectedPool) differences(p *v1beta1.IPAddressPool) string {
@@ -243,7 +277,7 @@ func (p *player) play(t *testing.T, s step) {
 		p.stop()
 	}
 	for _, raw := range s.Apply {
-		o, err := object(raw, p.options.Namespace)
+		o, err := object(timed(raw, p.world.now), p.options.Namespace)
 		if err != nil {
 			t.Fatalf("step %s: %v", s.Step, err)
 		}
@@ -260,6 +294,7 @@ func (p *player) play(t *testing.T, s step) {
 		p.stop()
 		p.start()
 	}
+	p.world.now = p.world.now.Add(s.Pass.Duration)
 	if p.process == nil {
 		return
 	}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"metalsuite.io/api/reason"
+	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/internal/allocation"
+)
+
+// conflictLife is how long a conflict counts after it was last seen.
+const conflictLife = 10 * time.Minute
+
+// conflicts are the AddressConflicts as this process knows them. It belongs to the one worker of the Reconciler.
+type conflicts struct {
+	// live are those that count, by address.
+	live map[netip.Addr]conflict
+	ends map[types.UID]ending
+	// wake is when the next one ends; zero when none does.
+	wake time.Time
+}
+
+// ending is until when an object counts that was last seen at a time by the clock of a node.
+type ending struct{ seen, until time.Time }
+
+// sighting is one AddressConflict. It can be compared.
+type sighting struct {
+	address                   netip.Addr
+	why                       reason.Reason
+	node, nic, hardware, name string
+	withdrawn                 bool
+	since                     time.Time
+}
+
+// conflict is what is known of one address: the worst of its sightings, and since when there are any. It can be compared.
+type conflict struct {
+	sighting
+	// hearsay is set while no node says so of itself.
+	hearsay bool
+	oldest  time.Time
+}
+
+// adopt takes over the conflicts as they are now; it reports whether anything but the time of sightings has changed.
+func (c *conflicts) adopt(objects []v1beta1.AddressConflict, now time.Time, log logr.Logger) (changed bool) {
+	before, ends := c.live, c.ends
+	c.live, c.ends, c.wake = map[netip.Addr]conflict{}, make(map[types.UID]ending, len(objects)), time.Time{}
+	for i := range objects {
+		o := &objects[i]
+		s, ok := sightingOf(o)
+		if !ok {
+			log.V(1).Info("Ignoring a conflict without a valid address", "name", o.Name, "address", o.Status.Address)
+			continue
+		}
+		end := endingOf(o, ends, now)
+		c.ends[o.UID] = end
+		if !now.Before(end.until) {
+			continue
+		}
+		if c.wake.IsZero() || end.until.Before(c.wake) {
+			c.wake = end.until
+		}
+		c.live[s.address] = c.live[s.address].with(s)
+	}
+	return !maps.Equal(before, c.live)
+}
+
+func sightingOf(o *v1beta1.AddressConflict) (sighting, bool) {
+	a, err := netip.ParseAddr(o.Status.Address)
+	if err != nil || a.Zone() != "" {
+		return sighting{}, false
+	}
+	s := &o.Status
+	return sighting{
+		address: a.Unmap(), why: kindOfConflict(s.Reason), node: s.Node, nic: s.Interface, hardware: s.HardwareAddress, name: o.Name,
+		withdrawn: s.Withdrawn, since: s.FirstSeen.UTC().Truncate(time.Second),
+	}, true
+}
+
+// kindOfConflict is the reason of an object; one that a later version may write counts as a machine on the network.
+func kindOfConflict(text string) reason.Reason {
+	switch r := reason.Reason(text); r {
+	case reason.LocalAddress, reason.NextHopAddress:
+		return r
+	default:
+		return reason.AddressConflict
+	}
+}
+
+// endingOf is until when an object counts. The clock of its node may be wrong: it never counts for longer than its life from when it was
+// heard of here.
+func endingOf(o *v1beta1.AddressConflict, known map[types.UID]ending, now time.Time) ending {
+	seen := o.Status.LastSeen.Time
+	end, ok := known[o.UID]
+	if !ok || !end.seen.Equal(seen) {
+		end = ending{seen, seen.Add(conflictLife)}
+	}
+	if longest := now.Add(conflictLife); end.until.After(longest) {
+		end.until = longest
+	}
+	return end
+}
+
+// with adds a sighting to what is known of its address.
+func (c conflict) with(s sighting) conflict {
+	hearsay := s.why == reason.AddressConflict
+	if !c.address.IsValid() {
+		return conflict{sighting: s, hearsay: hearsay, oldest: s.since}
+	}
+	c.hearsay = c.hearsay && hearsay
+	if s.since.Before(c.oldest) {
+		c.oldest = s.since
+	}
+	if s.compare(c.sighting) < 0 {
+		c.sighting = s
+	}
+	return c
+}
+
+// compare is negative when s is worse: withdrawn, then said by a node of itself, then older, then by name.
+func (s sighting) compare(o sighting) int {
+	return cmp.Or(
+		cmp.Compare(bit(!s.withdrawn), bit(!o.withdrawn)),
+		cmp.Compare(bit(s.why == reason.AddressConflict), bit(o.why == reason.AddressConflict)),
+		s.since.Compare(o.since),
+		cmp.Compare(s.node, o.node),
+		cmp.Compare(s.name, o.name),
+	)
+}
+
+// forAllocator lists the conflicts as they count: the oldest first, then by address.
+func (c *conflicts) forAllocator() []allocation.Conflict {
+	all := slices.SortedFunc(maps.Values(c.live), func(x, y conflict) int {
+		return cmp.Or(x.oldest.Compare(y.oldest), x.address.Compare(y.address))
+	})
+	list := make([]allocation.Conflict, len(all))
+	for i, x := range all {
+		list[i] = allocation.Conflict{Address: x.address, Problem: reason.New(x.why, "%s", x.what()), Hearsay: x.hearsay}
+	}
+	return list
+}
+
+// differing are the addresses of which something else is known than before.
+func differing(before, after map[netip.Addr]conflict) (list []netip.Addr) {
+	for a, x := range before {
+		if y, ok := after[a]; !ok || x != y {
+			list = append(list, a)
+		}
+	}
+	for a := range after {
+		if _, ok := before[a]; !ok {
+			list = append(list, a)
+		}
+	}
+	slices.SortFunc(list, netip.Addr.Compare)
+	return list
+}
+
+// review takes over the conflicts as they are by now, tells those that hold an address of which something else is known, and serves those
+// that wait for one.
+func (r *Reconciler) review(ctx context.Context) error {
+	list, err := r.listConflicts(ctx)
+	if err != nil {
+		return err
+	}
+	before := r.conflicts.live
+	if !r.heed(list) {
+		return nil
+	}
+	for _, a := range differing(before, r.conflicts.live) {
+		for _, holder := range r.allocator.Holders(a) {
+			r.decide(holder)
+		}
+	}
+	r.serveWaiting()
+	r.countAll()
+	return nil
+}
+
+// heed hands the conflicts to the Allocator; it reports whether anything has changed.
+func (r *Reconciler) heed(list []v1beta1.AddressConflict) (changed bool) {
+	before := r.conflicts.live
+	if changed = r.conflicts.adopt(list, r.now(), r.log); !changed {
+		return false
+	}
+	r.allocator.SetConflicts(r.conflicts.forAllocator())
+	for _, a := range differing(before, r.conflicts.live) {
+		if c, ok := r.conflicts.live[a]; ok {
+			r.log.Info("Something else uses an address", "address", a, "reason", c.why, "node", c.node, "interface", c.nic)
+		} else {
+			r.log.Info("Nothing else uses an address any more", "address", a)
+		}
+	}
+	return true
+}
+
+func (r *Reconciler) listConflicts(ctx context.Context) ([]v1beta1.AddressConflict, error) {
+	var list v1beta1.AddressConflictList
+	if err := r.reader.List(ctx, &list, client.InNamespace(r.namespace)); err != nil {
+		return nil, fmt.Errorf("listing conflicts: %w", err)
+	}
+	return list.Items, nil
+}
