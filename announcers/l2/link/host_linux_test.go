@@ -35,10 +35,11 @@ type pair struct {
 	host       *link.Host
 	inNode     *netlink.Handle
 	node, peer netlink.Link
+	nodeNS     netns.NsHandle
 	peerNS     netns.NsHandle
 }
 
-func newPair(t *testing.T) *pair {
+func newPair(t testing.TB) *pair {
 	t.Helper()
 	g := NewWithT(t)
 	nodeNS, peerNS := linktest.Namespace(t), linktest.Namespace(t)
@@ -52,7 +53,7 @@ func newPair(t *testing.T) *pair {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(inNode.LinkSetUp(node)).To(Succeed())
 	g.Expect(inPeer.LinkSetUp(peer)).To(Succeed())
-	return &pair{host: link.NewHostAt(nodeNS), inNode: inNode, node: node, peer: peer, peerNS: peerNS}
+	return &pair{host: link.NewHostAt(nodeNS), inNode: inNode, node: node, peer: peer, nodeNS: nodeNS, peerNS: peerNS}
 }
 
 // link is lan0 as the Host opens it.

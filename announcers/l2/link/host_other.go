@@ -7,6 +7,7 @@ package link
 import (
 	"context"
 	"errors"
+	"net/netip"
 )
 
 // Host stands for the network of this host; only Linux is served.
@@ -32,3 +33,24 @@ func (*Socket) Write([]byte) error { return errors.ErrUnsupported }
 
 // Close does nothing.
 func (*Socket) Close() error { return nil }
+
+// Conn exists on Linux only.
+type Conn struct{}
+
+// Open fails.
+func (*Host) Open(Link, Protocol) (*Conn, error) { return nil, errors.ErrUnsupported }
+
+// Serve fails.
+func (*Conn) Serve(func([]byte, func([]byte) error)) error { return errors.ErrUnsupported }
+
+// Write fails.
+func (*Conn) Write([]byte) error { return errors.ErrUnsupported }
+
+// Filter fails.
+func (*Conn) Filter([]netip.Prefix) error { return errors.ErrUnsupported }
+
+// Groups fails.
+func (*Conn) Groups([]netip.Addr) error { return errors.ErrUnsupported }
+
+// Close does nothing.
+func (*Conn) Close() error { return nil }
