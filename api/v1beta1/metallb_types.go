@@ -81,6 +81,12 @@ type MetalLBSpec struct {
 	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`
 	LoadBalancerClass string `json:"loadBalancerClass,omitempty"`
 
+	// IgnoreExcludeLB lets speakers announce from nodes labelled node.kubernetes.io/exclude-from-external-load-balancers too, which
+	// kubeadm puts on control planes. Absent means false.
+	//
+	// +optional
+	IgnoreExcludeLB *bool `json:"ignoreExcludeLB,omitempty"`
+
 	// ControllerConfig are settings of the controller's pods.
 	//
 	// +optional
@@ -107,6 +113,7 @@ type MetalLBSpec struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
 	Announcers []Announcer `json:"announcers,omitzero"`
 
 	// EndpointCopier are settings of the endpoint copier.
@@ -217,6 +224,15 @@ type L2Announcer struct {
 	//
 	// +optional
 	ExcludeInterfaces []string `json:"excludeInterfaces,omitzero"`
+
+	// RefreshInterval is how often claims (gratuitous ARP, unsolicited neighbour advertisements) are repeated for as long as an address
+	// is announced, from 1s to 24h. Absent or 0 means never.
+	//
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="duration(self) == duration('0s') || (duration(self) >= duration('1s') && duration(self) <= duration('24h'))",message="refreshInterval must be 0 or from 1s to 24h"
+	RefreshInterval *metav1.Duration `json:"refreshInterval,omitempty"`
 }
 
 // BGPAnnouncer are settings of the module bgp. It has none yet; later versions add to it.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,12 @@ import (
 
 // keyFile is the name of the gossip key in the mounted Secret.
 const keyFile = "secretkey"
+
+// The limits of --l2-refresh-interval: more often floods the segment, more seldom is of no use.
+const (
+	shortestRefresh = time.Second
+	longestRefresh  = 24 * time.Hour
+)
 
 // options are the flags of the speaker.
 type options struct {
@@ -32,6 +39,7 @@ type options struct {
 	keyPath           string
 	announcers        []string
 	excludeInterfaces []string
+	refreshInterval   time.Duration
 	ignoreExcludeLB   bool
 }
 
@@ -60,6 +68,7 @@ func New() *cobra.Command {
 	flags.StringVar(&o.keyPath, "ml-secret-key-path", "/etc/metallb/memberlist", "folder with the key that protects the speakers' traffic, in a file named secretkey")
 	flags.StringSliceVar(&o.announcers, "announcers", Names(), "announcers to run; none means that nothing is announced")
 	flags.StringArrayVar(&o.excludeInterfaces, "exclude-interfaces", l2.DefaultExcludedInterfaces, "regular expressions of interface names never to announce on")
+	flags.DurationVar(&o.refreshInterval, "l2-refresh-interval", 0, "how often the announcer l2 repeats its claims unasked, from 1s to 24h; 0 means never")
 	flags.BoolVar(&o.ignoreExcludeLB, "ignore-exclude-lb", false, "announce from nodes labelled node.kubernetes.io/exclude-from-external-load-balancers too")
 	return cmd
 }
@@ -70,6 +79,9 @@ func (o *options) validate() error {
 	}
 	if _, err := netip.ParseAddr(o.bindAddress); err != nil {
 		return fmt.Errorf("the address of the node is not known: set --ml-bindaddr or METALLB_ML_BIND_ADDR: %w", err)
+	}
+	if o.refreshInterval != 0 && (o.refreshInterval < shortestRefresh || o.refreshInterval > longestRefresh) {
+		return fmt.Errorf("--l2-refresh-interval is %v: use 0, or from %v to %v", o.refreshInterval, shortestRefresh, longestRefresh)
 	}
 	for _, name := range o.announcers {
 		if modules[name] == nil {

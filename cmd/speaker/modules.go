@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +21,8 @@ type environment struct {
 	log               logr.Logger
 	registerer        prometheus.Registerer
 	excludeInterfaces []string
+	// refreshInterval is how often claims are repeated unasked; 0 means never.
+	refreshInterval time.Duration
 }
 
 // modules is the registry of announcers: another one adds its line here and edits nothing else.
@@ -37,8 +40,9 @@ func Names() []string { return slices.Sorted(maps.Keys(modules)) }
 func build(names []string, e environment) ([]announcers.Announcer, error) {
 	var out []announcers.Announcer
 	for _, name := range names {
-		log := e.log.WithName(name)
-		a, err := modules[name](environment{log: log, registerer: e.registerer, excludeInterfaces: e.excludeInterfaces})
+		own := e
+		own.log = e.log.WithName(name)
+		a, err := modules[name](own)
 		if err != nil {
 			return nil, fmt.Errorf("making announcer %s: %w", name, err)
 		}

@@ -50,7 +50,9 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	modules, err := build(o.announcers, environment{log: log, registerer: metrics.Registry, excludeInterfaces: o.excludeInterfaces})
+	modules, err := build(o.announcers, environment{
+		log: log, registerer: metrics.Registry, excludeInterfaces: o.excludeInterfaces, refreshInterval: o.refreshInterval,
+	})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package operator
 
 import (
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -95,7 +96,20 @@ func (r renderer) speakerArgs() []string {
 	if enabled, _, chosen := announcersOf(r.cr.Spec, r.options.KnownAnnouncers); chosen {
 		args = append(args, "--announcers="+strings.Join(enabled, ","))
 	}
-	return append(args, excludeArgs(r.cr.Spec.Announcers)...)
+	if ignore := r.cr.Spec.IgnoreExcludeLB; ignore != nil && *ignore {
+		args = append(args, "--ignore-exclude-lb")
+	}
+	return slices.Concat(args, excludeArgs(r.cr.Spec.Announcers), refreshArgs(r.cr.Spec.Announcers))
+}
+
+// refreshArgs hands on how often claims are repeated; nothing when they are not.
+func refreshArgs(announcers []v1beta1.Announcer) []string {
+	for _, a := range announcers {
+		if a.L2 != nil && a.L2.RefreshInterval != nil && a.L2.RefreshInterval.Duration > 0 {
+			return []string{"--l2-refresh-interval=" + a.L2.RefreshInterval.Duration.String()}
+		}
+	}
+	return nil
 }
 
 // excludeArgs hands the excluded interfaces on. No list leaves the speaker its own; an empty one becomes an expression that no name

@@ -48,6 +48,15 @@ spec:
   - {name: bgp, bgp: {}}
   - {name: third-one}
   endpointCopier: {enabled: false}`, accepted),
+	Entry("claims repeated every two minutes, the shortest and the longest interval, never", `
+spec:
+  ignoreExcludeLB: true
+  announcers:
+  - {name: l2, l2: {refreshInterval: 2m}}
+  - {name: a, l2: {refreshInterval: 1s}}
+  - {name: b, l2: {refreshInterval: 24h}}
+  - {name: c, l2: {refreshInterval: 0s}}
+  - {name: d, l2: {refreshInterval: "0"}}`, accepted),
 	Entry("one controller", `spec: {controllerReplicas: 1}`, accepted),
 	Entry("five controllers", `spec: {controllerReplicas: 5}`, accepted),
 	Entry("no announcers at all", `spec: {announcers: []}`, accepted),
@@ -70,6 +79,10 @@ spec: {speakerTolerations: [{key: a, operator: Exists, effect: NoSchedule, toler
 	Entry("blocked prefix that is none", `spec: {frrk8sConfig: {alwaysBlock: [192.0.2.1]}}`, "spec.frrk8sConfig.alwaysBlock[0]"),
 	Entry("announcer without name", `spec: {announcers: [{l2: {}}]}`, "name: Required value"),
 	Entry("announcer with a name that is none", `spec: {announcers: [{name: L2_x}]}`, "spec.announcers[0].name"),
+	Entry("claims repeated too often", `spec: {announcers: [{name: l2, l2: {refreshInterval: 999ms}}]}`, "refreshInterval must be 0 or from 1s to 24h"),
+	Entry("claims repeated too seldom", `spec: {announcers: [{name: l2, l2: {refreshInterval: 25h}}]}`, "refreshInterval must be 0 or from 1s to 24h"),
+	Entry("claims repeated before now", `spec: {announcers: [{name: l2, l2: {refreshInterval: -1m}}]}`, "refreshInterval must be 0 or from 1s to 24h"),
+	Entry("an interval that is none", `spec: {announcers: [{name: l2, l2: {refreshInterval: often}}]}`, "refreshInterval"),
 	Entry("announcer twice", `spec: {announcers: [{name: l2}, {name: l2}]}`, "Duplicate value"),
 	Entry("unknown field", `spec: {extraContainers: []}`, "unknown field"),
 )
