@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"metalsuite.io/api/reason"
@@ -69,6 +70,42 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// TestAConflictIsToldWhenItChanges follows one Service and looks at what each write tells.
+func TestAConflictIsToldWhenItChanges(t *testing.T) {
+	s := decided(nil, nil, "192.0.2.1").apply(with("192.0.2.1"))
+	foreign := metav1.Condition{Type: "example.com/AddressConflict", Status: metav1.ConditionTrue, Reason: "Other"}
+	s.Status.Conditions = append(s.Status.Conditions, foreign)
+	for i, step := range []struct {
+		conflict verdictOnConflict
+		told     []string
+	}{
+		{verdictOnConflict{reason.AddressConflict, "one"}, []string{"Warning AddressConflict: one"}},
+		{verdictOnConflict{reason.AddressConflict, "one"}, nil},
+		{verdictOnConflict{reason.AddressConflict, "two"}, []string{"Warning AddressConflict: two"}},
+		{verdictOnConflict{reason.LocalAddress, "two"}, []string{"Warning LocalAddress: two"}},
+		{verdictOnConflict{}, nil},
+	} {
+		d := decided(nil, nil, "192.0.2.1")
+		d.conflict, d.generation = step.conflict, int64(i)
+		next := d.apply(s)
+		var told []string
+		for _, e := range d.events(s, next, nil) {
+			told = append(told, e.kind+" "+e.reason+": "+e.message)
+		}
+		if diff := cmp.Diff(step.told, told); diff != "" {
+			t.Errorf("step %d: %s", i, diff)
+		}
+		c := meta.FindStatusCondition(next.Status.Conditions, v1beta1.ConditionAddressConflict)
+		if (c != nil) != (step.conflict.message != "") || c != nil && (c.Message != step.conflict.message || c.ObservedGeneration != int64(i)) {
+			t.Errorf("step %d: condition %+v", i, c)
+		}
+		if !meta.IsStatusConditionTrue(next.Status.Conditions, foreign.Type) || verdict(next) != "True/Allocated" {
+			t.Errorf("step %d: other conditions %+v", i, next.Status.Conditions)
+		}
+		s = next
+	}
+}
+
 func TestAGrantThatIsHeldBackIsTold(t *testing.T) {
 	before := with("192.0.2.1")
 	granted := decided(nil, reason.New(reason.RequestChanged, "asks for another"), "192.0.2.2")
@@ -91,7 +128,9 @@ func TestAGrantThatIsHeldBackIsTold(t *testing.T) {
 }
 
 func TestTakeBackLeavesWhatOthersWrote(t *testing.T) {
-	s := decided(nil, nil, "192.0.2.1").apply(with("192.0.2.1"))
+	had := decided(nil, nil, "192.0.2.1")
+	had.conflict = verdictOnConflict{reason.AddressConflict, "another machine"}
+	s := had.apply(with("192.0.2.1"))
 	s.Status.LoadBalancer.Ingress = append(s.Status.LoadBalancer.Ingress, with("203.0.113.9").Status.LoadBalancer.Ingress...)
 	s.Annotations["other"] = "stays"
 	leaving := decided(nil, nil, "192.0.2.1")
@@ -100,7 +139,7 @@ func TestTakeBackLeavesWhatOthersWrote(t *testing.T) {
 	if ips := addressesOf(got); len(ips) != 1 || ips[0].String() != "203.0.113.9" {
 		t.Errorf("ingress %v", ips)
 	}
-	if isMarked(got) || got.Annotations["other"] != "stays" {
+	if isMarked(got) || len(got.Status.Conditions) > 0 || got.Annotations["other"] != "stays" {
 		t.Errorf("annotations %v, conditions %v", got.Annotations, got.Status.Conditions)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"go4.org/netipx"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -94,7 +95,11 @@ func (o *oracle) broken(key allocation.Key, granted []netip.Addr) string {
 			}
 		}
 		held := false
-		for other, last := range o.last {
+		for other, rec := range o.records {
+			last, decided := o.last[other]
+			if !decided { // it was adopted
+				last.addresses = rec.service.Current
+			}
 			held = held || other != key && slices.Contains(last.addresses, a)
 		}
 		if len(names) == 1 && names[0] != key && !held && !o.severallyReserved(a) {
@@ -115,6 +120,45 @@ func (o *oracle) severallyReserved(a netip.Addr) bool {
 		}
 	}
 	return n > 1
+}
+
+// withheld reports whether the process knows that something else uses the address, and has to believe it: a node says so of itself, or it
+// is among the oldest tenth of the conflicts that are heard of in its pool and family.
+func (o *oracle) withheld(a netip.Addr) bool {
+	c, ok := o.conflicts.live[a]
+	if !ok || !c.hearsay {
+		return ok
+	}
+	pool, _ := o.policy.PoolOf(a)
+	older := 0
+	for b, other := range o.conflicts.live {
+		beside, _ := o.policy.PoolOf(b)
+		first := other.oldest.Before(c.oldest) || other.oldest.Equal(c.oldest) && b.Less(a)
+		if other.hearsay && first && beside == pool && b.Is4() == a.Is4() {
+			older++
+		}
+	}
+	return older == 0 // the pools here have ten addresses at most
+}
+
+// said demands that a Service is told of the conflicts that the objects speak of, and of no others.
+func (o *oracle) said(s *corev1.Service) {
+	live := slices.ContainsFunc(o.world.served.of("AddressConflict"), func(one client.Object) bool {
+		status := one.(*v1beta1.AddressConflict).Status
+		a, err := netip.ParseAddr(status.Address)
+		return err == nil && slices.Contains(addressesOf(s), a) && o.world.now.Before(status.LastSeen.Add(conflictLife))
+	})
+	if told := toldOfConflict(s) != ""; told != live {
+		o.fail("at rest %s with %v is told of a conflict: %t", keyOf(s), addressesOf(s), told)
+	}
+}
+
+func toldOfConflict(s *corev1.Service) string {
+	c := meta.FindStatusCondition(s.Status.Conditions, v1beta1.ConditionAddressConflict)
+	if c == nil {
+		return ""
+	}
+	return c.Reason + ": " + c.Message
 }
 
 func watchOver(p *process) *oracle {
@@ -155,6 +199,11 @@ func (o *oracle) afterDecision(key allocation.Key, d desired) {
 	}
 	if broken := o.broken(key, d.decision.Granted); broken != "" {
 		o.fail("%s", broken)
+	}
+	for _, a := range d.decision.Granted {
+		if o.withheld(a) {
+			o.fail("%s was granted %s, which something else uses", key, a)
+		}
 	}
 	for uid, p := range o.promises {
 		if p.follows && p.service == key && len(d.decision.Addresses) > 0 {
@@ -322,6 +371,7 @@ func (o *oracle) atRest() {
 		if decided := o.records[keyOf(s)].decision.Addresses; !slices.Equal(addressesOf(s), decided) {
 			o.fail("at rest %s bears %v, decided was %v", keyOf(s), addressesOf(s), decided)
 		}
+		o.said(s)
 		for _, a := range addressesOf(s) {
 			for _, other := range bearers[a] {
 				if problem := allocation.MayShare(tenantOf(observe(s)), tenantOf(observe(other)), a); problem != nil {

@@ -27,7 +27,7 @@ const (
 	usualSteps   = 100_000
 )
 
-// TestRandomHistories drives random histories of a cluster: users change pools, Services, namespaces, nodes and reservations; news reach
+// TestRandomHistories drives random histories of a cluster: users change pools, Services, namespaces, nodes and reservations; speakers report conflicts; news reach
 // the controller late and one kind before the other; decisions are written late, in any order and one at a time; and the controller dies
 // between any two of these. An oracle watches every decision and every write, and whenever the cluster comes to rest two restarts in a
 // row must change nothing.
@@ -161,10 +161,18 @@ func (h *history) hearsSome() bool {
 	return h.oracle.hear(kind)
 }
 
-// rest lets everything come to rest, then restarts twice.
+// rest lets everything come to rest, then lets time go by, then restarts twice.
 func (h *history) rest() error {
 	if err := h.oracle.settle(); err != nil {
 		return err
+	}
+	h.oracle.atRest()
+	if h.oracle.fault != "" {
+		return nil
+	}
+	h.world.now = h.world.now.Add(oneOf(h.Rand, 0, 30*time.Second, conflictLife))
+	if err := h.oracle.settle(); err != nil {
+		return fmt.Errorf("later: %w", err)
 	}
 	h.oracle.atRest()
 	if h.oracle.fault != "" {
@@ -188,7 +196,7 @@ func (h *history) statuses() string {
 	var b strings.Builder
 	for _, o := range h.world.served.of("Service") {
 		s := o.(*corev1.Service)
-		fmt.Fprintf(&b, "%s %v %s %v\n", keyOf(s), addressesOf(s), verdict(s), s.Annotations)
+		fmt.Fprintf(&b, "%s %v %s %v %s\n", keyOf(s), addressesOf(s), verdict(s), s.Annotations, toldOfConflict(s))
 	}
 	return b.String()
 }
@@ -228,7 +236,11 @@ func (h *history) userActs() {
 		h.put(h.someReservation())
 	case n < 35:
 		h.take(&v1beta1.IPReservation{ObjectMeta: metav1.ObjectMeta{Name: oneOf(h.Rand, "r0", "r1"), Namespace: here}})
-	case n < 47:
+	case n < 38:
+		h.put(h.someConflict())
+	case n < 39:
+		h.take(&v1beta1.AddressConflict{ObjectMeta: metav1.ObjectMeta{Name: oneOf(h.Rand, conflictNames...), Namespace: here}})
+	case n < 48:
 		name := h.someName()
 		h.take(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: name.Namespace, Name: name.Name}})
 	case n < 65:
@@ -260,6 +272,8 @@ func describe(o client.Object) string {
 		return fmt.Sprintf("%+v %+v", o.Spec, o.Spec.ServiceAllocation)
 	case *v1beta1.IPReservation:
 		return fmt.Sprintf("%+v %v", o.Spec, o.Spec.Service)
+	case *v1beta1.AddressConflict:
+		return fmt.Sprintf("%s %s %t %s %s", o.Status.Address, o.Status.Reason, o.Status.Withdrawn, o.Status.FirstSeen, o.Status.LastSeen)
 	case *corev1.Node:
 		return fmt.Sprint(o.Status.Addresses)
 	}
@@ -347,6 +361,21 @@ func (h *history) someReservation() *v1beta1.IPReservation {
 		r.Spec.ExpiresAt = &end
 	}
 	return r
+}
+
+var conflictNames = []string{"c0", "c1", "c2", "c3"}
+
+// someConflict ends soon, or later, or has ended already.
+func (h *history) someConflict() *v1beta1.AddressConflict {
+	seen := metav1.NewTime(h.world.now.Add(-oneOf(h.Rand, 0, 20*time.Second, conflictLife-20*time.Second, conflictLife)))
+	return &v1beta1.AddressConflict{
+		ObjectMeta: metav1.ObjectMeta{Name: oneOf(h.Rand, conflictNames...), Namespace: here},
+		Status: v1beta1.AddressConflictStatus{
+			Address: oneOf(h.Rand, append(someAddresses, "nonsense")...), Node: oneOf(h.Rand, "n1", "n2"), Withdrawn: h.IntN(2) == 0,
+			Reason:    oneOf(h.Rand, "AddressConflict", "AddressConflict", "LocalAddress", "NextHopAddress", "Else"),
+			FirstSeen: metav1.NewTime(h.world.now.Add(-time.Duration(h.IntN(100)) * time.Second)), LastSeen: seen,
+		},
+	}
 }
 
 func (h *history) someName() client.ObjectKey {
