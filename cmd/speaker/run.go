@@ -56,7 +56,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	objects, err := newObjects(config, o.Namespace)
+	objects, err := newObjects(config, o.Namespace, o.node)
 	if err != nil {
 		return err
 	}
@@ -117,14 +117,14 @@ type objects struct {
 	client client.Client
 }
 
-func newObjects(config *rest.Config, namespace string) (objects, error) {
+func newObjects(config *rest.Config, namespace, node string) (objects, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1beta1.AddToScheme, v1beta2.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return objects{}, fmt.Errorf("registering kinds: %w", err)
 		}
 	}
-	options := speaker.CacheOptions(namespace)
+	options := speaker.CacheOptions(namespace, node)
 	options.Scheme = scheme
 	c, err := cache.New(config, options)
 	if err != nil {

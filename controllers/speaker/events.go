@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -121,7 +122,7 @@ func (e *events) about(o serviceOutcome) []event {
 		announced := false
 		for _, state := range o.States[name] {
 			announced = announced || state.Problem == nil
-			if state.Problem != nil {
+			if state.Problem != nil && !o.withdrawn(state.address) {
 				out = append(out, event{corev1.EventTypeWarning, eventAnnounceFailed,
 					fmt.Sprintf("address %s is not announced from node %q with protocol %q: %s: %s",
 						state.address, e.node, protocol(name), state.Problem.Reason, state.Problem.Message())})
@@ -132,7 +133,16 @@ func (e *events) about(o serviceOutcome) []event {
 				fmt.Sprintf("announced from node %q with protocol %q", e.node, protocol(name))})
 		}
 	}
+	for _, s := range o.Strangers {
+		problem := reason.New(s.why, "%s", s.sentence(s.address, e.node))
+		out = append(out, event{corev1.EventTypeWarning, string(s.why), problem.Message()})
+	}
 	return out
+}
+
+// withdrawn says whether users are told that an address is left to a stranger, which is why it is not announced.
+func (o serviceOutcome) withdrawn(a netip.Addr) bool {
+	return slices.ContainsFunc(o.Strangers, func(s conflictTold) bool { return s.address == a && s.withdrawn })
 }
 
 // swap remembers what is said now and returns what is new in it.

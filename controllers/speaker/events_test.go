@@ -4,6 +4,7 @@ package speaker
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -77,5 +78,39 @@ func TestWhatIsToldOfAnAnnouncement(t *testing.T) {
 	got := e.about(o)
 	if len(got) != 2 || got[0].reason != eventAnnounceFailed || got[1].reason != eventNodeAssigned {
 		t.Fatalf("got %v, want one address refused and one assigned", got)
+	}
+}
+
+func TestAStrangerIsToldOfAndTheSameIsNotToldTwice(t *testing.T) {
+	address := netip.MustParseAddr("192.0.2.1")
+	refused := map[string][]addressState{"l2": {{address, announcers.State{Phase: announcers.Refused, Problem: reason.New(reason.AddressConflict, "")}}}}
+	stranger := conflictTold{address, sighting{why: reason.AddressConflict, nic: "eth0", hardware: theirs}}
+	withdrawn := stranger
+	withdrawn.withdrawn = true
+	for _, row := range []struct {
+		name string
+		serviceOutcome
+		want []string
+	}{
+		{"an address that is left to the stranger", serviceOutcome{States: refused, Strangers: []conflictTold{withdrawn}}, []string{"AddressConflict"}},
+		{"one that is announced in spite of it", serviceOutcome{
+			States:    map[string][]addressState{"l2": {{address, announcers.State{Phase: announcers.Effective}}}},
+			Strangers: []conflictTold{stranger},
+		}, []string{eventNodeAssigned, "AddressConflict"}},
+		{"one that is refused before more is known", serviceOutcome{States: refused}, []string{eventAnnounceFailed}},
+		{"a stranger on another address", serviceOutcome{
+			States: refused, Strangers: []conflictTold{{netip.MustParseAddr("192.0.2.2"), withdrawn.sighting}},
+		}, []string{eventAnnounceFailed, "AddressConflict"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var got []string
+			e := newEvents(nil, nil, "n1", clocktesting.NewFakePassiveClock(time.Unix(1000, 0)))
+			for _, event := range e.about(row.serviceOutcome) {
+				got = append(got, event.reason)
+			}
+			if !slices.Equal(got, row.want) {
+				t.Errorf("got %v, want %v", got, row.want)
+			}
+		})
 	}
 }

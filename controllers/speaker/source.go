@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -37,9 +38,12 @@ type Source struct {
 	read map[string]toolscache.InformerSynced
 }
 
-// CacheOptions narrows a cache to what the speaker reads: the suite's own kinds in its namespace, the rest everywhere, nothing copied.
-func CacheOptions(namespace string) cache.Options {
+// CacheOptions narrows a cache to what the speaker of a node reads: the suite's own kinds in its namespace, of the conflicts only its own,
+// the rest everywhere, nothing copied.
+func CacheOptions(namespace, node string) cache.Options {
 	here := cache.ByObject{Namespaces: map[string]cache.Config{namespace: {}}}
+	own := here
+	own.Label = labels.SelectorFromSet(labels.Set{v1beta1.LabelNode: node})
 	shared := true
 	return cache.Options{
 		DefaultTransform:             cache.TransformStripManagedFields(),
@@ -53,6 +57,7 @@ func CacheOptions(namespace string) cache.Options {
 			&v1beta1.Community{}:          here,
 			&v1beta1.ServiceL2Status{}:    here,
 			&v1beta1.ConfigurationState{}: here,
+			&v1beta1.AddressConflict{}:    own,
 		},
 	}
 }

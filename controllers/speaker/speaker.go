@@ -75,6 +75,9 @@ type Outcome struct {
 	Ownership map[string]announcers.Ownership
 	// Unable says why this node cannot announce; nil when it can.
 	Unable *reason.Problem
+	// Conflicts are what the announcers heard of strangers on addresses; Uses say which addresses of Services this node uses itself.
+	Conflicts []announcers.Conflict
+	Uses      map[netip.Addr]*reason.Problem
 }
 
 // Speaker is the loop of one node.
@@ -93,8 +96,10 @@ type Speaker struct {
 	members []string
 	// strangers are the speakers whose state is not known yet, with the time they appeared.
 	strangers map[string]time.Time
-	repeats   repeats
-	ready     atomic.Bool
+	// used are the addresses of Services that this node uses itself.
+	used    map[netip.Addr]*reason.Problem
+	repeats repeats
+	ready   atomic.Bool
 	// unable says why this node cannot announce; nil when it can.
 	unable atomic.Pointer[reason.Problem]
 }
@@ -196,7 +201,10 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 	s.markFresh(plan)
 	allies, forget := s.allies.see(s.Clock.Now(), s.Node, world.Members)
 	s.pools.update(world.Policy)
-	outcome := Outcome{Node: s.Node, World: world, Plan: plan, Reports: s.apply(ctx, plan, allies), Ownership: s.ownership(), Unable: s.unable.Load()}
+	outcome := Outcome{
+		Node: s.Node, World: world, Plan: plan, Reports: s.apply(ctx, plan, allies), Ownership: s.ownership(), Unable: s.unable.Load(),
+		Conflicts: s.conflicts(), Uses: s.used,
+	}
 	repeat := s.repeatClaims(world.Members)
 	if s.OnOutcome != nil {
 		s.OnOutcome(outcome)
@@ -259,9 +267,8 @@ func (s *Speaker) publish(w *World) time.Duration {
 	answer := s.fitness.ask(s.Clock.Now(), condition{
 		able: unable == nil, others: othersFit(s.Node, w.Members), alone: alone, minority: alone && len(w.Nodes) > 2,
 	})
-	state := membership.State{
-		Fit: answer.fit, Links: s.links(), Subnets: s.subnets(), Uses: told(s.uses(w.Services)), Version: s.Version,
-	}
+	s.used = s.uses(w.Services)
+	state := membership.State{Fit: answer.fit, Links: s.links(), Subnets: s.subnets(), Uses: told(s.used), Version: s.Version}
 	s.Members.Publish(state)
 	s.ready.Store(answer.fit || alone)
 	w.Isolated = answer.isolated

@@ -43,7 +43,7 @@ const repairAfter = time.Second
 // conditionNodeAble is True while this node is able to announce.
 const conditionNodeAble = "nodeAble"
 
-// stateKey is the queue's key of this node's ConfigurationState; the keys of Services have a slash.
+// stateKey is the queue's key of this node's ConfigurationState; the keys of Services have a slash, those of conflicts an at sign.
 const stateKey = ""
 
 // Status writes what the loop has led to: ServiceL2Status, ConfigurationState, events and metrics.
@@ -59,6 +59,8 @@ type Status struct {
 	writer    *kube.Writer[string]
 	events    *events
 	metrics   *Metrics
+	clock     clock.PassiveClock
+	ledger    ledger
 }
 
 // StatusOptions are what a Status is made of.
@@ -78,7 +80,7 @@ type StatusOptions struct {
 func NewStatus(o StatusOptions) *Status {
 	s := &Status{
 		client: o.Metrics.counting(o.Client), node: o.Node, namespace: o.Namespace, metrics: o.Metrics,
-		events: newEvents(o.Recorder, o.Client, o.Node, o.Clock),
+		events: newEvents(o.Recorder, o.Client, o.Node, o.Clock), clock: o.Clock,
 	}
 	if o.PodName != "" && o.PodUID != "" {
 		s.owner = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: o.PodName, UID: types.UID(o.PodUID)}}
@@ -92,7 +94,7 @@ func (s *Status) Run(ctx context.Context) error { return s.writer.Run(ctx) }
 
 // Watch writes status objects again that somebody else has changed or deleted.
 func (s *Status) Watch(ctx context.Context, c cache.Cache) error {
-	for _, kind := range []client.Object{&v1beta1.ServiceL2Status{}, &v1beta1.ConfigurationState{}} {
+	for _, kind := range []client.Object{&v1beta1.ServiceL2Status{}, &v1beta1.ConfigurationState{}, &v1beta1.AddressConflict{}} {
 		informer, err := c.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
 		if err != nil {
 			return fmt.Errorf("watching %T: %w", kind, err)
@@ -119,6 +121,10 @@ func (s *Status) repair(o client.Object) {
 		if status.Name == s.stateName() {
 			s.writer.EnqueueAfter(stateKey, repairAfter)
 		}
+	case *v1beta1.AddressConflict:
+		if a, err := netip.ParseAddr(status.Status.Address); err == nil && status.Name == s.conflictName(a) {
+			s.writer.EnqueueAfter(conflictKey(a), repairAfter)
+		}
 	}
 }
 
@@ -126,6 +132,7 @@ func (s *Status) repair(o client.Object) {
 func (s *Status) Report(o Outcome) {
 	old := s.newest.swap(o)
 	s.metrics.update(o)
+	s.reportConflicts(o)
 	for key := range o.Plan.Verdicts {
 		if !reflect.DeepEqual(old.service(key), o.service(key)) {
 			s.writer.Enqueue(key)
@@ -150,6 +157,8 @@ type serviceOutcome struct {
 	Mine bool
 	// States are what each announcer that was asked to announce the Service reported, in the order of its addresses.
 	States map[string][]addressState
+	// Strangers are what is to be told of other machines on its addresses.
+	Strangers []conflictTold
 }
 
 type addressState struct {
@@ -181,10 +190,15 @@ func (s *Status) write(ctx context.Context, key string) error {
 	if key == stateKey {
 		return s.writeState(ctx, outcome)
 	}
-	if again := s.events.tell(ctx, key, outcome.service(key)); again > 0 {
+	if a, ok := conflictOf(key); ok {
+		return s.writeConflict(ctx, a)
+	}
+	service := outcome.service(key)
+	service.Strangers = s.ledger.strangers(s.clock.Now(), service.Verdict.Addresses)
+	if again := s.events.tell(ctx, key, service); again > 0 {
 		s.writer.EnqueueAfter(key, again)
 	}
-	return s.writeService(ctx, key, outcome.service(key))
+	return s.writeService(ctx, key, service)
 }
 
 // writeService leaves exactly one ServiceL2Status when this node announces the Service, and none of its own when it does not.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 	. "github.com/onsi/ginkgo/v2"
@@ -18,6 +19,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,6 +27,7 @@ import (
 
 	"metalsuite.io/announcers"
 	"metalsuite.io/announcers/announcertest"
+	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/api/v1beta2"
 	"metalsuite.io/internal/kube"
@@ -43,6 +46,9 @@ var _ = Describe("A speaker", Ordered, func() {
 		api     *envtest.Environment
 		direct  client.Client
 		members *membership.Fake
+		module  *announcertest.Fake
+		told    *record.FakeRecorder
+		cached  client.Client
 		ctx     context.Context
 	)
 
@@ -58,22 +64,24 @@ var _ = Describe("A speaker", Ordered, func() {
 		direct, err = client.New(config, client.Options{Scheme: scheme})
 		Expect(err).NotTo(HaveOccurred())
 
-		options := CacheOptions(namespace)
+		options := CacheOptions(namespace, "n1")
 		options.Scheme = scheme
 		objects, err := cache.New(config, options)
 		Expect(err).NotTo(HaveOccurred())
-		cached, err := client.New(config, client.Options{Scheme: scheme, Cache: &client.CacheOptions{Reader: objects}})
+		cached, err = client.New(config, client.Options{Scheme: scheme, Cache: &client.CacheOptions{Reader: objects}})
 		Expect(err).NotTo(HaveOccurred())
 
 		members = membership.NewFake("n1")
+		module, told = announcertest.NewFake("l2", announcers.Exclusive), record.NewFakeRecorder(100)
 		trigger := kube.NewTrigger()
 		source := NewSource(objects, namespace, "", trigger)
 		status := NewStatus(StatusOptions{
-			Client: cached, Recorder: record.NewFakeRecorder(100), Node: "n1", Namespace: namespace, Clock: clock.RealClock{}, Log: logr.Discard(),
+			Client: cached, Recorder: told, Node: "n1", Namespace: namespace, PodName: "speaker-x", PodUID: "123",
+			Clock: clock.RealClock{}, Log: logr.Discard(),
 		})
 		loop := New(Options{
 			Node: "n1", Observer: source, Members: members, Trigger: trigger, Clock: clock.RealClock{}, Log: logr.Discard(),
-			Modules: []announcers.Announcer{announcertest.NewFake("l2", announcers.Exclusive)}, OnOutcome: status.Report,
+			Modules: []announcers.Announcer{module}, OnOutcome: status.Report,
 		})
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(context.Background())
@@ -141,6 +149,101 @@ var _ = Describe("A speaker", Ordered, func() {
 			g.Expect(state.Status.ErrorSummary).To(ContainSubstring("green"))
 		}, patience).Should(Succeed())
 		Expect(statuses()).To(HaveLen(1))
+	})
+
+	conflicts := func() []v1beta1.AddressConflict {
+		var list v1beta1.AddressConflictList
+		Expect(direct.List(ctx, &list, client.InNamespace(namespace))).To(Succeed())
+		return list.Items
+	}
+
+	It("tells of a stranger on an address, on an object and to the Service", func() {
+		now := time.Now()
+		module.SetConflicts(announcers.Conflict{
+			Addr: netip.MustParseAddr("192.0.2.10"), Interface: "eth0", HardwareAddress: theirs, Since: now.Add(-time.Minute), Last: now, Withdrawn: true,
+		})
+		Eventually(conflicts, patience).Should(ConsistOf(SatisfyAll(
+			HaveField("Name", HavePrefix("conflict-")),
+			HaveField("Labels", HaveKeyWithValue(v1beta1.LabelNode, "n1")),
+			HaveField("OwnerReferences", ConsistOf(SatisfyAll(HaveField("Kind", "Pod"), HaveField("Name", "speaker-x")))),
+			HaveField("Status", SatisfyAll(
+				HaveField("Address", "192.0.2.10"), HaveField("Node", "n1"), HaveField("Reason", "AddressConflict"), HaveField("Withdrawn", true),
+				HaveField("HardwareAddress", theirs), HaveField("Interface", "eth0"),
+			)),
+		)))
+		Eventually(told.Events, patience).Should(Receive(SatisfyAll(
+			HavePrefix("Warning AddressConflict "), ContainSubstring("192.0.2.10"), ContainSubstring(theirs), ContainSubstring("eth0"), ContainSubstring("n1"),
+			ContainSubstring("withdrawn"),
+		)))
+	})
+
+	It("writes a conflict again that somebody deleted, and leaves those of other nodes alone", func() {
+		other := &v1beta1.AddressConflict{
+			ObjectMeta: metav1.ObjectMeta{Name: "conflict-other", Namespace: namespace, Labels: map[string]string{v1beta1.LabelNode: "n2"}},
+			Status:     v1beta1.AddressConflictStatus{Address: "192.0.2.99", Node: "n2", Reason: "AddressConflict", FirstSeen: metav1.Unix(1, 0), LastSeen: metav1.Unix(1, 0)},
+		}
+		create(ctx, direct, other)
+		for _, c := range conflicts() {
+			if c.Status.Node == "n1" {
+				Expect(direct.Delete(ctx, &c)).To(Succeed())
+			}
+		}
+		Eventually(conflicts, patience).Should(ConsistOf(HaveField("Name", "conflict-other"), HaveField("Status.Node", "n1")))
+		Expect(direct.Delete(ctx, other)).To(Succeed())
+	})
+
+	It("tells of an address that this node uses itself, for as long as it does", func() {
+		module.SetConflicts()
+		address := netip.MustParseAddr("192.0.2.10")
+		module.SetUse(address, reason.New(reason.LocalAddress, "192.0.2.10 is configured on interface eth1 of this node"))
+		Eventually(conflicts, patience).Should(ConsistOf(HaveField("Status", SatisfyAll(
+			HaveField("Reason", "LocalAddress"), HaveField("Withdrawn", true), HaveField("HardwareAddress", ""), HaveField("Message", ContainSubstring("eth1")),
+		))))
+		Eventually(statuses, patience).Should(BeEmpty())
+		module.SetUse(address, nil)
+		Eventually(conflicts, patience).Should(BeEmpty())
+		Eventually(statuses, patience).Should(HaveLen(1))
+	})
+
+	It("takes over what an earlier pod of the node told of", func() {
+		now := clocktesting.NewFakePassiveClock(time.Unix(2_000_000_000, 0))
+		status := NewStatus(StatusOptions{
+			Client: cached, Recorder: record.NewFakeRecorder(100), Node: "n1", Namespace: namespace, PodName: "speaker-y", PodUID: "456",
+			Clock: now, Log: logr.Discard(),
+		})
+		address := netip.MustParseAddr("192.0.2.20")
+		old := &v1beta1.AddressConflict{
+			ObjectMeta: metav1.ObjectMeta{
+				Name: status.conflictName(address), Namespace: namespace, Labels: map[string]string{v1beta1.LabelNode: "n1"},
+				OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "speaker-x", UID: "123"}},
+			},
+			Status: v1beta1.AddressConflictStatus{
+				Address: address.String(), Node: "n1", Reason: "AddressConflict", HardwareAddress: theirs,
+				FirstSeen: metav1.NewTime(now.Now().Add(-time.Minute)), LastSeen: metav1.NewTime(now.Now()),
+			},
+		}
+		create(ctx, direct, old)
+		read := func(g Gomega) *v1beta1.AddressConflict {
+			g.Expect(status.write(ctx, conflictKey(address))).To(Succeed())
+			found := &v1beta1.AddressConflict{}
+			g.Expect(cached.Get(ctx, client.ObjectKeyFromObject(old), found)).To(Succeed())
+			return found
+		}
+		Eventually(func(g Gomega) { g.Expect(read(g).OwnerReferences[0].UID).To(BeEquivalentTo("123")) }, patience).Should(Succeed())
+
+		status.Report(Outcome{Node: "n1", Conflicts: []announcers.Conflict{{Addr: address, HardwareAddress: another, Since: now.Now(), Last: now.Now()}}})
+		Eventually(func(g Gomega) {
+			found := read(g)
+			g.Expect(found.OwnerReferences).To(ConsistOf(HaveField("Name", "speaker-y")))
+			g.Expect(found.Status.HardwareAddress).To(Equal(another))
+			g.Expect(found.Status.FirstSeen.Unix()).To(Equal(old.Status.FirstSeen.Unix()))
+		}, patience).Should(Succeed())
+
+		now.SetTime(now.Now().Add(announcers.ConflictTTL))
+		Eventually(func(g Gomega) {
+			g.Expect(status.write(ctx, conflictKey(address))).To(Succeed())
+			g.Expect(conflicts()).To(BeEmpty())
+		}, patience).Should(Succeed())
 	})
 
 	It("withdraws its status when the Service goes", func() {

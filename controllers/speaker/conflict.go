@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"metalsuite.io/announcers"
+	"metalsuite.io/api/reason"
+)
+
+// sighting is what this node knows of an address that something else uses. It can be compared.
+type sighting struct {
+	why reason.Reason
+	// nic is where the stranger was heard, hardware from where it spoke; both are empty for a use by this node.
+	nic, hardware string
+	// detail says how this node uses the address; empty for a stranger.
+	detail    string
+	withdrawn bool
+}
+
+// stranger says whether another machine uses the address, not this node.
+func (s sighting) stranger() bool { return s.why == reason.AddressConflict }
+
+// sentence is what users read of an address that this node has seen in use.
+func (s sighting) sentence(a netip.Addr, node string) string {
+	if !s.stranger() {
+		return cmp.Or(s.detail, s.why.Text().Sentence)
+	}
+	outcome := "it is announced in spite of this"
+	if s.withdrawn {
+		outcome = "it is withdrawn because of this"
+	}
+	return fmt.Sprintf("address %s is used by another machine (hardware address %s), heard on interface %s of node %s, and %s",
+		a, cmp.Or(s.hardware, "not known"), cmp.Or(s.nic, "not known"), node, outcome)
+}
+
+// report is one sighting with the time of it.
+type report struct {
+	sighting
+	since, last time.Time
+}
+
+// sightings puts together what the announcers have heard of strangers and what this node itself uses, which counts for more.
+func (o Outcome) sightings(now time.Time) map[netip.Addr]report {
+	out := make(map[netip.Addr]report, len(o.Conflicts)+len(o.Uses))
+	for _, c := range o.Conflicts {
+		if known, twice := out[c.Addr]; !twice || c.Withdrawn && !known.withdrawn {
+			out[c.Addr] = report{sighting{why: reason.AddressConflict, nic: c.Interface, hardware: c.HardwareAddress, withdrawn: c.Withdrawn}, c.Since, c.Last}
+		}
+	}
+	for a, problem := range o.Uses {
+		out[a] = report{sighting{why: problem.Reason, detail: problem.Detail, withdrawn: true}, now, now}
+	}
+	return out
+}
+
+// bearers are the keys of the Services that bear one of the addresses.
+func (o Outcome) bearers(addresses []netip.Addr) []string {
+	var keys []string
+	for key, v := range o.Plan.Verdicts {
+		if slices.ContainsFunc(addresses, func(a netip.Addr) bool { return slices.Contains(v.Addresses, a) }) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// conflicts returns what the announcers have heard of strangers.
+func (s *Speaker) conflicts() []announcers.Conflict {
+	var all []announcers.Conflict
+	for _, m := range s.modules {
+		if r, ok := m.Announcer.(announcers.ConflictReporter); ok {
+			all = append(all, r.Conflicts()...)
+		}
+	}
+	return all
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"metalsuite.io/announcers"
+	"metalsuite.io/api/v1beta1"
+)
+
+// Bounds on what others may make this node write.
+const (
+	// settleConflict is how long users see a conflict as it is before they see it change: a forger must not make every speaker write.
+	settleConflict = 10 * time.Second
+	// refreshConflict is how old the time of the last sighting in an object may be.
+	refreshConflict = time.Minute
+	// mostConflicts is how many objects one node has at most.
+	mostConflicts = 100
+)
+
+// ledger is what users are to be told about addresses that something else uses. It reads no clock; its methods may be called from any
+// goroutine.
+type ledger struct {
+	mu      sync.Mutex
+	entries map[netip.Addr]*entry
+}
+
+// entry is one address.
+type entry struct {
+	// report is what was heard last; shown is what users are told, since when it is so.
+	report
+	shown sighting
+	at    time.Time
+	// ended is whether this node uses the address no more.
+	ended bool
+	// written is when the object was created or updated last.
+	written time.Time
+}
+
+// take makes the ledger follow what the node sees now. Borne says whether a Service bears an address. It returns the addresses whose
+// objects are to be looked at, and of those the ones of which users are told something else now; both sorted.
+func (l *ledger) take(now time.Time, seen map[netip.Addr]report, borne func(netip.Addr) bool) (touched, changed []netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for a, r := range seen {
+		e := l.entries[a]
+		if e == nil || e.over(now) || e.why != r.why {
+			touched, changed = append(touched, a), append(changed, a)
+			l.put(a, e, entry{report: r, shown: r.sighting, at: now})
+			continue
+		}
+		if !r.stranger() {
+			r.since = e.since
+		}
+		if e.last.Before(r.last) && r.stranger() || e.sighting != r.sighting {
+			touched = append(touched, a)
+		}
+		e.report = r
+		if e.settle(now) {
+			changed = append(changed, a)
+		}
+	}
+	for a, e := range l.entries {
+		if _, still := seen[a]; still || e.ended {
+			continue
+		}
+		touched, changed = append(touched, a), append(changed, a)
+		if e.ended = !e.stranger() && borne(a); !e.ended {
+			delete(l.entries, a) // nobody is asked any more whether it goes on: the object expires
+		}
+	}
+	slices.SortFunc(touched, netip.Addr.Compare)
+	slices.SortFunc(changed, netip.Addr.Compare)
+	return touched, changed
+}
+
+// put replaces an entry; when its object was written counts on.
+func (l *ledger) put(a netip.Addr, old *entry, e entry) {
+	if l.entries == nil {
+		l.entries = map[netip.Addr]*entry{}
+	}
+	if old != nil {
+		e.written = old.written
+	}
+	l.entries[a] = &e
+}
+
+// over says whether the entry speaks of the past.
+func (e *entry) over(now time.Time) bool {
+	return e.ended || e.stranger() && now.Sub(e.last) >= announcers.ConflictTTL
+}
+
+// settle lets users see what is the case once they have seen the old state for a while; it reports whether that made a difference.
+func (e *entry) settle(now time.Time) bool {
+	if e.shown == e.sighting || now.Sub(e.at) < settleConflict {
+		return false
+	}
+	e.shown, e.at = e.sighting, now
+	return true
+}
+
+// strangers returns what users are told of other machines on these addresses, in their order.
+func (l *ledger) strangers(now time.Time, addresses []netip.Addr) []conflictTold {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []conflictTold
+	for _, a := range addresses {
+		if e := l.entries[a]; e != nil && !e.over(now) && e.shown.stranger() {
+			out = append(out, conflictTold{a, e.shown})
+		}
+	}
+	return out
+}
+
+// conflictTold is what users are told of one address.
+type conflictTold struct {
+	address netip.Addr
+	sighting
+}
+
+// action is what to do about the object of an address.
+type action struct {
+	// want is what the object is to say; nil leaves it alone.
+	want *v1beta1.AddressConflictStatus
+	// remove is whether the object goes.
+	remove bool
+	// again is after how long to ask again, zero when only a change makes a difference; changed is whether users are told something else
+	// since now.
+	again   time.Duration
+	changed bool
+}
+
+// act decides about the object of an address; have is nil when there is none. An object that this process knows nothing of, from before
+// it started or of a Service that has gone, expires by its own time.
+func (l *ledger) act(now time.Time, a netip.Addr, node string, have *v1beta1.AddressConflictStatus) action {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.entries[a]
+	switch {
+	case e == nil:
+		return expiry(now, have)
+	case e.ended && have != nil:
+		return action{remove: true}
+	case e.ended:
+		delete(l.entries, a)
+		return action{}
+	case e.over(now):
+		delete(l.entries, a)
+		out := expiry(now, have)
+		out.changed = true
+		return out
+	}
+	if !e.stranger() {
+		e.last = now
+	}
+	out := action{changed: e.settle(now)}
+	if e.shown != e.sighting {
+		out.again = e.at.Add(settleConflict).Sub(now)
+	}
+	if e.stranger() {
+		out.again = soonest(out.again, e.last.Add(announcers.ConflictTTL).Sub(now))
+	} else {
+		out.again = soonest(out.again, refreshConflict)
+	}
+	want := e.status(a, node, have)
+	if have != nil && !outdated(*have, want) {
+		return out
+	}
+	if rest := e.rest(now, have != nil); rest > 0 {
+		out.again = soonest(out.again, rest)
+		return out
+	}
+	out.want = &want
+	return out
+}
+
+// rest is how long the object of the entry stays as it is because it was written not long ago. One that is missing was deleted by
+// somebody, or is only about to be seen.
+func (e *entry) rest(now time.Time, there bool) time.Duration {
+	pause := repairAfter
+	if there {
+		pause = settleConflict
+	}
+	if e.written.IsZero() {
+		return 0
+	}
+	return max(0, e.written.Add(pause).Sub(now))
+}
+
+// wrote takes note of when the object of an address was created or updated last; the zero time when that has failed.
+func (l *ledger) wrote(at time.Time, a netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.entries[a]; e != nil {
+		e.written = at
+	}
+}
+
+// admit says whether one more object may be made beside the existing ones, and counts it from now on: those who look for objects see a
+// new one a little later.
+func (l *ledger) admit(now time.Time, a netip.Addr, existing []netip.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make(map[netip.Addr]bool, len(existing))
+	for _, b := range existing {
+		all[b] = true
+	}
+	for b, e := range l.entries {
+		if !e.written.IsZero() && now.Sub(e.written) < settleConflict {
+			all[b] = true
+		}
+	}
+	e := l.entries[a]
+	if e == nil || len(all) >= mostConflicts {
+		return false
+	}
+	e.written = now
+	return true
+}
+
+func expiry(now time.Time, have *v1beta1.AddressConflictStatus) action {
+	if have == nil {
+		return action{}
+	}
+	rest := have.LastSeen.Add(announcers.ConflictTTL).Sub(now)
+	return action{remove: rest <= 0, again: max(rest, 0)}
+}
+
+// status is what the object of the entry is to say. A conflict that went on while this process was started anew is as old as it was.
+func (e *entry) status(a netip.Addr, node string, have *v1beta1.AddressConflictStatus) v1beta1.AddressConflictStatus {
+	s := v1beta1.AddressConflictStatus{
+		Address: a.String(), Node: node, Reason: string(e.shown.why), Interface: e.shown.nic, HardwareAddress: e.shown.hardware,
+		Message: e.shown.sentence(a, node), Withdrawn: e.shown.withdrawn,
+		FirstSeen: second(e.since), LastSeen: second(e.last),
+	}
+	if have != nil && have.Reason == s.Reason && have.FirstSeen.Before(&s.FirstSeen) && e.since.Before(have.LastSeen.Add(announcers.ConflictTTL)) {
+		s.FirstSeen = have.FirstSeen
+	}
+	return s
+}
+
+func second(t time.Time) metav1.Time { return metav1.NewTime(t.Truncate(time.Second)) }
+
+// outdated says whether an object is to be written again: it says something else, or was written long before the last sighting.
+func outdated(have, want v1beta1.AddressConflictStatus) bool {
+	late := want.LastSeen.Sub(have.LastSeen.Time) >= refreshConflict
+	want.LastSeen, have.LastSeen = metav1.Time{}, metav1.Time{}
+	same := have.FirstSeen.Equal(&want.FirstSeen)
+	want.FirstSeen, have.FirstSeen = metav1.Time{}, metav1.Time{}
+	return late || !same || have != want
+}
