@@ -245,11 +245,23 @@ func (s *Status) serviceStatus(namespace, name string, interfaces []string) *v1b
 	return status
 }
 
+// updateService makes an object what it is to be. One that an earlier pod of this node made becomes this pod's, before it goes with its
+// owner.
 func (s *Status) updateService(ctx context.Context, have, want *v1beta1.ServiceL2Status) error {
+	next := have.DeepCopy()
+	if next.Labels == nil {
+		next.Labels = map[string]string{}
+	}
+	maps.Copy(next.Labels, want.Labels)
+	if !equality.Semantic.DeepEqual(have.OwnerReferences, want.OwnerReferences) || !maps.Equal(have.Labels, next.Labels) {
+		next.OwnerReferences = want.OwnerReferences
+		if err := s.client.Update(ctx, next); err != nil {
+			return fmt.Errorf("taking over %s: %w", want.Name, err)
+		}
+	}
 	if equality.Semantic.DeepEqual(have.Status, want.Status) {
 		return nil
 	}
-	next := have.DeepCopy()
 	next.Status = want.Status
 	if err := s.client.Status().Update(ctx, next); err != nil {
 		return fmt.Errorf("updating %s: %w", want.Name, err)

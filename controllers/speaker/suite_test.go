@@ -132,6 +132,52 @@ var _ = Describe("A speaker", Ordered, func() {
 		}, patience).Should(Succeed())
 	})
 
+	It("owns its status objects, labelled as users look for them", func() {
+		var list v1beta1.ServiceL2StatusList
+		Expect(direct.List(ctx, &list, client.InNamespace(namespace))).To(Succeed())
+		ours := SatisfyAll(
+			HaveField("Name", HavePrefix("l2-")),
+			HaveField("Labels", Equal(map[string]string{
+				v1beta1.LabelNode: "n1", v1beta1.LabelServiceName: "web", v1beta1.LabelServiceNamespace: "default",
+			})),
+			HaveField("OwnerReferences", ConsistOf(SatisfyAll(HaveField("Kind", "Pod"), HaveField("Name", "speaker-x"), HaveField("UID", BeEquivalentTo("123"))))),
+		)
+		Expect(list.Items).To(ConsistOf(ours))
+
+		By("taking over what an earlier pod of the node has made")
+		earlier := &list.Items[0]
+		earlier.OwnerReferences[0].Name, earlier.OwnerReferences[0].UID = "speaker-w", "122"
+		earlier.Labels[v1beta1.LabelNode] = "n0"
+		Expect(direct.Update(ctx, earlier)).To(Succeed())
+		uid := earlier.UID
+		Eventually(func(g Gomega) {
+			g.Expect(direct.List(ctx, &list, client.InNamespace(namespace))).To(Succeed())
+			g.Expect(list.Items).To(ConsistOf(SatisfyAll(ours, HaveField("UID", uid), HaveField("Status.Node", "n1"))))
+		}, patience).Should(Succeed())
+	})
+
+	It("leaves one status object of several for a Service that is announced here", func() {
+		twin := &v1beta1.ServiceL2Status{ObjectMeta: metav1.ObjectMeta{Name: "l2-twin", Namespace: namespace, Labels: map[string]string{
+			v1beta1.LabelNode: "n1", v1beta1.LabelServiceName: "web", v1beta1.LabelServiceNamespace: "default",
+		}}}
+		create(ctx, direct, twin)
+		Eventually(func() error { return direct.Get(ctx, client.ObjectKeyFromObject(twin), twin) }, patience).ShouldNot(Succeed())
+		Expect(statuses()).To(HaveLen(1))
+	})
+
+	It("leaves what another node says of a Service that is not announced here", func() {
+		theirs := &v1beta1.ServiceL2Status{ObjectMeta: metav1.ObjectMeta{Name: "l2-theirs", Namespace: namespace, Labels: map[string]string{
+			v1beta1.LabelNode: "n2", v1beta1.LabelServiceName: "elsewhere", v1beta1.LabelServiceNamespace: "default",
+		}}}
+		own := theirs.DeepCopy()
+		own.Name, own.Labels[v1beta1.LabelNode] = "l2-own", "n1"
+		create(ctx, direct, theirs)
+		create(ctx, direct, own)
+		Eventually(func() error { return direct.Get(ctx, client.ObjectKeyFromObject(own), own) }, patience).ShouldNot(Succeed())
+		Expect(direct.Get(ctx, client.ObjectKeyFromObject(theirs), theirs)).To(Succeed())
+		Expect(direct.Delete(ctx, theirs)).To(Succeed())
+	})
+
 	It("removes what another node left behind for a Service that is announced here", func() {
 		left := &v1beta1.ServiceL2Status{ObjectMeta: metav1.ObjectMeta{Name: "l2-left", Namespace: namespace, Labels: map[string]string{
 			v1beta1.LabelNode: "gone", v1beta1.LabelServiceName: "web", v1beta1.LabelServiceNamespace: "default",

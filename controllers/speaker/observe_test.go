@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"fmt"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+)
+
+func TestWhichEndpointsServe(t *testing.T) {
+	yes, no := ptr.To(true), ptr.To(false)
+	for _, row := range []struct {
+		name       string
+		conditions discoveryv1.EndpointConditions
+		serves     bool
+	}{
+		{"nothing said", discoveryv1.EndpointConditions{}, true},
+		{"ready", discoveryv1.EndpointConditions{Ready: yes}, true},
+		{"not ready", discoveryv1.EndpointConditions{Ready: no}, false},
+		{"terminating and still serving", discoveryv1.EndpointConditions{Ready: no, Serving: yes, Terminating: yes}, true},
+		{"terminating and no longer serving", discoveryv1.EndpointConditions{Ready: no, Serving: no, Terminating: yes}, false},
+		{"not ready, of a publisher that knows no serving", discoveryv1.EndpointConditions{Ready: no, Terminating: yes}, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			slices := []discoveryv1.EndpointSlice{
+				{
+					ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "default", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+					Endpoints:  []discoveryv1.Endpoint{{NodeName: ptr.To("n2"), Conditions: row.conditions}},
+				},
+				{ObjectMeta: metav1.ObjectMeta{Name: "b", Namespace: "default"}, Endpoints: []discoveryv1.Endpoint{{NodeName: ptr.To("n1")}}},
+			}
+			got := serving(slices)
+			if here := got[types.NamespacedName{Namespace: "default", Name: "web"}]; here["n2"] != row.serves || len(got) > 1 || here["n1"] {
+				t.Errorf("serving are %v", got)
+			}
+		})
+	}
+}
+
+func TestTheSlicesOfAServiceAddUp(t *testing.T) {
+	slice := func(name string, endpoints ...discoveryv1.Endpoint) discoveryv1.EndpointSlice {
+		return discoveryv1.EndpointSlice{
+			ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}}, Endpoints: endpoints,
+		}
+	}
+	got := serving([]discoveryv1.EndpointSlice{
+		slice("a", discoveryv1.Endpoint{NodeName: ptr.To("n1")}, discoveryv1.Endpoint{}), slice("b", discoveryv1.Endpoint{NodeName: ptr.To("n3")}),
+	})
+	if want := "map[default/web:map[:true n1:true n3:true]]"; fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+}
+
+func TestWhatIsObservedOfANode(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		node corev1.Node
+		want Node
+	}{
+		{"nothing special", corev1.Node{}, Node{}},
+		{"excluded, whatever the label's value", corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{corev1.LabelNodeExcludeBalancers: "false"}}}, Node{Excluded: true}},
+		{"cordoned, tainted and not ready", corev1.Node{
+			Spec:   corev1.NodeSpec{Unschedulable: true, Taints: []corev1.Taint{{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoExecute}}},
+			Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionFalse}}},
+		}, Node{}},
+		{"no network", corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{
+			{Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue},
+		}}}, Node{NetworkUnavailable: true}},
+		{"a network of which nothing is known", corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{
+			{Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionUnknown},
+		}}}, Node{}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if got := observeNode(&row.node); fmt.Sprint(got) != fmt.Sprint(row.want) {
+				t.Errorf("got %+v, want %+v", got, row.want)
+			}
+		})
+	}
+}
