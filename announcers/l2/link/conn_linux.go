@@ -186,7 +186,8 @@ func ignoring(errno, err error) error {
 	return err
 }
 
-// Close ends Serve and leaves all groups. Only its first call does anything; all return the same.
+// Close ends Serve and leaves all groups. It waits for the function that Serve is calling, so that function must not call it. Only the
+// first call does anything; all return the same.
 func (c *Conn) Close() error {
 	c.closing.Do(func() {
 		c.closed.Store(true)

@@ -3,7 +3,6 @@
 package link
 
 import (
-	"cmp"
 	"encoding/binary"
 	"net/netip"
 	"slices"
@@ -125,9 +124,7 @@ func distinct(p Protocol, prefixes []netip.Prefix) []netip.Prefix {
 			of = append(of, prefix.Masked())
 		}
 	}
-	slices.SortFunc(of, func(a, b netip.Prefix) int {
-		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
-	})
+	slices.SortFunc(of, netip.Prefix.Compare)
 	kept := of[:0]
 	for _, prefix := range of {
 		if last := len(kept) - 1; last < 0 || !kept[last].Contains(prefix.Addr()) {

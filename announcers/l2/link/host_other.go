@@ -22,6 +22,9 @@ func NewHost() *Host { return &Host{} }
 // Watch fails.
 func (*Host) Watch(context.Context, chan<- []Link) error { return errors.ErrUnsupported }
 
+// WatchRoutes fails.
+func (*Host) WatchRoutes(context.Context, chan<- Routes) error { return errors.ErrUnsupported }
+
 // OpenARP fails.
 func (*Host) OpenARP(Link) (*Socket, error) { return nil, errors.ErrUnsupported }
 

@@ -4,7 +4,7 @@
 //
 // Link and MAC are plain values. Host reads the kernel through netlink and packet sockets and exists on Linux only; elsewhere it
 // compiles and refuses. The package knows nothing about addresses that are announced. A Host holds no state and may be used from any
-// goroutine; a Socket may be read by one goroutine while others write.
+// goroutine; a Socket may be read, and a Conn served, by one goroutine while others write.
 package link
 
 import (
@@ -45,23 +45,30 @@ type Link struct {
 	Loopback bool
 	// Addresses are the addresses configured on the interface, sorted.
 	Addresses []netip.Addr
+	// Prefixes are the subnets that the addresses say the interface leads to: masked, sorted, distinct. An address towards a peer
+	// stands for the peer's. Neither single addresses nor IPv6 link-local ones (fe80::/10) are among them.
+	Prefixes []netip.Prefix
+	// LinkLocal is an IPv6 link-local address that the interface may use, without zone: duplicate address detection has passed. It is
+	// the zero Addr when there is none.
+	LinkLocal netip.Addr
 }
 
 // Equal says whether two observations of an interface are the same.
 func (l Link) Equal(o Link) bool {
-	addresses := slices.Equal(l.Addresses, o.Addresses)
-	l.Addresses, o.Addresses = nil, nil
-	return addresses && l.plain() == o.plain()
+	return slices.Equal(l.Addresses, o.Addresses) && slices.Equal(l.Prefixes, o.Prefixes) && l.plain() == o.plain()
 }
 
-// plain is a Link without its slice, so that it can be compared.
+// plain is a Link without its slices, so that it can be compared.
 type plain struct {
 	index, master                           int
 	name                                    string
 	mac                                     MAC
 	up, carrier, noARP, broadcast, loopback bool
+	linkLocal                               netip.Addr
 }
 
 func (l Link) plain() plain {
-	return plain{l.Index, l.Master, l.Name, l.MAC, l.Up, l.Carrier, l.NoARP, l.Broadcast, l.Loopback}
+	return plain{l.Index, l.Master, l.Name, l.MAC, l.Up, l.Carrier, l.NoARP, l.Broadcast, l.Loopback, l.LinkLocal}
 }
+
+func isLinkLocal6(a netip.Addr) bool { return a.Is6() && a.IsLinkLocalUnicast() }

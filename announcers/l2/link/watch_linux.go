@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"syscall"
 
@@ -78,36 +77,17 @@ func (w *watcher) list(ctx context.Context) error {
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return fmt.Errorf("listing interfaces: %w", err)
 	}
-	addresses, err := w.addresses()
+	addresses, err := listAddresses(w.handle)
 	if err != nil {
 		return err
 	}
 	w.links = make(map[int]Link, len(found))
 	for _, f := range found {
 		l := fromKernel(f.Attrs())
-		l.Addresses = addresses[l.Index]
-		w.links[l.Index] = l
+		w.links[l.Index] = l.with(addresses[l.Index])
 	}
 	w.send(ctx)
 	return nil
-}
-
-// addresses lists the addresses of every interface. An interrupted dump is good enough: the event that interrupted it follows.
-func (w *watcher) addresses() (map[int][]netip.Addr, error) {
-	found, err := w.handle.AddrList(nil, netlink.FAMILY_ALL)
-	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
-		return nil, fmt.Errorf("listing addresses: %w", err)
-	}
-	byLink := map[int][]netip.Addr{}
-	for _, f := range found {
-		if a, ok := netip.AddrFromSlice(f.IP); ok {
-			byLink[f.LinkIndex] = append(byLink[f.LinkIndex], a.Unmap())
-		}
-	}
-	for _, of := range byLink {
-		slices.SortFunc(of, netip.Addr.Compare)
-	}
-	return byLink, nil
 }
 
 func (w *watcher) handleAll(ctx context.Context, messages []syscall.NetlinkMessage) error {
@@ -148,19 +128,18 @@ func (w *watcher) handleLink(m syscall.NetlinkMessage) error {
 		delete(w.links, l.Index)
 		return nil
 	}
-	l.Addresses = w.links[l.Index].Addresses
-	w.links[l.Index] = l
+	before := w.links[l.Index]
+	w.links[l.Index] = l.with(configured{before.Addresses, before.Prefixes, before.LinkLocal})
 	return nil
 }
 
 func (w *watcher) handleAddress() error {
-	addresses, err := w.addresses()
+	addresses, err := listAddresses(w.handle)
 	if err != nil {
 		return err
 	}
 	for index, l := range w.links {
-		l.Addresses = addresses[index]
-		w.links[index] = l
+		w.links[index] = l.with(addresses[index])
 	}
 	return nil
 }
