@@ -109,7 +109,7 @@ func (s *Status) createConflict(ctx context.Context, a netip.Addr, now time.Time
 	}
 	object := &v1beta1.AddressConflict{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: s.conflictName(a), Namespace: s.namespace, OwnerReferences: s.owner, Labels: map[string]string{v1beta1.LabelNode: s.node},
+			Name: s.conflictName(a), Namespace: s.namespace, OwnerReferences: s.owner, Labels: map[string]string{v1beta1.LabelNode: nodeLabel(s.node)},
 		},
 		Status: want,
 	}
@@ -138,7 +138,7 @@ func (s *Status) updateConflict(ctx context.Context, a netip.Addr, now time.Time
 // ownConflicts are the addresses of the conflicts that this node tells of.
 func (s *Status) ownConflicts(ctx context.Context) ([]netip.Addr, error) {
 	var list v1beta1.AddressConflictList
-	err := s.client.List(ctx, &list, client.InNamespace(s.namespace), client.MatchingLabels{v1beta1.LabelNode: s.node})
+	err := s.client.List(ctx, &list, client.InNamespace(s.namespace), client.MatchingLabels{v1beta1.LabelNode: nodeLabel(s.node)})
 	if err != nil {
 		return nil, fmt.Errorf("listing the conflicts of node %s: %w", s.node, err)
 	}

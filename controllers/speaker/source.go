@@ -43,7 +43,7 @@ type Source struct {
 func CacheOptions(namespace, node string) cache.Options {
 	here := cache.ByObject{Namespaces: map[string]cache.Config{namespace: {}}}
 	own := here
-	own.Label = labels.SelectorFromSet(labels.Set{v1beta1.LabelNode: node})
+	own.Label = labels.SelectorFromSet(labels.Set{v1beta1.LabelNode: nodeLabel(node)})
 	shared := true
 	return cache.Options{
 		DefaultTransform:             cache.TransformStripManagedFields(),

@@ -20,6 +20,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/wait"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
@@ -220,7 +221,7 @@ func (s *Status) writeService(ctx context.Context, key string, o serviceOutcome)
 		case mine && e.Name == want.Name && (e.Status.Node == s.node || e.Status.Node == ""):
 			found = true
 			errs = append(errs, s.updateService(ctx, e, want))
-		case mine || e.Labels[v1beta1.LabelNode] == s.node:
+		case mine || e.Labels[v1beta1.LabelNode] == nodeLabel(s.node):
 			errs = append(errs, client.IgnoreNotFound(s.client.Delete(ctx, e)))
 		}
 	}
@@ -230,12 +231,22 @@ func (s *Status) writeService(ctx context.Context, key string, o serviceOutcome)
 	return errors.Join(errs...)
 }
 
+// nodeLabel is the value of the labels that name a node. A name may be longer than a label: then its end is replaced by a hash.
+func nodeLabel(node string) string {
+	if len(node) <= validation.LabelValueMaxLength {
+		return node
+	}
+	sum := sha256.Sum256([]byte(node))
+	hash := hex.EncodeToString(sum[:5])
+	return node[:validation.LabelValueMaxLength-len(hash)-1] + "-" + hash
+}
+
 func (s *Status) serviceStatus(namespace, name string, interfaces []string) *v1beta1.ServiceL2Status {
 	sum := sha256.Sum256([]byte(namespace + "/" + name + "@" + s.node))
 	status := &v1beta1.ServiceL2Status{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: "l2-" + hex.EncodeToString(sum[:5]), Namespace: s.namespace, OwnerReferences: s.owner,
-			Labels: map[string]string{v1beta1.LabelNode: s.node, v1beta1.LabelServiceNamespace: namespace, v1beta1.LabelServiceName: name},
+			Labels: map[string]string{v1beta1.LabelNode: nodeLabel(s.node), v1beta1.LabelServiceNamespace: namespace, v1beta1.LabelServiceName: name},
 		},
 		Status: v1beta1.ServiceL2StatusStatus{Node: s.node, ServiceName: name, ServiceNamespace: namespace},
 	}
@@ -297,7 +308,7 @@ func (s *Status) writeState(ctx context.Context, o Outcome) error {
 	}
 	state := kube.StateWriter{
 		Client: s.client, Namespace: s.namespace, Name: s.stateName(), Owner: s.owner, Condition: v1beta1.ConditionConfigReconcilerValid,
-		Labels: map[string]string{v1beta1.LabelComponentType: "speaker", v1beta1.LabelNodeName: s.node},
+		Labels: map[string]string{v1beta1.LabelComponentType: "speaker", v1beta1.LabelNodeName: nodeLabel(s.node)},
 	}
 	return state.Write(ctx, messages(o.World.Policy.Problems), func(conditions *[]metav1.Condition) {
 		problems := o.problems()
