@@ -76,7 +76,7 @@ type LinkReporter interface {
 type ConflictReporter interface {
 	// Conflicts returns what was seen on each desired address that another station uses or has used within the last ConflictTTL, sorted
 	// by address; the result is the caller's own. It never blocks. A new conflict, and one that withdraws an address or gives it back,
-	// is told through Changed; that a known one was seen again is not.
+	// is told through Changed; that a known one was seen again at most once a minute.
 	Conflicts() []Conflict
 }
 

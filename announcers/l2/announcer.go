@@ -6,11 +6,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
-	"reflect"
 	"regexp"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,10 +31,11 @@ var DefaultExcludedInterfaces = []string{
 }
 
 var (
-	_ announcers.Announcer       = (*Announcer)(nil)
-	_ announcers.FitnessReporter = (*Announcer)(nil)
-	_ announcers.LinkReporter    = (*Announcer)(nil)
-	_ announcers.Reannouncer     = (*Announcer)(nil)
+	_ announcers.Announcer        = (*Announcer)(nil)
+	_ announcers.FitnessReporter  = (*Announcer)(nil)
+	_ announcers.LinkReporter     = (*Announcer)(nil)
+	_ announcers.ConflictReporter = (*Announcer)(nil)
+	_ announcers.Reannouncer      = (*Announcer)(nil)
 )
 
 // Options configure the announcer. The zero value of every field is usable.
@@ -43,6 +45,9 @@ type Options struct {
 	Registerer prometheus.Registerer
 	// ExcludeInterfaces are unanchored regular expressions of interface names that are never announced on. Empty excludes none.
 	ExcludeInterfaces []string
+	// RefreshInterval is how often a claim is repeated unasked for as long as the address is announced; 0 means never after the first
+	// seconds.
+	RefreshInterval time.Duration
 	// Clock is the system's when nil.
 	Clock Clock
 	// Links is the network that the process sees when nil.
@@ -62,12 +67,23 @@ type Announcer struct {
 	// stopped says why the announcer does not work; nil while Run has interfaces to work with.
 	stopped  *reason.Problem
 	running  bool
-	desired  []announcers.Address
+	desired  announcers.Desired
+	needed   needs
+	allies   map[link.MAC]struct{}
 	ports    []port
-	open     map[int]*responder
+	nextHops map[netip.Addr]struct{}
+	local    map[netip.Addr]string
+	open     map[socketKey]*responder
 	decided  decision
 	schedule schedule
+	disputes disputes
 	metrics  *metrics
+}
+
+// socketKey names the socket of a protocol on an interface.
+type socketKey struct {
+	index    int
+	protocol link.Protocol
 }
 
 // New returns an announcer that does nothing until Run. It fails on a pattern that is no regular expression and on metrics that are
@@ -84,7 +100,8 @@ func New(o Options) (*Announcer, error) {
 	a := &Announcer{
 		log: o.Log, clock: o.Clock, links: o.Links, excluded: excluded, metrics: m,
 		changed: make(chan struct{}, 1), wake: make(chan struct{}, 1),
-		stopped: reason.New(reason.AnnouncerNotRunning, ""), open: map[int]*responder{}, schedule: schedule{},
+		stopped: reason.New(reason.AnnouncerNotRunning, ""), open: map[socketKey]*responder{},
+		schedule: newSchedule(o.RefreshInterval), disputes: newDisputes(),
 	}
 	if a.clock == nil {
 		a.clock = systemClock{}
@@ -120,9 +137,43 @@ func (a *Announcer) Changed() <-chan struct{} { return a.changed }
 func (a *Announcer) Apply(_ context.Context, desired announcers.Desired) announcers.Report {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.desired = slices.Clone(desired.Addresses)
+	a.take(desired)
 	a.decide()
 	return announcers.Report{States: maps.Clone(a.decided.states), Problem: a.stopped}
+}
+
+// take makes other wishes the present ones: fresh addresses are put on trial, disputes about addresses that are gone are forgotten.
+func (a *Announcer) take(desired announcers.Desired) {
+	before := make(map[netip.Addr]struct{}, len(a.desired.Addresses))
+	for _, w := range a.desired.Addresses {
+		before[w.Addr] = struct{}{}
+	}
+	now := make(map[netip.Addr]struct{}, len(desired.Addresses))
+	for _, w := range desired.Addresses {
+		now[w.Addr] = struct{}{}
+		if _, known := before[w.Addr]; !known && w.Fresh {
+			a.disputes.begin(w.Addr)
+		}
+	}
+	a.disputes.keep(func(addr netip.Addr) bool { _, still := now[addr]; return still })
+	if !slices.Equal(a.desired.Allies, desired.Allies) || a.allies == nil {
+		a.allies = parseMACs(desired.Allies)
+	}
+	a.desired = announcers.Desired{
+		Addresses: slices.Clone(desired.Addresses), Prefixes: slices.Clone(desired.Prefixes), Allies: slices.Clone(desired.Allies),
+	}
+	a.needed = needsOf(a.desired)
+}
+
+// parseMACs leaves out what is no Ethernet address.
+func parseMACs(texts []string) map[link.MAC]struct{} {
+	out := make(map[link.MAC]struct{}, len(texts))
+	for _, text := range texts {
+		if mac, err := net.ParseMAC(text); err == nil && len(mac) == len(link.MAC{}) {
+			out[link.MAC(mac)] = struct{}{}
+		}
+	}
+	return out
 }
 
 // Reannounce implements announcers.Reannouncer: every claim is sent once, and bursts under way go on.
@@ -130,8 +181,10 @@ func (a *Announcer) Reannounce() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.clock.Now()
-	for c := range a.decided.claims {
-		a.schedule.once(c, now)
+	for c, stands := range a.decided.claims {
+		if stands == settled {
+			a.schedule.once(c, now)
+		}
 	}
 	signal(a.wake)
 }
@@ -158,79 +211,24 @@ func (a *Announcer) LinkAddresses() map[string]string {
 }
 
 // Subnets implements announcers.LinkReporter.
-func (a *Announcer) Subnets() []netip.Prefix { return nil }
-
-// Uses implements announcers.LinkReporter.
-func (a *Announcer) Uses(netip.Addr) *reason.Problem { return nil }
-
-// observe takes note of the interfaces and the sockets on them, and tells the world if that makes a difference.
-func (a *Announcer) observe(ports []port, open map[int]*responder, stopped *reason.Problem) {
+func (a *Announcer) Subnets() []netip.Prefix {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	before, fitBefore, macsBefore := a.decided, a.fit(), hardware(a.ports)
-	a.ports, a.open, a.stopped = ports, maps.Clone(open), stopped
-	a.decide()
-	same := reflect.DeepEqual(before.states, a.decided.states) && reflect.DeepEqual(fitBefore, a.fit()) &&
-		maps.Equal(macsBefore, hardware(a.ports))
-	if !same {
-		signal(a.changed)
-	}
+	return subnets(a.ports)
 }
 
-// decide makes the current wishes and interfaces effective. The caller holds the mutex.
-func (a *Announcer) decide() {
-	next := a.placed()
-	a.metrics.keep(func(addr netip.Addr) bool {
-		s, ok := next.states[addr]
-		return ok && s.Phase != announcers.Refused
-	})
-	a.publish(next)
-	a.reschedule(next)
-	a.decided = next
-	signal(a.wake)
+// Uses implements announcers.LinkReporter.
+func (a *Announcer) Uses(addr netip.Addr) *reason.Problem {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return use(addr, a.local, a.nextHops)
 }
 
-// placed is the decision at hand; without interfaces to work with everything waits.
-func (a *Announcer) placed() decision {
-	if a.stopped == nil {
-		return decide(a.ports, a.desired)
-	}
-	d := decision{states: make(map[netip.Addr]announcers.State, len(a.desired))}
-	for _, w := range a.desired {
-		d.states[w.Addr] = announcers.State{Phase: announcers.Waiting, Problem: a.stopped}
-	}
-	return d
-}
-
-// publish gives every responder the addresses that it answers for.
-func (a *Announcer) publish(d decision) {
-	views := map[int]*view{}
-	for _, p := range a.ports {
-		views[p.Index] = &view{mac: p.MAC, addresses: map[netip.Addr]*counters{}}
-	}
-	for c := range d.claims {
-		views[c.index].addresses[c.addr] = a.metrics.of(c.addr)
-	}
-	for index, r := range a.open {
-		if v := views[index]; v != nil {
-			r.view.Store(v)
-		}
-	}
-}
-
-// reschedule starts a burst for each new claim and ends those of claims that are gone. A claim with another hardware address is new.
-func (a *Announcer) reschedule(d decision) {
-	now := a.clock.Now()
-	for c := range a.decided.claims {
-		if _, ok := d.claims[c]; !ok {
-			a.schedule.cancel(c)
-		}
-	}
-	for c := range d.claims {
-		if _, ok := a.decided.claims[c]; !ok {
-			a.schedule.arm(c, now)
-		}
-	}
+// Conflicts implements announcers.ConflictReporter.
+func (a *Announcer) Conflicts() []announcers.Conflict {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.disputes.known(a.clock.Now())
 }
 
 // signal makes sure that a channel of capacity one holds a value.

@@ -16,8 +16,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/mdlayher/arp"
-
 	"metalsuite.io/announcers"
 	"metalsuite.io/announcers/announcertest"
 	"metalsuite.io/announcers/l2/link"
@@ -29,6 +27,19 @@ var (
 	second = netip.MustParseAddr("192.0.2.2")
 	third  = netip.MustParseAddr("198.51.100.3")
 )
+
+// family is one of the two that every spec is about.
+type family struct {
+	name                 string
+	first, second, third netip.Addr
+	// frames are those of one unasked claim.
+	frames int
+}
+
+var families = []family{
+	{"IPv4", first, second, third, 2},
+	{"IPv6", six, six2, third6, 1},
+}
 
 // node is an announcer on a segment.
 type node struct {
@@ -80,7 +91,7 @@ func (n *node) settle() {
 		n.clock.step(burstInterval)
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		return len(n.schedule)
+		return n.schedule.bursting() + len(n.disputes.trials)
 	}).WithPolling(5 * time.Millisecond).Should(BeZero())
 	// The last frames may still be on their way: they are there when the wire has been quiet for a while.
 	count, quiet := -1, 0
@@ -99,7 +110,7 @@ func (n *node) claimsOf(a netip.Addr, m link.MAC) func() []seen {
 	return func() []seen {
 		var out []seen
 		for _, f := range n.unasked() {
-			if f.packet.SenderIP == a && f.from == m {
+			if claimed, mac, ok := f.claims(); ok && claimed == a && mac == m {
 				out = append(out, f)
 			}
 		}
@@ -107,11 +118,30 @@ func (n *node) claimsOf(a netip.Addr, m link.MAC) func() []seen {
 	}
 }
 
-// asks returns who answers for an address.
+// probesOf returns the frames that asked whether an address is free.
+func (n *node) probesOf(a netip.Addr) func() []seen {
+	return func() []seen {
+		var out []seen
+		for _, f := range n.unasked() {
+			if probed, ok := f.probes(); ok && probed == a {
+				out = append(out, f)
+			}
+		}
+		return out
+	}
+}
+
+// ask lets the peer ask all stations for an address and returns who answers.
+func (n *node) ask(a netip.Addr) []link.MAC {
+	n.send(who(a))
+	return n.answers(a)
+}
+
+// asks does so again and again.
 func (n *node) asks(a netip.Addr) func() []link.MAC { return func() []link.MAC { return n.ask(a) } }
 
 func (n *node) subject() announcertest.Subject {
-	addresses, plugged := []netip.Addr{first, second, third}, true
+	addresses, plugged := []netip.Addr{first, second, third, six}, true
 	return announcertest.Subject{
 		Announcer: n.Announcer,
 		Addresses: addresses,
@@ -154,8 +184,8 @@ func keepsContract(fresh func(testing.TB) segment) {
 	}
 }
 
-// announces are the specs of this announcer that hold on every segment.
-func announces(fresh func(testing.TB) segment) {
+// announces are the specs of this announcer that hold on every segment, for a family.
+func announces(fresh func(testing.TB) segment, f family) {
 	var n *node
 	BeforeEach(func() {
 		n = newNode(fresh(GinkgoTB()))
@@ -163,140 +193,259 @@ func announces(fresh func(testing.TB) segment) {
 	})
 
 	state := func(a netip.Addr) func() announcers.State {
-		return func() announcers.State { return n.apply(first, second).States[a] }
+		return func() announcers.State { return n.apply(f.first, f.second).States[a] }
 	}
 
 	It("answers with the hardware address of the interface", func() {
-		Eventually(state(first)).Should(isEffective)
-		Eventually(n.asks(first)).Should(Equal([]link.MAC{nodeMAC}))
-		Expect(n.ask(third)).To(BeEmpty())
+		Eventually(state(f.first)).Should(isEffective)
+		Eventually(n.asks(f.first)).Should(Equal([]link.MAC{nodeMAC}))
+		Expect(n.ask(f.third)).To(BeEmpty())
 	})
 
-	It("claims a new address five times, with a request and a reply each", func() {
-		Eventually(state(first)).Should(isEffective)
-		Eventually(n.claimsOf(first, nodeMAC)).Should(HaveLen(2), "at once")
+	It("claims a new address five times", func() {
+		Eventually(state(f.first)).Should(isEffective)
+		Eventually(n.claimsOf(f.first, nodeMAC)).Should(HaveLen(f.frames), "at once")
 		for round := 2; round <= burstRounds; round++ {
 			n.clock.step(burstInterval - time.Millisecond)
-			Consistently(n.claimsOf(first, nodeMAC)).WithTimeout(20 * time.Millisecond).Should(HaveLen(2 * (round - 1)))
+			Consistently(n.claimsOf(f.first, nodeMAC)).WithTimeout(20 * time.Millisecond).Should(HaveLen(f.frames * (round - 1)))
 			n.clock.step(time.Millisecond)
-			Eventually(n.claimsOf(first, nodeMAC)).Should(HaveLen(2 * round))
+			Eventually(n.claimsOf(f.first, nodeMAC)).Should(HaveLen(f.frames * round))
 		}
 		n.settle()
-		frames := n.claimsOf(first, nodeMAC)()
-		Expect(frames).To(HaveLen(2 * burstRounds))
-		for i, f := range frames {
-			Expect(f.to).To(Equal(link.Broadcast))
-			Expect(f.packet.SenderIP).To(Equal(f.packet.TargetIP))
-			Expect(link.MAC(f.packet.SenderHardwareAddr)).To(Equal(nodeMAC))
-			if i%2 == 1 {
-				Expect(f.packet.Operation).To(Equal(arp.OperationReply))
-				Expect(f.packet.TargetHardwareAddr).To(Equal(f.packet.SenderHardwareAddr), "Linux ignores a gratuitous reply of another form")
-			} else {
-				Expect(f.packet.Operation).To(Equal(arp.OperationRequest))
-			}
-		}
+		Expect(n.claimsOf(f.first, nodeMAC)()).To(HaveLen(f.frames * burstRounds))
 	})
 
 	It("claims a withdrawn address no more", func() {
-		Eventually(state(first)).Should(isEffective)
-		Eventually(n.unasked).Should(HaveLen(4))
-		n.apply(second)
+		Eventually(state(f.first)).Should(isEffective)
+		Eventually(n.unasked).Should(HaveLen(2 * f.frames))
+		n.apply(f.second)
 		n.settle()
-		Expect(n.claimsOf(first, nodeMAC)()).To(HaveLen(2))
-		Expect(n.claimsOf(second, nodeMAC)()).To(HaveLen(2 * burstRounds))
+		Expect(n.claimsOf(f.first, nodeMAC)()).To(HaveLen(f.frames))
+		Expect(n.claimsOf(f.second, nodeMAC)()).To(HaveLen(f.frames * burstRounds))
 	})
 
 	It("sends every claim once more when told to", func() {
-		Eventually(state(second)).Should(isEffective)
+		Eventually(state(f.second)).Should(isEffective)
 		n.settle()
 		sent := len(n.unasked())
 		n.Reannounce()
 		n.settle()
-		Expect(n.unasked()).To(HaveLen(sent + 4))
+		Expect(n.unasked()).To(HaveLen(sent + 2*f.frames))
 	})
 
 	It("notices another hardware address and claims again with it", func() {
-		Eventually(state(first)).Should(isEffective)
+		Eventually(state(f.first)).Should(isEffective)
 		n.setMAC(newMAC)
-		Eventually(n.claimsOf(first, newMAC)).Should(HaveLen(2))
-		Eventually(n.asks(first)).Should(Equal([]link.MAC{newMAC}))
+		Eventually(n.claimsOf(f.first, newMAC)).Should(HaveLen(f.frames))
+		Eventually(n.asks(f.first)).Should(Equal([]link.MAC{newMAC}))
 		Expect(n.LinkAddresses()).To(Equal(map[string]string{lan: newMAC.String()}))
 	})
 
 	It("waits without carrier and claims again when it is back", func() {
-		Eventually(state(first)).Should(isEffective)
+		Eventually(state(f.first)).Should(isEffective)
 		n.settle()
 		sent := len(n.unasked())
 		n.setCarrier(false)
-		Eventually(state(first)).Should(waitsFor(reason.NoCarrier))
+		Eventually(state(f.first)).Should(waitsFor(reason.NoCarrier))
 		Expect(n.unfitBecause()).To(Equal(reason.NoCarrier))
 		n.setCarrier(true)
-		Eventually(state(first)).Should(isEffective)
+		Eventually(state(f.first)).Should(isEffective)
 		Expect(n.Fit()).To(BeNil())
-		Eventually(n.unasked).Should(HaveLen(sent+4), "two addresses, two frames each")
-		Eventually(n.asks(first)).Should(Equal([]link.MAC{nodeMAC}))
+		Eventually(n.unasked).Should(HaveLen(sent+2*f.frames), "both addresses")
+		Eventually(n.asks(f.first)).Should(Equal([]link.MAC{nodeMAC}))
 	})
 
 	It("uses an interface that comes later", func() {
+		Eventually(state(f.first)).Should(isEffective)
 		n.remove()
-		Eventually(state(first)).Should(waitsFor(reason.NoUsableInterface))
+		Eventually(state(f.first)).Should(waitsFor(reason.NoUsableInterface))
 		Expect(n.unfitBecause()).To(Equal(reason.NoUsableInterface))
 		sent := len(n.unasked())
 		n.add()
-		Eventually(state(first)).Should(isEffective)
-		Eventually(n.unasked).Should(HaveLen(sent + 4))
-		Eventually(n.asks(first)).Should(Equal([]link.MAC{nodeMAC}))
+		Eventually(state(f.first)).Should(isEffective)
+		Eventually(n.unasked).Should(HaveLen(sent + 2*f.frames))
+		Eventually(n.asks(f.first)).Should(Equal([]link.MAC{nodeMAC}))
 	})
 
 	It("never announces an address of the node itself", func() {
-		Eventually(state(first)).Should(isEffective)
-		n.configure(first)
-		Eventually(state(first)).Should(isRefused(reason.LocalAddress))
-		Eventually(state(second)).Should(isEffective)
+		Eventually(state(f.first)).Should(isEffective)
+		n.configure(f.first)
+		Eventually(state(f.first)).Should(isRefused(reason.LocalAddress))
+		Eventually(state(f.second)).Should(isEffective)
+		Expect(n.Uses(f.first)).To(HaveField("Reason", reason.LocalAddress))
+		Expect(n.Uses(f.second)).To(BeNil())
+	})
+
+	It("never announces an address that a route leads through", func() {
+		Eventually(state(f.first)).Should(isEffective)
+		n.route(f.first)
+		Eventually(state(f.first)).Should(isRefused(reason.NextHopAddress))
+		Eventually(n.ask).WithArguments(f.first).Should(BeEmpty())
+		Expect(n.Uses(f.first)).To(HaveField("Reason", reason.NextHopAddress))
 	})
 
 	It("announces on the named interfaces only", func() {
 		on := func(names ...string) func() announcers.State {
 			return func() announcers.State {
-				d := announcers.Desired{Addresses: []announcers.Address{{Addr: first, Interfaces: names}}}
-				return n.Apply(context.Background(), d).States[first]
+				d := announcers.Desired{Addresses: []announcers.Address{{Addr: f.first, Interfaces: names}}}
+				return n.Apply(context.Background(), d).States[f.first]
 			}
 		}
 		Eventually(on(lan, "lan9")).Should(isEffective)
-		Eventually(n.asks(first)).Should(Equal([]link.MAC{nodeMAC}))
+		Eventually(n.asks(f.first)).Should(Equal([]link.MAC{nodeMAC}))
 		Eventually(on("lan9")).Should(waitsFor(reason.InterfaceMissing))
-		Expect(n.ask(first)).To(BeEmpty())
-	})
-
-	It("refuses addresses of another family", func() {
-		six := netip.MustParseAddr("2001:db8::1")
-		Eventually(state(first)).Should(isEffective)
-		Expect(n.apply(first, six).States[six]).To(isRefused(reason.FamilyNotServed))
-		Expect(n.apply(first, six).States[first]).To(isEffective)
+		Expect(n.ask(f.first)).To(BeEmpty())
 	})
 
 	It("counts per address and removes the series with it", func() {
-		Eventually(state(first)).Should(isEffective)
+		Eventually(state(f.first)).Should(isEffective)
 		n.settle()
-		Eventually(n.asks(first)).Should(Equal([]link.MAC{nodeMAC}))
-		Eventually(func() float64 { return testutil.ToFloat64(n.metrics.sent.WithLabelValues(first.String())) }).Should(BeNumerically(">=", 1))
-		Expect(testutil.ToFloat64(n.metrics.received.WithLabelValues(first.String()))).To(BeNumerically(">=", 1))
-		Expect(testutil.ToFloat64(n.metrics.gratuitous.WithLabelValues(first.String()))).To(BeEquivalentTo(2 * burstRounds))
+		Eventually(n.asks(f.first)).Should(Equal([]link.MAC{nodeMAC}))
+		count := func(v *prometheus.CounterVec) float64 { return testutil.ToFloat64(v.WithLabelValues(f.first.String())) }
+		Eventually(count).WithArguments(n.metrics.sent).Should(BeNumerically(">=", 1))
+		Expect(count(n.metrics.received)).To(BeNumerically(">=", 1))
+		Expect(count(n.metrics.gratuitous)).To(BeEquivalentTo(f.frames * burstRounds))
 		n.apply()
 		Expect(testutil.GatherAndCount(n.registry)).To(BeZero())
+	})
+
+	It("hears what prefixes leave out no more, and what they let in at once", func() {
+		wish := func(prefixes ...string) func() announcers.State {
+			d := announcers.Desired{Addresses: []announcers.Address{{Addr: f.first}}}
+			for _, p := range prefixes {
+				d.Prefixes = append(d.Prefixes, netip.MustParsePrefix(p))
+			}
+			return func() announcers.State { return n.Apply(context.Background(), d).States[f.first] }
+		}
+		for _, prefixes := range [][]string{{"192.0.2.0/30", "2001:db8::/126"}, {"198.51.100.0/24"}, {"203.0.113.0/24", "2001:db8:1::/64"}, nil} {
+			Eventually(wish(prefixes...)).Should(isEffective)
+			Eventually(n.asks(f.first)).Should(Equal([]link.MAC{nodeMAC}), "an address that no prefix covers counts all the same")
+		}
+	})
+}
+
+// disputes are the specs on strangers, for a family.
+func disputesOn(fresh func(testing.TB) segment, f family) {
+	var n *node
+	BeforeEach(func() {
+		n = newNode(fresh(GinkgoTB()))
+		n.start()
+	})
+
+	apply := func(fresh bool) func() announcers.State {
+		return func() announcers.State {
+			d := announcers.Desired{
+				Addresses: []announcers.Address{{Addr: f.first, Fresh: fresh}}, Allies: []string{allyMAC.String()},
+			}
+			return n.Apply(context.Background(), d).States[f.first]
+		}
+	}
+	established := func() {
+		Eventually(apply(false)).Should(isEffective)
+		n.settle()
+		Eventually(n.asks(f.first)).Should(Equal([]link.MAC{nodeMAC}))
+	}
+
+	It("answers for a fresh address at once and claims it when nobody else answers", func() {
+		Eventually(apply(true)).Should(isEffective)
+		Eventually(n.asks(f.first)).Should(Equal([]link.MAC{nodeMAC}))
+		for i, pause := range []time.Duration{0, 100 * time.Millisecond, 200 * time.Millisecond} {
+			n.clock.step(pause)
+			Eventually(n.probesOf(f.first)).Should(HaveLen(i + 1))
+		}
+		Expect(n.claimsOf(f.first, nodeMAC)()).To(BeEmpty())
+		n.clock.step(answerWithin)
+		Eventually(n.claimsOf(f.first, nodeMAC)).Should(HaveLen(f.frames))
+		n.settle()
+		Expect(n.probesOf(f.first)()).To(HaveLen(len(probesAt)))
+		Expect(n.Conflicts()).To(BeEmpty())
+	})
+
+	It("leaves a fresh address to a stranger that answers, and takes it once the stranger is gone", func() {
+		Eventually(apply(true)).Should(isEffective)
+		Eventually(n.probesOf(f.first)).Should(HaveLen(1))
+		n.send(claimBy(strangerMAC, f.first))
+		Eventually(apply(false)).Should(isRefused(reason.AddressConflict))
+		Expect(n.ask(f.first)).To(BeEmpty())
+		Expect(n.claimsOf(f.first, nodeMAC)()).To(BeEmpty())
+		Expect(n.Conflicts()).To(ConsistOf(And(
+			HaveField("Addr", f.first), HaveField("Interface", lan), HaveField("HardwareAddress", strangerMAC.String()), HaveField("Withdrawn", true),
+		)))
+		Eventually(func() float64 { return testutil.ToFloat64(n.metrics.conflicts.WithLabelValues(f.first.String())) }).Should(BeEquivalentTo(1))
+
+		for _, pause := range []time.Duration{retryTrial, 100 * time.Millisecond, 200 * time.Millisecond, answerWithin} {
+			n.clock.step(pause)
+			Consistently(n.claimsOf(f.first, strangerMAC)).WithTimeout(20 * time.Millisecond).Should(BeEmpty())
+		}
+		Eventually(apply(false)).Should(isEffective)
+		Eventually(n.claimsOf(f.first, nodeMAC)).Should(HaveLen(f.frames))
+		Expect(n.Conflicts()).To(ConsistOf(HaveField("Withdrawn", false)))
+	})
+
+	It("defends an address that it announces and never yields it", func() {
+		established()
+		sent := len(n.claimsOf(f.first, nodeMAC)())
+		for range 3 {
+			n.send(claimBy(strangerMAC, f.first))
+		}
+		Eventually(n.claimsOf(f.first, nodeMAC)).Should(HaveLen(sent+f.frames), "defended once")
+		Eventually(n.Conflicts).Should(ConsistOf(And(HaveField("HardwareAddress", strangerMAC.String()), HaveField("Withdrawn", false))))
+		Expect(apply(false)()).To(isEffective)
+		Expect(n.ask(f.first)).To(Equal([]link.MAC{nodeMAC}))
+		n.settle()
+		Expect(n.claimsOf(f.first, nodeMAC)()).To(HaveLen(sent + f.frames))
+		n.clock.step(defendAfter)
+		n.send(claimBy(strangerMAC, f.first))
+		Eventually(n.claimsOf(f.first, nodeMAC)).Should(HaveLen(sent + 2*f.frames))
+	})
+
+	It("lets another speaker's claim pass, and claims again a second later if the address is still its own", func() {
+		established()
+		sent := len(n.claimsOf(f.first, nodeMAC)())
+		n.send(claimBy(allyMAC, f.first))
+		Eventually(func() int { n.mu.Lock(); defer n.mu.Unlock(); return n.schedule.bursting() }).Should(Equal(1))
+		n.clock.step(allyPatience - time.Millisecond)
+		Consistently(n.claimsOf(f.first, nodeMAC)).WithTimeout(20 * time.Millisecond).Should(HaveLen(sent))
+		n.clock.step(time.Millisecond)
+		Eventually(n.claimsOf(f.first, nodeMAC)).Should(HaveLen(sent + f.frames))
+		Expect(n.Conflicts()).To(BeEmpty())
+	})
+
+	It("says nothing to another speaker's claim once the address is not its own", func() {
+		established()
+		sent := len(n.claimsOf(f.first, nodeMAC)())
+		n.send(claimBy(allyMAC, f.first))
+		n.apply()
+		n.settle()
+		Expect(n.claimsOf(f.first, nodeMAC)()).To(HaveLen(sent))
+	})
+
+	It("tells another station that wants the address that it is taken", func() {
+		established()
+		sent := len(n.claimsOf(f.first, nodeMAC)())
+		n.send(probeBy(peerMAC, f.first))
+		// ARP tells the one who asked, neighbour discovery everybody.
+		Eventually(func() int { return len(n.answers(f.first)) + len(n.claimsOf(f.first, nodeMAC)()) - sent }).Should(Equal(1))
+		Expect(n.Conflicts()).To(BeEmpty())
 	})
 }
 
 var _ = Describe("On a simulated link", func() {
 	fresh := func(testing.TB) segment { return newSimulated() }
 	keepsContract(fresh)
-	Context("running", func() { announces(fresh) })
+	for _, f := range families {
+		Context("with "+f.name, func() { announces(fresh, f) })
+		Context("with strangers and "+f.name, func() { disputesOn(fresh, f) })
+	}
 })
 
 var _ = Describe("On a veth pair", func() {
 	fresh := func(tb testing.TB) segment { return newVeth(tb) }
 	keepsContract(fresh)
-	Context("running", func() { announces(fresh) })
+	for _, f := range families {
+		Context("with "+f.name, func() { announces(fresh, f) })
+		Context("with strangers and "+f.name, func() { disputesOn(fresh, f) })
+	}
 })
 
 var _ = Describe("Without permission", func() {
@@ -340,6 +489,6 @@ var _ = Describe("A socket that fails", func() {
 		n.clock.step(reopenAfter)
 		Eventually(func() announcers.State { return n.apply(first).States[first] }).Should(isEffective)
 		Eventually(s.unasked).Should(HaveLen(sent + 2))
-		Expect(s.ask(first)).To(Equal([]link.MAC{nodeMAC}))
+		Expect(n.ask(first)).To(Equal([]link.MAC{nodeMAC}))
 	})
 })

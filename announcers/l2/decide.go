@@ -24,6 +24,28 @@ type port struct {
 	unfit *reason.Problem
 	// fault says why the interface cannot be announced on right now; nil when it can be. It is set whenever unfit is.
 	fault *reason.Problem
+	// fault6 says the same for IPv6 addresses. It is set whenever fault is.
+	fault6 *reason.Problem
+	// onLink are prefixes that lead to the interface beside those of its addresses.
+	onLink []netip.Prefix
+}
+
+// faultFor says why an address cannot be announced on the interface right now; nil when it can be.
+func (p port) faultFor(a netip.Addr) *reason.Problem {
+	if a.Is4() {
+		return p.fault
+	}
+	return p.fault6
+}
+
+// mend sets the fault for IPv6 from the other one and from what IPv6 needs beside.
+func (p *port) mend() {
+	switch {
+	case p.fault != nil:
+		p.fault6 = p.fault
+	case p.fault6 == nil && !p.LinkLocal.IsValid():
+		p.fault6 = reason.New(reason.NoLinkLocalAddress, "interface %s has no IPv6 link-local address", p.Name)
+	}
 }
 
 // inspect judges an interface by what it is.
@@ -37,6 +59,7 @@ func inspect(l link.Link, excluded []*regexp.Regexp) port {
 	case !l.Carrier:
 		p.fault = reason.New(reason.NoCarrier, "interface %s has no carrier", l.Name)
 	}
+	p.mend()
 	return p
 }
 
@@ -55,25 +78,42 @@ func unfit(l link.Link, excluded []*regexp.Regexp) *reason.Problem {
 	return nil
 }
 
-// decision is what the desired addresses come to on the interfaces at hand.
-type decision struct {
-	states map[netip.Addr]announcers.State
-	claims map[claim]struct{}
+// surroundings are what a decision looks at beside the wishes.
+type surroundings struct {
+	// ports are the interfaces, sorted by name.
+	ports []port
+	// local are the addresses of this node, with their interfaces.
+	local map[netip.Addr]string
+	// nextHops are the addresses that routes lead through.
+	nextHops map[netip.Addr]struct{}
+	// stance is how this node stands to an address, conflict what it knows of a stranger that uses it.
+	stance   func(netip.Addr) stance
+	conflict func(netip.Addr) *reason.Problem
 }
 
-// decide places every desired address on the interfaces, which are sorted by name. It is a function of its arguments alone.
-func decide(ports []port, desired []announcers.Address) decision {
-	d := decision{states: make(map[netip.Addr]announcers.State, len(desired)), claims: make(map[claim]struct{}, len(desired))}
-	local := localAddresses(ports)
+// decision is what the desired addresses come to in their surroundings.
+type decision struct {
+	states map[netip.Addr]announcers.State
+	// claims are the addresses with the interfaces that they belong to, and how this node stands to each.
+	claims map[claim]stance
+}
+
+// decide places every desired address on the interfaces. It is a function of its arguments alone.
+func decide(s surroundings, desired []announcers.Address) decision {
+	d := decision{states: make(map[netip.Addr]announcers.State, len(desired)), claims: make(map[claim]stance, len(desired))}
 	for _, a := range desired {
-		if p := refusal(a.Addr, local); p != nil {
+		if p := refusal(a.Addr, s.local, s.nextHops); p != nil {
 			d.states[a.Addr] = announcers.State{Phase: announcers.Refused, Problem: p}
 			continue
 		}
-		state, on := place(ports, a)
+		state, on := place(s.ports, a)
+		stands := s.stance(a.Addr)
+		if stands == withdrawn {
+			state = announcers.State{Phase: announcers.Refused, Problem: s.conflict(a.Addr)}
+		}
 		d.states[a.Addr] = state
 		for _, p := range on {
-			d.claims[claim{addr: a.Addr, index: p.Index, mac: p.MAC}] = struct{}{}
+			d.claims[claim{addr: a.Addr, index: p.Index, mac: p.MAC}] = stands
 		}
 	}
 	return d
@@ -93,12 +133,21 @@ func localAddresses(ports []port) map[netip.Addr]string {
 	return local
 }
 
-func refusal(a netip.Addr, local map[netip.Addr]string) *reason.Problem {
-	if !a.Is4() {
-		return reason.New(reason.FamilyNotServed, "%s is not an IPv4 address, and the announcer l2 serves only these", a)
+// refusal says why an address must not be announced by anybody; nil when it may be.
+func refusal(a netip.Addr, local map[netip.Addr]string, nextHops map[netip.Addr]struct{}) *reason.Problem {
+	if !a.Is4() && !(a.Is6() && !a.Is4In6()) {
+		return reason.New(reason.FamilyNotServed, "%s is neither an IPv4 nor an IPv6 address", a)
 	}
+	return use(a, local, nextHops)
+}
+
+// use says for what this node itself uses an address; nil when it does not.
+func use(a netip.Addr, local map[netip.Addr]string, nextHops map[netip.Addr]struct{}) *reason.Problem {
 	if name, ok := local[a]; ok {
 		return reason.New(reason.LocalAddress, "%s is configured on interface %s of this node, where the kernel answers for it", a, name)
+	}
+	if _, ok := nextHops[a]; ok {
+		return reason.New(reason.NextHopAddress, "a route of this node leads through %s", a)
 	}
 	return nil
 }
@@ -112,12 +161,12 @@ func place(ports []port, a announcers.Address) (announcers.State, []port) {
 	var names []string
 	var on []port
 	for _, p := range candidates {
-		if p.fault == nil {
+		if p.faultFor(a.Addr) == nil {
 			names, on = append(names, p.Name), append(on, p)
 		}
 	}
 	if len(on) == 0 {
-		return announcers.State{Phase: announcers.Waiting, Problem: worst(candidates)}, nil
+		return announcers.State{Phase: announcers.Waiting, Problem: worst(candidates, a.Addr)}, nil
 	}
 	return announcers.State{Phase: announcers.Effective, Interfaces: names}, on
 }
@@ -141,13 +190,13 @@ func nothingSelected(names []string) *reason.Problem {
 }
 
 // worst is the fault to show when all interfaces have one: that of an interface that could work before that of one that never will.
-func worst(ports []port) *reason.Problem {
+func worst(ports []port, a netip.Addr) *reason.Problem {
 	for _, p := range ports {
 		if p.unfit == nil {
-			return p.fault
+			return p.faultFor(a)
 		}
 	}
-	return ports[0].fault
+	return ports[0].faultFor(a)
 }
 
 // fitness says why this node cannot announce anything; nil when it can.
@@ -161,7 +210,7 @@ func fitness(ports []port) *reason.Problem {
 			return nil
 		}
 	}
-	return worst(fit)
+	return worst(fit, netip.IPv4Unspecified())
 }
 
 // hardware maps the interfaces that can be announced on to their hardware addresses.
@@ -173,4 +222,16 @@ func hardware(ports []port) map[string]string {
 		}
 	}
 	return macs
+}
+
+// subnets are the prefixes on the link of the interfaces that can be announced on, sorted and distinct.
+func subnets(ports []port) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range ports {
+		if p.fault == nil {
+			out = append(append(out, p.Prefixes...), p.onLink...)
+		}
+	}
+	slices.SortFunc(out, netip.Prefix.Compare)
+	return slices.Compact(out)
 }

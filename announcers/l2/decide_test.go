@@ -15,7 +15,7 @@ import (
 
 // ethernet returns a healthy interface, changed as a row needs it.
 func ethernet(name string, index int, changes ...func(*link.Link)) link.Link {
-	l := link.Link{Index: index, Name: name, MAC: link.MAC{2, 0, 0, 0, 0, byte(index)}, Up: true, Carrier: true, Broadcast: true}
+	l := link.Link{Index: index, Name: name, MAC: link.MAC{2, 0, 0, 0, 0, byte(index)}, Up: true, Carrier: true, Broadcast: true, LinkLocal: nodeIP6}
 	for _, change := range changes {
 		change(&l)
 	}
@@ -28,6 +28,7 @@ func slave(l *link.Link)       { l.Master = 9 }
 func noARP(l *link.Link)       { l.NoARP = true }
 func noBroadcast(l *link.Link) { l.Broadcast = false }
 func noMAC(l *link.Link)       { l.MAC = link.MAC{} }
+func noLinkLocal(l *link.Link) { l.LinkLocal = netip.Addr{} }
 func loopback(l *link.Link)    { l.Loopback = true }
 
 func has(addr netip.Addr) func(*link.Link) {
@@ -35,6 +36,7 @@ func has(addr netip.Addr) func(*link.Link) {
 }
 
 func TestDecide(t *testing.T) {
+	hop, hop6, taken := netip.MustParseAddr("192.0.2.77"), netip.MustParseAddr("2001:db8::77"), netip.MustParseAddr("192.0.2.88")
 	eth0, eth1 := ethernet("eth0", 2), ethernet("eth1", 3)
 	mapped := netip.MustParseAddr("::ffff:192.0.2.1")
 	for _, row := range []struct {
@@ -67,11 +69,29 @@ func TestDecide(t *testing.T) {
 		{"an address of the loopback", []link.Link{eth0, ethernet("lo", 1, loopback, has(first))}, first, nil, announcers.Refused, nil, reason.LocalAddress},
 		{"an address that kube-proxy keeps for itself", []link.Link{eth0, ethernet("kube-ipvs0", 4, noARP, down, has(first))}, first, nil, announcers.Effective, []string{"eth0"}, ""},
 		{"another address of the node", []link.Link{ethernet("eth0", 2, has(second))}, first, nil, announcers.Effective, []string{"eth0"}, ""},
-		{"IPv6", []link.Link{eth0}, netip.MustParseAddr("2001:db8::1"), nil, announcers.Refused, nil, reason.FamilyNotServed},
+		{"IPv6", []link.Link{eth0}, six, nil, announcers.Effective, []string{"eth0"}, ""},
+		{"IPv6 without a link-local address", []link.Link{ethernet("eth0", 2, noLinkLocal)}, six, nil, announcers.Waiting, nil, reason.NoLinkLocalAddress},
+		{"IPv4 without a link-local address", []link.Link{ethernet("eth0", 2, noLinkLocal)}, first, nil, announcers.Effective, []string{"eth0"}, ""},
+		{"IPv6 where one of two has a link-local address", []link.Link{ethernet("eth0", 2, noLinkLocal), eth1}, six, nil, announcers.Effective, []string{"eth1"}, ""},
+		{"IPv6 without carrier", []link.Link{ethernet("eth0", 2, noCarrier)}, six, nil, announcers.Waiting, nil, reason.NoCarrier},
+		{"an IPv6 address of the node", []link.Link{ethernet("eth0", 2, has(six))}, six, nil, announcers.Refused, nil, reason.LocalAddress},
+		{"an address that routes lead through", []link.Link{eth0}, hop, nil, announcers.Refused, nil, reason.NextHopAddress},
+		{"an IPv6 address that routes lead through", []link.Link{eth0}, hop6, nil, announcers.Refused, nil, reason.NextHopAddress},
+		{"an address that a stranger uses", []link.Link{eth0}, taken, nil, announcers.Refused, nil, reason.AddressConflict},
 		{"IPv4 in IPv6 form", []link.Link{eth0}, mapped, nil, announcers.Refused, nil, reason.FamilyNotServed},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			d := decide(inspectAll(t, row.links), []announcers.Address{{Addr: row.addr, Interfaces: row.interfaces}})
+			ports := inspectAll(t, row.links)
+			d := decide(surroundings{
+				ports: ports, local: localAddresses(ports), nextHops: set([]netip.Addr{hop, hop6}),
+				stance: func(a netip.Addr) stance {
+					if a == taken {
+						return withdrawn
+					}
+					return settled
+				},
+				conflict: func(netip.Addr) *reason.Problem { return reason.New(reason.AddressConflict, "") },
+			}, []announcers.Address{{Addr: row.addr, Interfaces: row.interfaces}})
 			got := d.states[row.addr]
 			var why reason.Reason
 			if got.Problem != nil {
@@ -80,7 +100,7 @@ func TestDecide(t *testing.T) {
 			if got.Phase != row.phase || !slices.Equal(got.Interfaces, row.on) || why != row.why {
 				t.Errorf("state = %s on %v because %q, want %s on %v because %q", got.Phase, got.Interfaces, why, row.phase, row.on, row.why)
 			}
-			if len(d.claims) != len(row.on) {
+			if row.addr != taken && len(d.claims) != len(row.on) {
 				t.Errorf("%d claims, want %d", len(d.claims), len(row.on))
 			}
 		})

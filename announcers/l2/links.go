@@ -4,29 +4,42 @@ package l2
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"metalsuite.io/announcers/l2/link"
 )
 
-// Links is the network of this node, real or simulated.
+// Links is where the announcer sees interfaces and opens sockets: the host, or a simulated network.
 type Links interface {
-	// Watch sends the complete list of interfaces at once and after every change. It blocks until the context ends and returns nil then.
+	// Watch sends the complete list of interfaces, sorted by name, at once and after every change, until the context ends; then it
+	// returns nil.
 	Watch(ctx context.Context, updates chan<- []link.Link) error
 
-	// OpenARP opens a socket that receives the ARP requests of an interface. A missing permission is an os.ErrPermission.
-	OpenARP(l link.Link) (Socket, error)
+	// WatchRoutes sends what the routes say, at once and after every change that makes a difference, until the context ends; then it
+	// returns nil.
+	WatchRoutes(ctx context.Context, updates chan<- link.Routes) error
+
+	// Open opens a socket for the frames of a protocol on an interface. A missing permission is an os.ErrPermission.
+	Open(l link.Link, p link.Protocol) (Socket, error)
 }
 
-// Socket sends and receives whole Ethernet frames on one interface.
+// Socket sends and receives whole Ethernet frames of one protocol on one interface.
 type Socket interface {
-	// Read blocks until a frame arrives and returns its length. It fails when the socket is closed.
-	Read(frame []byte) (int, error)
+	// Serve calls handle for every frame that comes in and passes the filter, until the socket fails or is closed, and returns why. The
+	// frame and reply are valid during the call only; reply sends a frame at once or fails.
+	Serve(handle func(frame []byte, reply func([]byte) error)) error
 
-	// Write sends a frame. It may be called while another goroutine reads, and it does not wait for a full queue.
+	// Write sends a frame; any goroutine may call it. It does not wait: a full queue is a link.ErrBusy.
 	Write(frame []byte) error
 
-	// Close ends a Read that blocks. It is idempotent.
+	// Filter lets up only frames that concern these prefixes from now on; none means all. Prefixes of other families are passed over.
+	Filter(prefixes []netip.Prefix) error
+
+	// Groups makes these the multicast groups that the interface listens to. It joins as many as it can and fails if that is not all.
+	Groups(groups []netip.Addr) error
+
+	// Close ends Serve. It is idempotent.
 	Close() error
 }
 
@@ -42,8 +55,8 @@ func HostLinks(h *link.Host) Links { return hostLinks{h} }
 
 type hostLinks struct{ *link.Host }
 
-func (h hostLinks) OpenARP(l link.Link) (Socket, error) {
-	s, err := h.Host.OpenARP(l)
+func (h hostLinks) Open(l link.Link, p link.Protocol) (Socket, error) {
+	s, err := h.Host.Open(l, p)
 	if err != nil {
 		return nil, err
 	}

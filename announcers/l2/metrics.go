@@ -11,13 +11,13 @@ import (
 
 // metrics are the counters per address, under the names that users of MetalLB know. The series of an address exist while it is desired.
 type metrics struct {
-	received, sent, gratuitous *prometheus.CounterVec
-	byAddress                  map[netip.Addr]*counters
+	received, sent, gratuitous, conflicts *prometheus.CounterVec
+	byAddress                             map[netip.Addr]*counters
 }
 
-// counters are the three series of one address.
+// counters are the series of one address.
 type counters struct {
-	received, sent, gratuitous prometheus.Counter
+	received, sent, gratuitous, conflicts prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -25,6 +25,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		received:   counter("requests_received", "Requests for an announced address that were received."),
 		sent:       counter("responses_sent", "Answers to requests for an announced address that were sent."),
 		gratuitous: counter("gratuitous_sent", "Packets that were sent unasked for an announced address."),
+		conflicts:  counter("conflicts_total", "Packets in which a stranger claimed an address that this node is to announce."),
 		byAddress:  map[netip.Addr]*counters{},
 	}
 	if registerer == nil {
@@ -43,7 +44,7 @@ func counter(name, help string) *prometheus.CounterVec {
 }
 
 func (m *metrics) all() []*prometheus.CounterVec {
-	return []*prometheus.CounterVec{m.received, m.sent, m.gratuitous}
+	return []*prometheus.CounterVec{m.received, m.sent, m.gratuitous, m.conflicts}
 }
 
 // of returns the counters of an address, creating its series when they are new.
@@ -51,7 +52,7 @@ func (m *metrics) of(a netip.Addr) *counters {
 	c, ok := m.byAddress[a]
 	if !ok {
 		ip := a.String()
-		c = &counters{m.received.WithLabelValues(ip), m.sent.WithLabelValues(ip), m.gratuitous.WithLabelValues(ip)}
+		c = &counters{m.received.WithLabelValues(ip), m.sent.WithLabelValues(ip), m.gratuitous.WithLabelValues(ip), m.conflicts.WithLabelValues(ip)}
 		m.byAddress[a] = c
 	}
 	return c

@@ -4,71 +4,99 @@ package l2
 
 import (
 	"errors"
-	"os"
 	"sync/atomic"
 
 	"github.com/go-logr/logr"
+
+	"metalsuite.io/announcers/l2/link"
 )
 
-// frameSize holds any ARP frame with its padding.
-const frameSize = 128
-
-// responder answers the requests of one interface. One goroutine reads; the view is replaced as a whole by whoever decides.
+// responder answers the questions of one protocol on one interface. One goroutine serves; the view is replaced as a whole by whoever
+// decides.
 type responder struct {
-	log    logr.Logger
-	socket Socket
+	log      logr.Logger
+	protocol protocol
+	index    int
+	socket   Socket
+	// heard takes what others claim. It is never waited for: a claim that is lost will be repeated.
+	heard  chan<- sighting
 	view   atomic.Pointer[view]
+	buffer [maximumFrame]byte
 }
 
-func newResponder(socket Socket, log logr.Logger) *responder {
-	r := &responder{log: log, socket: socket}
+func newResponder(p protocol, index int, socket Socket, heard chan<- sighting, log logr.Logger) *responder {
+	r := &responder{log: log, protocol: p, index: index, socket: socket, heard: heard}
 	r.view.Store(&view{})
 	return r
 }
 
 // serve answers until the socket fails or is closed, and returns the error of the socket.
-func (r *responder) serve() error {
-	buffer := make([]byte, frameSize)
-	for {
-		n, err := r.socket.Read(buffer)
-		if err != nil {
-			return err
-		}
-		r.handle(buffer[:n])
-	}
-}
+func (r *responder) serve() error { return r.socket.Serve(r.handle) }
 
-func (r *responder) handle(frame []byte) {
-	v := r.view.Load()
-	q, ok := v.ask(frame)
+// handle is the hot path: it takes no lock and allocates nothing.
+func (r *responder) handle(frame []byte, reply func([]byte) error) {
+	p, ok := r.protocol.parse(frame)
 	if !ok {
 		return
 	}
-	q.counters.received.Inc()
-	reply, err := v.answer(q)
-	if err == nil {
-		err = r.socket.Write(reply)
-	}
-	if err != nil {
-		r.log.V(1).Info("Did not answer a request", "address", q.target, "error", err.Error())
+	v := r.view.Load()
+	if !v.concerns(p) {
 		return
 	}
-	q.counters.sent.Inc()
+	if p.asks {
+		if e, ours := v.addresses[p.target]; ours && e.answers {
+			e.counters.received.Inc()
+			if reply(r.protocol.answer(r.buffer[:], v.station, p)) == nil {
+				e.counters.sent.Inc()
+			}
+		}
+	}
+	if e, ok := v.claimed(p); ok {
+		r.tell(v, p, e)
+	}
+}
+
+// tell passes on that another station claims an address.
+func (r *responder) tell(v *view, p message, e entry) {
+	_, ally := v.stations.allies[p.hardware]
+	if !ally {
+		e.counters.conflicts.Inc()
+	}
+	select {
+	case r.heard <- sighting{addr: p.claims, mac: p.hardware, index: r.index, ally: ally}:
+	default:
+	}
 }
 
 // announce sends a claim unasked. It returns false when the interface takes no frame at the moment.
 func (r *responder) announce(c claim) bool {
-	frames, err := announcements(c.mac, c.addr)
+	v := r.view.Load()
+	frames, err := r.protocol.announcements(v.station, c.addr)
 	for _, frame := range frames {
-		if err = r.socket.Write(frame); err != nil {
+		if err != nil {
 			break
 		}
-		if counted := r.view.Load().addresses[c.addr]; counted != nil {
-			counted.gratuitous.Inc()
+		if err = r.socket.Write(frame); err == nil {
+			if e, ok := v.addresses[c.addr]; ok {
+				e.counters.gratuitous.Inc()
+			}
 		}
 	}
-	if err != nil {
-		r.log.V(1).Info("Did not announce an address", "address", c.addr, "error", err.Error())
+	return r.sent(c, "Did not announce an address", err)
+}
+
+// probe asks who uses an address. It returns false when the interface takes no frame at the moment.
+func (r *responder) probe(c claim) bool {
+	frame, err := r.protocol.probe(r.view.Load().station, c.addr)
+	if err == nil {
+		err = r.socket.Write(frame)
 	}
-	return !errors.Is(err, os.ErrDeadlineExceeded)
+	return r.sent(c, "Did not probe an address", err)
+}
+
+func (r *responder) sent(c claim, otherwise string, err error) bool {
+	if err != nil {
+		r.log.V(1).Info(otherwise, "address", c.addr, "error", err.Error())
+	}
+	return !errors.Is(err, link.ErrBusy)
 }

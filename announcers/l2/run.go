@@ -6,9 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,18 +14,19 @@ import (
 	"metalsuite.io/api/reason"
 )
 
-// reopenAfter is how long a socket that failed is left alone.
-const reopenAfter = 200 * time.Millisecond
+// stuckFor is how long an interface that takes no frame is left alone.
+const stuckFor = 10 * time.Millisecond
 
 // Run implements announcers.Announcer. An error that wraps a *reason.Problem RawSocketDenied says that the permission is missing.
 func (a *Announcer) Run(ctx context.Context) error {
 	if !a.start() {
 		return fmt.Errorf("running the announcer %s: it runs already", Name)
 	}
-	updates := make(chan []link.Link)
+	e := newEngine(a)
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return a.links.Watch(ctx, updates) })
-	group.Go(func() error { return newEngine(a).run(ctx, updates) })
+	group.Go(func() error { return a.links.Watch(ctx, e.links) })
+	group.Go(func() error { return a.links.WatchRoutes(ctx, e.routes) })
+	group.Go(func() error { return e.run(ctx) })
 	err := group.Wait()
 	a.stop(err)
 	if err != nil {
@@ -51,67 +49,78 @@ func (a *Announcer) stop(err error) {
 	if err != nil && !errors.As(err, &why) {
 		why = reason.New(reason.AnnouncerNotRunning, "the announcer stopped: %v", err)
 	}
-	a.observe(nil, nil, why)
+	a.observe(observation{stopped: why})
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.running = false
 }
 
-// engine owns the interfaces, the sockets and the frames that are sent unasked. All its fields belong to the goroutine that runs it.
+// engine owns the interfaces, the sockets and the frames that are sent unasked. Its fields belong to the goroutine that runs it, but for
+// the channels.
 type engine struct {
-	a       *Announcer
-	links   []link.Link
-	open    map[int]*responder
-	failed  map[int]error
-	retry   time.Time
-	dead    chan death
-	readers sync.WaitGroup
-}
+	a      *Announcer
+	links  chan []link.Link
+	routes chan link.Routes
+	heard  chan sighting
+	sockets
 
-// death says that a responder cannot read any more.
-type death struct {
-	index     int
-	responder *responder
-	err       error
+	seen   []link.Link
+	routed link.Routes
+	// needs is what the sockets have to serve.
+	needs needs
 }
 
 func newEngine(a *Announcer) *engine {
-	return &engine{a: a, open: map[int]*responder{}, failed: map[int]error{}, dead: make(chan death)}
+	e := &engine{a: a, links: make(chan []link.Link), routes: make(chan link.Routes), heard: make(chan sighting, heardAtOnce)}
+	e.sockets = newSockets(a.links, a.clock, e.heard, a.log)
+	return e
 }
 
-func (e *engine) run(ctx context.Context, updates <-chan []link.Link) error {
+// heardAtOnce is how many claims of other stations may wait to be looked at.
+const heardAtOnce = 64
+
+func (e *engine) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer e.readers.Wait()
 	defer e.closeAll()
 	defer cancel()
 	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case e.links = <-updates:
-			e.failed = map[int]error{}
-			if err := e.settle(ctx); err != nil {
-				return err
-			}
-		case d := <-e.dead:
-			if err := e.bury(ctx, d); err != nil {
-				return err
-			}
-		case <-e.a.wake:
-		case <-e.timer():
-			if err := e.reopen(ctx); err != nil {
-				return err
-			}
+		if err := e.next(ctx); err != nil || ctx.Err() != nil {
+			return err
 		}
-		e.sendDue()
+		e.send()
 	}
 }
 
-// timer fires when a claim or a failed socket is due; it never fires when nothing is.
+// next waits for something to happen and takes note of it.
+func (e *engine) next(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case e.seen = <-e.links:
+		e.forgive()
+		return e.settle(ctx)
+	case e.routed = <-e.routes:
+		return e.settle(ctx)
+	case d := <-e.dead:
+		if e.bury(d) {
+			return e.settle(ctx)
+		}
+	case s := <-e.heard:
+		e.a.hear(s)
+	case <-e.a.wake:
+		return e.serve(ctx)
+	case <-e.timer():
+		if e.retryDue() {
+			return e.settle(ctx)
+		}
+	}
+	return nil
+}
+
+// timer fires when a claim, a probe or a failed socket is due; it never fires when nothing is.
 func (e *engine) timer() <-chan time.Time {
-	e.a.mu.Lock()
-	at, ok := e.a.schedule.next()
-	e.a.mu.Unlock()
+	at, ok := e.a.next()
 	if !e.retry.IsZero() && (!ok || e.retry.Before(at)) {
 		at, ok = e.retry, true
 	}
@@ -121,133 +130,66 @@ func (e *engine) timer() <-chan time.Time {
 	return e.a.clock.After(at.Sub(e.a.clock.Now()))
 }
 
-// settle opens and closes sockets until they fit the interfaces, and makes the result known.
+// serve lets the sockets follow what is desired.
+func (e *engine) serve(ctx context.Context) error {
+	if needs := e.a.needs(); !needs.equal(e.needs) {
+		e.needs = needs
+		return e.settle(ctx)
+	}
+	e.join(e.a.groups())
+	return nil
+}
+
+// settle opens and closes sockets until they fit the interfaces and the needs, and makes the result known.
 func (e *engine) settle(ctx context.Context) error {
-	ports := make([]port, 0, len(e.links))
-	wanted := map[int]bool{}
-	for _, l := range e.links {
+	ports := make([]port, 0, len(e.seen))
+	wanted := map[socketKey]bool{}
+	for _, l := range e.seen {
 		p := inspect(l, e.a.excluded)
-		if p.unfit == nil && l.Up {
-			wanted[l.Index] = true
-			if err := e.ensure(ctx, l); err != nil {
+		p.onLink = e.routed.OnLink[l.Index]
+		for _, protocol := range protocols {
+			key := socketKey{l.Index, protocol.kind()}
+			if p.unfit != nil || !l.Up || !e.needs.serves(protocol, l) {
+				continue
+			}
+			wanted[key] = true
+			if err := e.ensure(ctx, l, protocol, e.needs.prefixes); err != nil {
 				return err
 			}
+			p.blame(protocol, e.failed[key])
 		}
-		if err := e.failed[l.Index]; err != nil && p.fault == nil {
-			p.fault = unreadable(l.Name, err)
-		}
+		p.mend()
 		ports = append(ports, p)
 	}
-	for index := range e.open {
-		if !wanted[index] {
-			e.close(index)
-		}
-	}
-	e.a.observe(ports, e.open, nil)
+	e.closeUnless(wanted)
+	e.filter(e.needs.prefixes)
+	e.a.observe(observation{ports: ports, nextHops: e.routed.NextHops, open: e.open})
+	e.join(e.a.groups())
 	return nil
 }
 
-// unreadable says why an interface without socket cannot be used. The socket may notice before the interface list that it went down.
-func unreadable(name string, err error) *reason.Problem {
-	if errors.Is(err, syscall.ENETDOWN) {
-		return reason.New(reason.NoCarrier, "interface %s is switched off", name)
-	}
-	return reason.New(reason.NoUsableInterface, "interface %s cannot be read: %v", name, err)
-}
-
-// ensure opens the socket of an interface. Only a missing permission is an error: no other interface would fare better.
-func (e *engine) ensure(ctx context.Context, l link.Link) error {
-	if e.open[l.Index] != nil || e.failed[l.Index] != nil {
-		return nil
-	}
-	socket, err := e.a.links.OpenARP(l)
-	if errors.Is(err, os.ErrPermission) {
-		return reason.New(reason.RawSocketDenied, "the speaker may not open raw sockets: %v", err)
-	}
-	if err != nil {
-		e.fail(l.Index, err)
-		return nil
-	}
-	e.a.log.Info("Using interface", "announcer", Name, "interface", l.Name)
-	r := newResponder(socket, e.a.log.WithValues("announcer", Name, "interface", l.Name))
-	e.open[l.Index] = r
-	e.readers.Go(func() {
-		err := r.serve()
-		select {
-		case e.dead <- death{l.Index, r, err}:
-		case <-ctx.Done():
-		}
-	})
-	return nil
-}
-
-func (e *engine) fail(index int, err error) {
-	e.a.log.V(1).Info("Cannot use interface", "announcer", Name, "interface", e.name(index), "error", err.Error())
-	e.failed[index] = err
-	e.retry = e.a.clock.Now().Add(reopenAfter)
-}
-
-// bury closes the socket of a responder that cannot read any more, unless that was done on purpose.
-func (e *engine) bury(ctx context.Context, d death) error {
-	if e.open[d.index] != d.responder {
-		return nil
-	}
-	e.close(d.index)
-	e.fail(d.index, d.err)
-	return e.settle(ctx)
-}
-
-// reopen tries the failed sockets again when it is time.
-func (e *engine) reopen(ctx context.Context) error {
-	if e.retry.IsZero() || e.retry.After(e.a.clock.Now()) {
-		return nil
-	}
-	e.retry, e.failed = time.Time{}, map[int]error{}
-	return e.settle(ctx)
-}
-
-func (e *engine) close(index int) {
-	r := e.open[index]
-	delete(e.open, index)
-	if err := r.socket.Close(); err != nil {
-		r.log.V(1).Info("Did not close a socket cleanly", "error", err.Error())
-	}
-	e.a.log.Info("Left interface", "announcer", Name, "interface", e.name(index))
-}
-
-func (e *engine) closeAll() {
-	for index := range e.open {
-		e.close(index)
-	}
-}
-
-func (e *engine) name(index int) string {
-	for _, l := range e.links {
-		if l.Index == index {
-			return l.Name
-		}
-	}
-	return ""
-}
-
-// sendDue sends what is due. A claim may be withdrawn meanwhile, so each is looked at again before it is sent. An interface whose queue is
-// stuck gets no more of this round: each attempt would wait, and the other interfaces and all news of links with it. The burst repeats
-// anyway.
-func (e *engine) sendDue() {
-	e.a.mu.Lock()
-	due := e.a.schedule.due(e.a.clock.Now())
-	e.a.mu.Unlock()
+// send sends what is due. A claim may be withdrawn meanwhile, so each is looked at again before it is sent. What an interface does not
+// take is tried again a little later, and the other interfaces and all news of links do not wait for it.
+func (e *engine) send() {
+	claims, probes := e.a.due()
 	stuck := map[int]bool{}
-	for _, c := range due {
-		if r := e.open[c.index]; r != nil && !stuck[c.index] && e.a.claims(c) {
-			stuck[c.index] = !r.announce(c)
+	for _, c := range probes {
+		if r := e.responder(c); r != nil && !stuck[c.index] && e.a.current(c) {
+			stuck[c.index] = !r.probe(c)
+		}
+	}
+	for i, c := range claims {
+		r := e.responder(c)
+		if r == nil || !e.a.current(c) {
+			continue
+		}
+		if stuck[c.index] || !r.announce(c) {
+			stuck[c.index] = true
+			e.a.postpone(claims[i])
 		}
 	}
 }
 
-func (a *Announcer) claims(c claim) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	_, ok := a.decided.claims[c]
-	return ok
+func (e *engine) responder(c claim) *responder {
+	return e.open[socketKey{c.index, protocolOf(c.addr).kind()}]
 }

@@ -4,6 +4,7 @@ package l2
 
 import (
 	"cmp"
+	"hash/fnv"
 	"net/netip"
 	"slices"
 	"time"
@@ -25,56 +26,103 @@ type claim struct {
 	mac   link.MAC
 }
 
-// schedule says when which claims are sent unasked. It reads no clock and is not safe for concurrent use.
-type schedule map[claim]burst
+func (c claim) compare(o claim) int {
+	return cmp.Or(cmp.Compare(c.index, o.index), c.addr.Compare(o.addr))
+}
 
+// schedule says when which claims are sent unasked. It reads no clock and is not safe for concurrent use.
+type schedule struct {
+	// refresh is how often a claim is repeated after its burst; zero for never.
+	refresh time.Duration
+	bursts  map[claim]burst
+}
+
+// burst is when a claim is sent next, and how often still before only refreshes follow.
 type burst struct {
 	next time.Time
 	left int
 }
 
-// arm starts a burst for a claim, now.
-func (s schedule) arm(c claim, now time.Time) { s[c] = burst{next: now, left: burstRounds} }
-
-// once sends a claim now; a burst under way goes on with the rounds that it has left.
-func (s schedule) once(c claim, now time.Time) {
-	left := max(s[c].left, 1)
-	s[c] = burst{next: now, left: left}
+func newSchedule(refresh time.Duration) schedule {
+	return schedule{refresh: refresh, bursts: map[claim]burst{}}
 }
 
-// cancel ends the burst of a claim.
-func (s schedule) cancel(c claim) { delete(s, c) }
+// arm starts a burst for a claim, now.
+func (s *schedule) arm(c claim, now time.Time) { s.bursts[c] = burst{next: now, left: burstRounds} }
+
+// once sends a claim at a time; a burst under way goes on with the rounds that it has left.
+func (s *schedule) once(c claim, at time.Time) {
+	s.bursts[c] = burst{next: at, left: max(s.bursts[c].left, 1)}
+}
+
+// confirm sends a claim at a time, unless a burst is under way that will do so anyway.
+func (s *schedule) confirm(c claim, at time.Time) {
+	if s.bursts[c].left == 0 {
+		s.once(c, at)
+	}
+}
+
+// cancel ends everything for a claim.
+func (s *schedule) cancel(c claim) { delete(s.bursts, c) }
+
+// postpone gives a claim that was due and could not be sent its round back, at a later time.
+func (s *schedule) postpone(c claim, at time.Time) {
+	s.bursts[c] = burst{next: at, left: s.bursts[c].left + 1}
+}
 
 // due returns the claims to send now, by interface and address, and moves each to its next round.
-func (s schedule) due(now time.Time) []claim {
+func (s *schedule) due(now time.Time) []claim {
 	var claims []claim
-	for c, b := range s {
+	for c, b := range s.bursts {
 		if b.next.After(now) {
 			continue
 		}
 		claims = append(claims, c)
-		if b.left--; b.left == 0 {
-			delete(s, c)
+		b.left = max(b.left-1, 0)
+		switch {
+		case b.left > 0:
+			if b.next = b.next.Add(burstInterval); b.next.Before(now) {
+				b.next = now.Add(burstInterval)
+			}
+		case s.refresh > 0:
+			b.next = now.Add(spread(s.refresh, c.addr))
+		default:
+			delete(s.bursts, c)
 			continue
 		}
-		if b.next = b.next.Add(burstInterval); b.next.Before(now) {
-			b.next = now.Add(burstInterval)
-		}
-		s[c] = b
+		s.bursts[c] = b
 	}
-	slices.SortFunc(claims, func(a, b claim) int {
-		return cmp.Or(cmp.Compare(a.index, b.index), a.addr.Compare(b.addr))
-	})
+	slices.SortFunc(claims, claim.compare)
 	return claims
 }
 
+// spread shortens an interval by up to a fifth, for each address by another part, so that addresses which were claimed together are not
+// refreshed together.
+func spread(interval time.Duration, a netip.Addr) time.Duration {
+	h := fnv.New32a()
+	bytes := a.As16()
+	_, _ = h.Write(bytes[:])
+	return interval - interval/5*time.Duration(h.Sum32()%1000)/1000
+}
+
 // next returns when something is due; false when nothing is.
-func (s schedule) next() (time.Time, bool) {
+func (s *schedule) next() (time.Time, bool) {
 	var first time.Time
-	for _, b := range s {
+	for _, b := range s.bursts {
 		if first.IsZero() || b.next.Before(first) {
 			first = b.next
 		}
 	}
 	return first, !first.IsZero()
+}
+
+// bursting is how many claims have rounds left.
+func (s *schedule) bursting() int {
+	n := 0
+	for _, b := range s.bursts {
+		if b.left > 0 {
+			n++
+		}
+	}
+	return n
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -41,6 +42,10 @@ func newVeth(tb testing.TB) *veth {
 	tb.Helper()
 	v := &veth{tb: tb, node: linktest.Namespace(tb), peer: linktest.Namespace(tb)}
 	v.inNode, v.inPeer = linktest.Handle(tb, v.node), linktest.Handle(tb, v.peer)
+	// Duplicate address detection would keep the link-local address from use for two seconds.
+	v.must(linktest.Inside(v.node, func() error {
+		return os.WriteFile("/proc/sys/net/ipv6/conf/default/accept_dad", []byte("0"), 0)
+	}))
 	v.add()
 	return v
 }
@@ -79,11 +84,11 @@ func (v *veth) find(h *netlink.Handle, name string) netlink.Link {
 	return l
 }
 
-// listen records every ARP frame that reaches the peer.
+// listen records every frame of ARP and neighbour discovery that reaches the peer.
 func (v *veth) listen() {
 	index := v.peerLink().Attrs().Index
 	v.must(linktest.Inside(v.peer, func() (err error) {
-		v.conn, err = packet.Listen(&net.Interface{Index: index, HardwareAddr: peerMAC[:]}, packet.Raw, unix.ETH_P_ARP, nil)
+		v.conn, err = packet.Listen(&net.Interface{Index: index, HardwareAddr: peerMAC[:]}, packet.Raw, unix.ETH_P_ALL, nil)
 		return err
 	}))
 	conn := v.conn
@@ -101,7 +106,7 @@ func (v *veth) record(conn *packet.Conn) {
 		if err != nil {
 			return
 		}
-		if f, ok := read(slices.Clone(buffer[:n])); ok && f.from != peerMAC {
+		if f, ok := read(slices.Clone(buffer[:n])); ok && f.from != peerMAC && f.from != strangerMAC && f.isOurs() {
 			v.mu.Lock()
 			v.wire = append(v.wire, f)
 			v.mu.Unlock()
@@ -109,40 +114,28 @@ func (v *veth) record(conn *packet.Conn) {
 	}
 }
 
-func (v *veth) ask(addr netip.Addr) []link.MAC {
-	_, err := v.conn.WriteTo(who(addr), &packet.Addr{HardwareAddr: link.Broadcast[:]})
-	if err != nil {
-		return nil
-	}
+func (v *veth) send(frame []byte) {
+	// Without carrier the frame is refused, which is what some specs are about.
+	_, _ = v.conn.WriteTo(frame, &packet.Addr{HardwareAddr: frame[:6]})
+}
+
+func (v *veth) answers(addr netip.Addr) []link.MAC {
 	deadline := time.After(answerTime)
 	poll := time.NewTicker(2 * time.Millisecond)
 	defer poll.Stop()
 	for {
+		v.mu.Lock()
+		macs := takeAnswers(&v.wire, addr)
+		v.mu.Unlock()
+		if len(macs) > 0 {
+			return macs
+		}
 		select {
 		case <-deadline:
 			return nil
 		case <-poll.C:
-			if macs := v.answers(addr); len(macs) > 0 {
-				return macs
-			}
 		}
 	}
-}
-
-func (v *veth) answers(addr netip.Addr) []link.MAC {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	var macs []link.MAC
-	v.wire = slices.DeleteFunc(v.wire, func(f seen) bool {
-		if f.to != peerMAC {
-			return false
-		}
-		if f.packet.SenderIP == addr {
-			macs = append(macs, link.MAC(f.packet.SenderHardwareAddr))
-		}
-		return true
-	})
-	return macs
 }
 
 func (v *veth) unasked() []seen {
@@ -162,7 +155,24 @@ func (v *veth) setCarrier(on bool) {
 func (v *veth) setMAC(m link.MAC) { v.must(v.inNode.LinkSetHardwareAddr(v.nodeLink(), m[:])) }
 
 func (v *veth) configure(addr netip.Addr) {
-	parsed, err := netlink.ParseAddr(fmt.Sprintf("%s/24", addr))
+	bits := 24
+	if addr.Is6() {
+		bits = 64
+	}
+	parsed, err := netlink.ParseAddr(fmt.Sprintf("%s/%d", addr, bits))
 	v.must(err)
 	v.must(v.inNode.AddrAdd(v.nodeLink(), parsed))
+}
+
+func (v *veth) route(via netip.Addr) {
+	destination, flags := "203.0.113.0/24", int(netlink.FLAG_ONLINK)
+	if via.Is6() {
+		destination = "2001:db8:ffff::/48"
+	} else {
+		// Linux takes no route over an interface without an IPv4 address.
+		v.configure(netip.MustParseAddr("192.0.2.253"))
+	}
+	_, to, err := net.ParseCIDR(destination)
+	v.must(err)
+	v.must(v.inNode.RouteAdd(&netlink.Route{LinkIndex: v.nodeLink().Attrs().Index, Dst: to, Gw: via.AsSlice(), Flags: flags}))
 }

@@ -28,7 +28,9 @@ type environment struct {
 // modules is the registry of announcers: another one adds its line here and edits nothing else.
 var modules = map[string]func(environment) (announcers.Announcer, error){
 	l2.Name: func(e environment) (announcers.Announcer, error) {
-		return l2.New(l2.Options{Log: e.log, Registerer: e.registerer, ExcludeInterfaces: e.excludeInterfaces})
+		return l2.New(l2.Options{
+			Log: e.log, Registerer: e.registerer, ExcludeInterfaces: e.excludeInterfaces, RefreshInterval: e.refreshInterval,
+		})
 	},
 	bgp.Name: func(environment) (announcers.Announcer, error) { return bgp.New(), nil },
 }

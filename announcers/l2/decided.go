@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package l2
+
+import (
+	"maps"
+	"net/netip"
+	"reflect"
+	"slices"
+	"time"
+
+	"metalsuite.io/announcers"
+	"metalsuite.io/announcers/l2/link"
+	"metalsuite.io/api/reason"
+)
+
+// observation is what the engine sees of the host.
+type observation struct {
+	ports    []port
+	nextHops []netip.Addr
+	open     map[socketKey]*responder
+	// stopped says why nothing can be announced; nil while the engine runs.
+	stopped *reason.Problem
+}
+
+// observe takes note of the host, and tells the world if that makes a difference.
+func (a *Announcer) observe(o observation) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before, fitBefore, macsBefore, subnetsBefore := a.decided, a.fit(), hardware(a.ports), subnets(a.ports)
+	localBefore, hopsBefore := a.local, a.nextHops
+	a.ports, a.open, a.stopped = o.ports, maps.Clone(o.open), o.stopped
+	a.local, a.nextHops = localAddresses(o.ports), set(o.nextHops)
+	a.decide()
+	same := reflect.DeepEqual(before.states, a.decided.states) && reflect.DeepEqual(fitBefore, a.fit()) &&
+		maps.Equal(macsBefore, hardware(a.ports)) && slices.Equal(subnetsBefore, subnets(a.ports)) &&
+		maps.Equal(localBefore, a.local) && maps.Equal(hopsBefore, a.nextHops)
+	if !same {
+		signal(a.changed)
+	}
+}
+
+func set[K comparable](keys []K) map[K]struct{} {
+	out := make(map[K]struct{}, len(keys))
+	for _, k := range keys {
+		out[k] = struct{}{}
+	}
+	return out
+}
+
+// decide makes the current wishes and surroundings effective. The caller holds the mutex.
+func (a *Announcer) decide() {
+	next := a.placed()
+	a.metrics.keep(func(addr netip.Addr) bool {
+		s, ok := next.states[addr]
+		return ok && (s.Phase != announcers.Refused || a.disputes.stance(addr) == withdrawn)
+	})
+	a.publish(next)
+	a.reschedule(next)
+	a.decided = next
+	signal(a.wake)
+}
+
+// placed is the decision at hand; without interfaces to work with everything waits.
+func (a *Announcer) placed() decision {
+	if a.stopped == nil {
+		return decide(surroundings{
+			ports: a.ports, local: a.local, nextHops: a.nextHops, stance: a.disputes.stance, conflict: a.conflictProblem,
+		}, a.desired.Addresses)
+	}
+	d := decision{states: make(map[netip.Addr]announcers.State, len(a.desired.Addresses))}
+	for _, w := range a.desired.Addresses {
+		d.states[w.Addr] = announcers.State{Phase: announcers.Waiting, Problem: a.stopped}
+	}
+	return d
+}
+
+// conflictProblem tells who uses an address that was withdrawn.
+func (a *Announcer) conflictProblem(addr netip.Addr) *reason.Problem {
+	c := a.disputes.conflicts[addr]
+	if c == nil {
+		return reason.New(reason.AddressConflict, "")
+	}
+	return reason.New(reason.AddressConflict, "%s is used by the machine with the hardware address %s on interface %s",
+		addr, c.HardwareAddress, c.Interface)
+}
+
+// publish gives every responder the addresses that concern it.
+func (a *Announcer) publish(d decision) {
+	friends := stations{own: make(map[link.MAC]struct{}, len(a.ports)), allies: a.allies}
+	local := make(map[int]station, len(a.ports))
+	for _, p := range a.ports {
+		friends.own[p.MAC] = struct{}{}
+		local[p.Index] = station{p.MAC, p.LinkLocal}
+	}
+	views := make(map[socketKey]*view, len(a.open))
+	for key := range a.open {
+		views[key] = &view{station: local[key.index], addresses: map[netip.Addr]entry{}, stations: friends}
+	}
+	for c, stands := range d.claims {
+		if v := views[socketKey{c.index, protocolOf(c.addr).kind()}]; v != nil {
+			v.addresses[c.addr] = entry{a.metrics.of(c.addr), stands != withdrawn}
+		}
+	}
+	for key, v := range views {
+		a.open[key].view.Store(v)
+	}
+}
+
+// reschedule starts a burst for each new claim and ends those of claims that are gone. A claim with another hardware address is new.
+func (a *Announcer) reschedule(d decision) {
+	now := a.clock.Now()
+	for c, stood := range a.decided.claims {
+		if stands, ok := d.claims[c]; stood == settled && (!ok || stands != settled) {
+			a.schedule.cancel(c)
+		}
+	}
+	for c, stands := range d.claims {
+		if stood, ok := a.decided.claims[c]; stands == settled && (!ok || stood != settled) {
+			a.schedule.arm(c, now)
+		}
+	}
+}
+
+// hear takes note of what another station claims.
+func (a *Announcer) hear(s sighting) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, desired := a.decided.states[s.addr]; !desired {
+		return
+	}
+	now := a.clock.Now()
+	if s.ally {
+		a.confirm(s.addr, now.Add(allyPatience))
+		return
+	}
+	did := a.disputes.hear(s.addr, s.mac, a.interfaceName(s.index), now)
+	if did.withdraw {
+		a.log.Info("Leaving an address to a stranger", "announcer", Name, "address", s.addr, "mac", s.mac.String())
+		a.decide()
+	}
+	if did.defend {
+		a.log.Info("A stranger claims an address", "announcer", Name, "address", s.addr, "mac", s.mac.String())
+		a.confirm(s.addr, now)
+	}
+	if did.tell {
+		signal(a.changed)
+	}
+}
+
+// allyPatience is how long another speaker that claims our address has to learn better before our claim is repeated: at a handover it is
+// we who will learn, within milliseconds, and Linux ignores a second change of a neighbour within one second.
+const allyPatience = 1100 * time.Millisecond
+
+// confirm repeats the claims of an address that is announced.
+func (a *Announcer) confirm(addr netip.Addr, at time.Time) {
+	for _, c := range a.claimsOf(addr) {
+		if a.decided.claims[c] == settled {
+			a.schedule.confirm(c, at)
+		}
+	}
+	signal(a.wake)
+}
+
+// claimsOf returns the claims of an address, by interface.
+func (a *Announcer) claimsOf(addr netip.Addr) []claim {
+	var out []claim
+	for _, p := range a.ports {
+		c := claim{addr: addr, index: p.Index, mac: p.MAC}
+		if _, ok := a.decided.claims[c]; ok {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func (a *Announcer) interfaceName(index int) string {
+	for _, p := range a.ports {
+		if p.Index == index {
+			return p.Name
+		}
+	}
+	return ""
+}
+
+// due returns what to send now: the claims that are due, and those whose addresses are to be probed.
+func (a *Announcer) due() (claims, probes []claim) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.clock.Now()
+	addresses, ended := a.disputes.advance(now, func(addr netip.Addr) bool { return len(a.claimsOf(addr)) > 0 })
+	for _, addr := range addresses {
+		probes = append(probes, a.claimsOf(addr)...)
+	}
+	if ended {
+		before := a.decided.states
+		a.decide()
+		if !reflect.DeepEqual(before, a.decided.states) {
+			signal(a.changed)
+		}
+	}
+	return a.schedule.due(now), probes
+}
+
+// next returns when something is due; false when nothing is.
+func (a *Announcer) next() (time.Time, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	first, ok := a.schedule.next()
+	if trial, on := a.disputes.next(); on && (!ok || trial.Before(first)) {
+		return trial, true
+	}
+	return first, ok
+}
+
+// current says whether a claim is still there to be sent.
+func (a *Announcer) current(c claim) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, ok := a.decided.claims[c]
+	return ok
+}
+
+// postpone lets a claim that an interface did not take be tried again.
+func (a *Announcer) postpone(c claim) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, ok := a.decided.claims[c]; ok {
+		a.schedule.postpone(c, a.clock.Now().Add(stuckFor))
+	}
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package l2
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"metalsuite.io/announcers/l2/link"
+	"metalsuite.io/api/reason"
+)
+
+// reopenAfter is how long a socket that failed is left alone.
+const reopenAfter = 200 * time.Millisecond
+
+// sockets are those of all interfaces, with a goroutine each that reads. The engine's goroutine owns them.
+type sockets struct {
+	links Links
+	clock Clock
+	log   logr.Logger
+	heard chan<- sighting
+
+	open    map[socketKey]*responder
+	names   map[int]string
+	failed  map[socketKey]error
+	joined  map[int][]netip.Addr
+	applied map[socketKey][]netip.Prefix
+	// retry is when what failed is tried again; zero when nothing has.
+	retry   time.Time
+	dead    chan death
+	readers *sync.WaitGroup
+}
+
+// death says that a responder cannot read any more.
+type death struct {
+	key       socketKey
+	responder *responder
+	err       error
+}
+
+func newSockets(links Links, clock Clock, heard chan<- sighting, log logr.Logger) sockets {
+	return sockets{
+		links: links, clock: clock, heard: heard, log: log.WithValues("announcer", Name),
+		open: map[socketKey]*responder{}, names: map[int]string{}, failed: map[socketKey]error{}, joined: map[int][]netip.Addr{},
+		applied: map[socketKey][]netip.Prefix{}, dead: make(chan death), readers: &sync.WaitGroup{},
+	}
+}
+
+// ensure opens the socket of a protocol on an interface. Only a missing permission is an error: no other interface would fare better.
+func (s *sockets) ensure(ctx context.Context, l link.Link, p protocol, prefixes []netip.Prefix) error {
+	key := socketKey{l.Index, p.kind()}
+	if s.open[key] != nil || s.failed[key] != nil {
+		return nil
+	}
+	s.names[l.Index] = l.Name
+	socket, err := s.links.Open(l, p.kind())
+	if errors.Is(err, os.ErrPermission) {
+		return reason.New(reason.RawSocketDenied, "the speaker may not open raw sockets: %v", err)
+	}
+	if err != nil {
+		s.fail(key, err)
+		return nil
+	}
+	s.log.Info("Using interface", "interface", l.Name, "protocol", p.kind().String())
+	r := newResponder(p, l.Index, socket, s.heard, s.log.WithValues("interface", l.Name))
+	s.open[key] = r
+	s.filterOne(key, prefixes)
+	s.readers.Go(func() {
+		err := r.serve()
+		select {
+		case s.dead <- death{key, r, err}:
+		case <-ctx.Done():
+		}
+	})
+	return nil
+}
+
+func (s *sockets) fail(key socketKey, err error) {
+	s.log.V(1).Info("Cannot use interface", "interface", s.names[key.index], "error", err.Error())
+	s.failed[key] = err
+	s.later(reopenAfter)
+}
+
+// later has everything that failed tried again after a while.
+func (s *sockets) later(d time.Duration) {
+	if at := s.clock.Now().Add(d); s.retry.IsZero() || at.Before(s.retry) {
+		s.retry = at
+	}
+}
+
+// forgive lets what failed be tried again now.
+func (s *sockets) forgive() { s.failed, s.retry = map[socketKey]error{}, time.Time{} }
+
+// retryDue says whether it is time to try again what failed, and forgives it.
+func (s *sockets) retryDue() bool {
+	if s.retry.IsZero() || s.retry.After(s.clock.Now()) {
+		return false
+	}
+	s.forgive()
+	return true
+}
+
+// bury closes the socket of a responder that cannot read any more; false when that was done on purpose.
+func (s *sockets) bury(d death) bool {
+	if s.open[d.key] != d.responder {
+		return false
+	}
+	s.close(d.key)
+	s.fail(d.key, d.err)
+	return true
+}
+
+// filter has every socket look at these prefixes only.
+func (s *sockets) filter(prefixes []netip.Prefix) {
+	for key := range s.open {
+		if !slices.Equal(s.applied[key], prefixes) {
+			s.filterOne(key, prefixes)
+		}
+	}
+}
+
+// filterOne is no matter of life and death: a socket that hears too much still answers what it should.
+func (s *sockets) filterOne(key socketKey, prefixes []netip.Prefix) {
+	s.applied[key] = prefixes
+	if err := s.open[key].socket.Filter(prefixes); err != nil {
+		s.log.Info("Listening to everything on interface", "interface", s.names[key.index], "error", err.Error())
+	}
+}
+
+// join has every interface listen to its groups.
+func (s *sockets) join(groups map[int][]netip.Addr) {
+	for key, r := range s.open {
+		if key.protocol != link.NDP || slices.Equal(s.joined[key.index], groups[key.index]) {
+			continue
+		}
+		s.joined[key.index] = groups[key.index]
+		if err := r.socket.Groups(groups[key.index]); err != nil {
+			delete(s.joined, key.index)
+			s.log.Info("Some IPv6 addresses are not listened for on interface", "interface", s.names[key.index], "error", err.Error())
+			s.later(rejoinAfter)
+		}
+	}
+}
+
+// rejoinAfter is how long groups that could not be joined are left alone.
+const rejoinAfter = 5 * time.Second
+
+func (s *sockets) closeUnless(wanted map[socketKey]bool) {
+	for key := range s.open {
+		if !wanted[key] {
+			s.close(key)
+		}
+	}
+}
+
+func (s *sockets) close(key socketKey) {
+	r := s.open[key]
+	delete(s.open, key)
+	delete(s.applied, key)
+	if key.protocol == link.NDP {
+		delete(s.joined, key.index)
+	}
+	if err := r.socket.Close(); err != nil {
+		r.log.V(1).Info("Did not close a socket cleanly", "error", err.Error())
+	}
+	s.log.Info("Left interface", "interface", s.names[key.index], "protocol", key.protocol.String())
+}
+
+func (s *sockets) closeAll() {
+	for key := range s.open {
+		s.close(key)
+	}
+}
+
+// blame makes a socket that failed the fault of its interface, for the family of its protocol.
+func (p *port) blame(of protocol, err error) {
+	switch {
+	case err == nil || p.fault != nil:
+	case of.kind() == link.ARP:
+		p.fault = unreadable(p.Name, err)
+	default:
+		p.fault6 = unreadable(p.Name, err)
+	}
+}
+
+// unreadable says why an interface without socket cannot be used. The socket may notice before the interface list that it went down.
+func unreadable(name string, err error) *reason.Problem {
+	if errors.Is(err, syscall.ENETDOWN) {
+		return reason.New(reason.NoCarrier, "interface %s is switched off", name)
+	}
+	return reason.New(reason.NoUsableInterface, "interface %s cannot be read: %v", name, err)
+}
