@@ -29,6 +29,8 @@ type load struct {
 	clients   int
 	// labels of the Services.
 	labels map[string]string
+	// app are the servers behind the Services; empty for none.
+	app string
 }
 
 // taken are the figures of one load.
@@ -160,7 +162,7 @@ func (l load) each(do func(i int) error) error {
 func (l load) service(i int) *corev1.Service { return l.named(fmt.Sprintf("load-%d", i)) }
 
 func (l load) named(name string) *corev1.Service {
-	return &corev1.Service{
+	s := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: l.namespace, Labels: l.labels},
 		Spec: corev1.ServiceSpec{
 			Type:                          corev1.ServiceTypeLoadBalancer,
@@ -168,6 +170,10 @@ func (l load) named(name string) *corev1.Service {
 			Ports:                         []corev1.ServicePort{{Name: "http", Port: 80, Protocol: corev1.ProtocolTCP}},
 		},
 	}
+	if l.app != "" {
+		s.Spec.Selector = map[string]string{"app": l.app}
+	}
+	return s
 }
 
 // remove deletes the Services and returns how long it took, from the start of the first delete and from the end of the last one, until

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command bench measures the suite on a running lab and prints figures, one a line: name, median, worst, unit, trials. It never passes or
-// fails by time. TRIALS sets how often a link is cut (10). Its arguments choose what is measured, all of it without any: service,
-// failover, thousand, ten-thousand.
+// fails by time. TRIALS sets how often a link is cut (10). Its arguments choose what is measured, all of it without any: speaker,
+// service, neighbour, failover, flood, thousand, ten-thousand.
 package main
 
 import (
@@ -38,6 +38,12 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == echoCommand {
+		if err := runEcho(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+	}
 	if err := run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -70,8 +76,11 @@ func (b bench) measure(ctx context.Context, trials int, chosen []string) error {
 		name string
 		run  func() error
 	}{
+		{"speaker", func() error { return b.speakers(ctx) }},
 		{"service", func() error { return b.creation(ctx) }},
+		{"neighbour", func() error { return b.neighbours(ctx) }},
 		{"failover", func() error { return b.failovers(ctx, trials) }},
+		{"flood", func() error { return b.flood(ctx) }},
 		{"thousand", func() error { return b.thousand(ctx, loads) }},
 		{"ten-thousand", func() error { return b.tenThousand(ctx, loads) }},
 	} {
@@ -103,7 +112,9 @@ func (b bench) prepare(ctx context.Context) error {
 		func() error { return b.Install(ctx) },
 		func() error { return b.Apply(ctx, suite.MetalLB()) },
 		func() error { return b.AwaitAvailable(ctx, 2*limit) },
-		func() error { return b.Apply(ctx, suite.Pool(poolName, b.Lab.Pool4().String())) },
+		func() error {
+			return b.Apply(ctx, suite.Pool(poolName, b.Lab.Pool4().String(), b.Lab.Pool6().String()))
+		},
 		func() error { return b.Apply(ctx, suite.L2Advertisement("bench", poolName)) },
 		func() error { return b.Apply(ctx, suite.HelloNamespace(namespace)) },
 		func() error { return b.Apply(ctx, suite.HelloDeployment(namespace, app, int32(len(b.Lab.Nodes())))) },
@@ -142,7 +153,7 @@ func (b bench) create(ctx context.Context, name string, expected netip.Addr) (ad
 		return 0, 0, fmt.Errorf("watching services: %w", err)
 	}
 	defer services.Stop()
-	asking, err := b.Lab.Client().WatchARP(ctx, lab.Segment, expected, time.Millisecond)
+	asking, err := b.Lab.Client().Watch(ctx, lab.Segment, expected, time.Millisecond)
 	if err != nil {
 		return 0, 0, err
 	}

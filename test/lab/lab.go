@@ -38,7 +38,7 @@ func Open() (*Lab, error) {
 		return nil, fmt.Errorf("reading the lab's interface: %w", err)
 	}
 	lab := &Lab{variables: parse(string(content))}
-	for _, host := range append(lab.Nodes(), lab.Client(), lab.RoutedClient(), lab.Router()) {
+	for _, host := range append(lab.Nodes(), lab.Client(), lab.Stranger(), lab.RoutedClient(), lab.Router()) {
 		if !netspace.Exists(host.Name) {
 			return nil, fmt.Errorf("the lab of %s is gone, host %q is missing: start it with `make lab-up`", root, host.Name)
 		}
@@ -102,6 +102,9 @@ func (l *Lab) Pool6() netip.Prefix { return netip.MustParsePrefix(l.variables["L
 
 // SecondPool4 holds addresses of the second segment, eth1, that no host has.
 func (l *Lab) SecondPool4() netip.Prefix { return netip.MustParsePrefix(l.variables["LAB_POOL4_2"]) }
+
+// SecondPool6 holds addresses of the second segment, eth1, that no host has.
+func (l *Lab) SecondPool6() netip.Prefix { return netip.MustParsePrefix(l.variables["LAB_POOL6_2"]) }
 
 // Cut takes the carrier from the node's link on the segment.
 func (l *Lab) Cut(ctx context.Context, node string) error { return cluster.Cut(ctx, node) }

@@ -17,9 +17,16 @@ import (
 
 // ControllerPods lists the pods of the controller that run and are not about to end.
 func (s *Suite) ControllerPods(ctx context.Context) ([]corev1.Pod, error) {
+	return s.pods(ctx, "controller")
+}
+
+// Speakers lists the pods of the speakers that run and are not about to end.
+func (s *Suite) Speakers(ctx context.Context) ([]corev1.Pod, error) { return s.pods(ctx, "speaker") }
+
+func (s *Suite) pods(ctx context.Context, component string) ([]corev1.Pod, error) {
 	var pods corev1.PodList
-	if err := s.Client.List(ctx, &pods, client.InNamespace(Namespace), client.MatchingLabels{"app.kubernetes.io/component": "controller"}); err != nil {
-		return nil, fmt.Errorf("listing the controller's pods: %w", err)
+	if err := s.Client.List(ctx, &pods, client.InNamespace(Namespace), client.MatchingLabels{"app.kubernetes.io/component": component}); err != nil {
+		return nil, fmt.Errorf("listing the pods of the %s: %w", component, err)
 	}
 	var running []corev1.Pod
 	for _, p := range pods.Items {

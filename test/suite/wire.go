@@ -22,7 +22,7 @@ const askEvery = 10 * time.Millisecond
 // OneAnswer asks from the client who has the address until somebody answers, then for a while longer, and returns the node that does.
 // It is an error when more than one hardware address answers.
 func (s *Suite) OneAnswer(ctx context.Context, address netip.Addr, limit, during time.Duration) (node, mac string, err error) {
-	watch, err := s.Lab.Client().WatchARP(ctx, lab.Segment, address, askEvery)
+	watch, err := s.Lab.Client().Watch(ctx, lab.Segment, address, askEvery)
 	if err != nil {
 		return "", "", err
 	}
@@ -73,7 +73,7 @@ type Move struct {
 
 // Watch follows who answers for the address while act takes effect, until another node than now has answered.
 func (s *Suite) Watch(ctx context.Context, address netip.Addr, limit time.Duration, act func(context.Context) error) (Move, error) {
-	watch, err := s.Lab.Client().WatchARP(ctx, lab.Segment, address, askEvery)
+	watch, err := s.Lab.Client().Watch(ctx, lab.Segment, address, askEvery)
 	if err != nil {
 		return Move{}, err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/test/lab"
 	"metalsuite.io/test/suite"
 )
 
@@ -53,7 +54,7 @@ func answers(ctx context.Context, address netip.Addr, port uint16) {
 
 // owners returns the hardware addresses that answer for an address within a fifth of a second.
 func owners(ctx context.Context, address netip.Addr) ([]string, error) {
-	return cluster.Lab.Client().WhoHas(ctx, "eth0", address, 200*time.Millisecond)
+	return cluster.Lab.Client().WhoHas(ctx, lab.Segment, address, listening)
 }
 
 var _ = Describe("Who asks for an address", func() {

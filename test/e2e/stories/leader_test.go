@@ -78,10 +78,10 @@ var _ = Describe("A leader that is stopped for longer than its Lease and goes on
 				Expect(syscall.Kill(p, s)).To(Succeed())
 			}
 		}
-		watches := map[netip.Addr]*lab.ARPWatch{}
+		watches := map[netip.Addr]*lab.Watch{}
 		for n := range 1 + early + late {
 			address := addressOf(150 + n)
-			watches[address], err = cluster.Lab.Client().WatchARP(ctx, lab.Segment, address, 50*time.Millisecond)
+			watches[address], err = cluster.Lab.Client().Watch(ctx, lab.Segment, address, 50*time.Millisecond)
 			Expect(err).NotTo(HaveOccurred())
 		}
 

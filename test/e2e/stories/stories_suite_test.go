@@ -33,7 +33,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	var err error
 	cluster, err = suite.Open()
 	Expect(err).NotTo(HaveOccurred())
-	healAll(ctx)
+	calm(ctx)
 	Expect(cluster.AwaitNodesReady(ctx, 2*time.Minute)).To(Succeed())
 	Expect(cluster.Reset(ctx)).To(Succeed())
 	Expect(cluster.Install(ctx)).To(Succeed())
@@ -51,7 +51,7 @@ var _ = AfterSuite(func(ctx SpecContext) {
 	if cluster == nil {
 		return
 	}
-	healAll(ctx)
+	calm(ctx)
 	Expect(cluster.Reset(ctx)).To(Succeed())
 })
 
@@ -72,13 +72,6 @@ var _ = ReportAfterEach(func(report SpecReport) {
 		fmt.Fprintf(GinkgoWriter, "kubectl %v: %v\n%s\n", look, err, out)
 	}
 })
-
-func healAll(ctx context.Context) {
-	GinkgoHelper()
-	for _, node := range cluster.Lab.Nodes() {
-		Expect(cluster.Lab.Heal(ctx, node.Name)).To(Succeed())
-	}
-}
 
 // apply makes an object for the length of a story.
 func apply(ctx context.Context, o client.Object) {

@@ -28,6 +28,11 @@ func Heal(ctx context.Context, node string) error {
 	return portState(ctx, node, "forwarding")
 }
 
+// Pacify takes the pools' addresses from a host that uses some.
+func Pacify(ctx context.Context, host string) error {
+	return netspace.Batch(ctx, host, topology.OwnAddressScript())
+}
+
 func portState(ctx context.Context, node, state string) error {
 	return netspace.Run(exec.CommandContext(ctx, "bridge", "-n", topology.Segment, "link", "set", "dev", "v-"+node, "state", state))
 }

@@ -20,6 +20,7 @@ import (
 	"metalsuite.io/test/lab/internal/binaries"
 	"metalsuite.io/test/lab/internal/checkout"
 	"metalsuite.io/test/lab/internal/machine"
+	"metalsuite.io/test/lab/internal/netspace"
 	"metalsuite.io/test/lab/internal/topology"
 )
 
@@ -86,10 +87,18 @@ func (l *Lab) unhealthy(ctx context.Context) error {
 	if dead, err := deadDaemons(); err != nil || len(dead) > 0 {
 		return errors.Join(fmt.Errorf("the running one has dead daemons: %v", dead), err)
 	}
+	for _, name := range l.Inputs.Namespaces() {
+		if !netspace.Exists(name) {
+			return fmt.Errorf("the running one has no host %s", name)
+		}
+	}
 	for _, node := range l.Inputs.NodeList() {
-		if err := Heal(ctx, node.Name); err != nil {
+		if err := errors.Join(Heal(ctx, node.Name), Pacify(ctx, node.Name)); err != nil {
 			return err
 		}
+	}
+	if err := Pacify(ctx, topology.Stranger); err != nil {
+		return err
 	}
 	return l.awaitReady(ctx, 20*time.Second)
 }

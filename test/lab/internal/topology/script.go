@@ -50,6 +50,14 @@ func HostScript(h Host) []string {
 	return append(lines, defaultLines(router.Addr4(), router.Addr6())...)
 }
 
+// OwnAddressScript is the input of `ip -batch` in a host's namespace that takes the pools' addresses from it.
+func OwnAddressScript() []string {
+	return []string{
+		fmt.Sprintf("addr flush dev eth0 to %s", Pool4), fmt.Sprintf("addr flush dev eth0 to %s", Pool6),
+		fmt.Sprintf("addr flush dev eth1 to %s", SecondP4), fmt.Sprintf("addr flush dev eth1 to %s", SecondP6),
+	}
+}
+
 func addressLines(link string, v4, v6 netip.Addr, subnet4, subnet6 netip.Prefix) []string {
 	return []string{
 		fmt.Sprintf("link set %s up", link),
@@ -118,7 +126,11 @@ func Sysctls(namespace string) [][2]string {
 		{"net/ipv6/conf/all/accept_dad", "0"},
 		{"net/ipv6/conf/default/accept_dad", "0"},
 	}
-	if namespace == Client || namespace == Routed {
+	if namespace == Stranger {
+		// It answers for an address on the segment where it has it, and on no other.
+		common = append(common, [2]string{"net/ipv4/conf/all/arp_ignore", "1"})
+	}
+	if namespace == Client || namespace == Routed || namespace == Stranger {
 		return common
 	}
 	return append(common, [][2]string{

@@ -18,6 +18,7 @@ const (
 	Routed       = "routed"
 	Router       = "tor"
 	Segment      = "lan"
+	Stranger     = "stranger"
 )
 
 // RouterASN is the autonomous system of the router; hosts may peer with it from any other.
@@ -35,6 +36,7 @@ var (
 	Second4  = netip.MustParsePrefix("10.90.0.0/16")
 	Second6  = netip.MustParsePrefix("fd90::/64")
 	SecondP4 = netip.MustParsePrefix("10.90.64.0/18")
+	SecondP6 = netip.MustParsePrefix("fd90::1:0/112")
 	Behind4  = netip.MustParsePrefix("10.91.0.0/24")
 	Behind6  = netip.MustParsePrefix("fd91::/64")
 
@@ -126,12 +128,15 @@ func ControlPlaneHost() Host { return Host{Name: ControlPlane, Number: 1} }
 // ClientHost is the client on the segment.
 func ClientHost() Host { return Host{Name: Client, Number: 100, Second: true} }
 
+// StrangerHost belongs to nobody: it uses what addresses a test wants it to use.
+func StrangerHost() Host { return Host{Name: Stranger, Number: 200, Second: true} }
+
 // RouterHost is the router: the default gateway of every host, and the way to the routed client.
 func RouterHost() Host { return Host{Name: Router, Number: 254} }
 
 // Hosts lists every host on the segment.
 func (in Inputs) Hosts() []Host {
-	hosts := []Host{ControlPlaneHost(), ClientHost(), RouterHost()}
+	hosts := []Host{ControlPlaneHost(), ClientHost(), StrangerHost(), RouterHost()}
 	for _, node := range in.NodeList() {
 		hosts = append(hosts, node.Host)
 	}

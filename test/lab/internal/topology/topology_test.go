@@ -45,7 +45,7 @@ func TestHostsHaveAddressesOfTheirOwnOutsideThePools(t *testing.T) {
 			if !subnet.Contains(address) {
 				t.Errorf("%s of %s is not in %s", address, host.Name, subnet)
 			}
-			for _, pool := range []netip.Prefix{Pool4, Pool6, SecondP4} {
+			for _, pool := range []netip.Prefix{Pool4, Pool6, SecondP4, SecondP6} {
 				if pool.Contains(address) {
 					t.Errorf("%s of %s is in pool %s", address, host.Name, pool)
 				}
@@ -55,7 +55,7 @@ func TestHostsHaveAddressesOfTheirOwnOutsideThePools(t *testing.T) {
 }
 
 func TestPoolsAreLargeAndOnTheirSegment(t *testing.T) {
-	for pool, subnet := range map[netip.Prefix]netip.Prefix{Pool4: Subnet4, Pool6: Subnet6, SecondP4: Second4} {
+	for pool, subnet := range map[netip.Prefix]netip.Prefix{Pool4: Subnet4, Pool6: Subnet6, SecondP4: Second4, SecondP6: Second6} {
 		if !subnet.Overlaps(pool) || pool.Bits() <= subnet.Bits() || pool != pool.Masked() {
 			t.Errorf("pool %s is no part of %s", pool, subnet)
 		}

@@ -12,14 +12,14 @@ import (
 func TestReportFollowsTheOwner(t *testing.T) {
 	start := time.Unix(100, 0)
 	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
-	var report ARPReport
+	var report Report
 	for _, answer := range []struct {
 		mac string
 		ms  int
 	}{{"a", 0}, {"a", 10}, {"b", 310}, {"b", 320}, {"a", 330}} {
 		report.seen(answer.mac, at(answer.ms))
 	}
-	want := ARPReport{
+	want := Report{
 		Answers: 5,
 		Changes: []Change{
 			{At: at(0), To: "a"},
