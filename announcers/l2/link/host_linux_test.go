@@ -53,7 +53,22 @@ func newPair(t testing.TB) *pair {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(inNode.LinkSetUp(node)).To(Succeed())
 	g.Expect(inPeer.LinkSetUp(peer)).To(Succeed())
-	return &pair{host: link.NewHostAt(nodeNS), inNode: inNode, node: node, peer: peer, nodeNS: nodeNS, peerNS: peerNS}
+	p := &pair{host: link.NewHostAt(nodeNS), inNode: inNode, node: node, peer: peer, nodeNS: nodeNS, peerNS: peerNS}
+	p.awaitCarrier(t)
+	return p
+}
+
+// awaitCarrier waits until the kernel has taken note of the carrier on both ends: before, it drops what is sent and says nothing.
+func (p *pair) awaitCarrier(t testing.TB) {
+	t.Helper()
+	inPeer := linktest.Handle(t, p.peerNS)
+	NewWithT(t).Eventually(func() bool { return isRunning(p.inNode, "lan0") && isRunning(inPeer, "peer0") }).
+		WithTimeout(bound).WithPolling(time.Millisecond).Should(BeTrue())
+}
+
+func isRunning(in *netlink.Handle, name string) bool {
+	l, err := in.LinkByName(name)
+	return err == nil && l.Attrs().RawFlags&unix.IFF_RUNNING != 0
 }
 
 // link is lan0 as the Host opens it.
