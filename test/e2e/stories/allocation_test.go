@@ -93,7 +93,11 @@ var _ = Describe("Who asks for an address", func() {
 		s.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv6Protocol, corev1.IPv4Protocol}
 		apply(ctx, s)
 		Eventually(addressesOf).WithArguments(ctx, "dual").Should(HaveExactElements(six.String(), addressOf(120).String()))
-		answers(ctx, addressOf(120), 80)
+		for _, address := range []netip.Addr{six, addressOf(120)} {
+			answers(ctx, address, 80)
+			_, _, err := cluster.OneAnswer(ctx, address, patience, 300*time.Millisecond)
+			Expect(err).NotTo(HaveOccurred())
+		}
 	})
 })
 
