@@ -3,17 +3,13 @@
 package link_test
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/mdlayher/packet"
 	. "github.com/onsi/gomega"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -165,78 +161,4 @@ func request() []byte {
 	copy(f[28:], []byte{192, 0, 2, 254})
 	copy(f[38:], []byte{192, 0, 2, 1})
 	return f
-}
-
-func TestSocketReceivesOnlyRequestsToThisStationOrAll(t *testing.T) {
-	g := NewWithT(t)
-	p := newPair(t)
-	// A promiscuous interface brings frames for other stations up to the sockets.
-	g.Expect(p.inNode.SetPromiscOn(p.node)).To(Succeed())
-	socket, err := p.host.OpenARP(p.link())
-	g.Expect(err).NotTo(HaveOccurred())
-	defer socket.Close()
-	var peer *packet.Conn
-	g.Expect(linktest.Inside(p.peerNS, func() (err error) {
-		peer, err = packet.Listen(&net.Interface{Index: p.peer.Attrs().Index}, packet.Raw, unix.ETH_P_ARP, nil)
-		return err
-	})).To(Succeed())
-	defer peer.Close()
-
-	toOther, reply, toUs := request(), request(), request()
-	copy(toOther, []byte{0x02, 0, 0, 0, 0, 0x55})
-	reply[21] = 2
-	copy(toUs, nodeMAC[:])
-	tagged := slices.Concat(request()[:12], []byte{0x81, 0, 0, 5}, request()[12:])
-	for _, f := range [][]byte{toOther, reply, tagged, request(), toUs} {
-		_, err := peer.WriteTo(f, &packet.Addr{HardwareAddr: f[:6]})
-		g.Expect(err).NotTo(HaveOccurred())
-	}
-	buffer := make([]byte, 128)
-	for _, want := range [][]byte{request(), toUs} {
-		n, err := socket.Read(buffer)
-		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(bytes.Equal(buffer[:n], want)).To(BeTrue(), "received %x, want %x", buffer[:n], want)
-	}
-}
-
-func TestCloseEndsARead(t *testing.T) {
-	g := NewWithT(t)
-	p := newPair(t)
-	socket, err := p.host.OpenARP(p.link())
-	g.Expect(err).NotTo(HaveOccurred())
-	done := make(chan error, 1)
-	go func() {
-		_, err := socket.Read(make([]byte, 128))
-		done <- err
-	}()
-	g.Expect(socket.Close()).To(Succeed())
-	g.Eventually(done).WithTimeout(bound).Should(Receive(HaveOccurred()))
-	g.Expect(socket.Write(request())).NotTo(Succeed())
-}
-
-func TestWriteRefusesWhatIsNoFrame(t *testing.T) {
-	g := NewWithT(t)
-	p := newPair(t)
-	socket, err := p.host.OpenARP(p.link())
-	g.Expect(err).NotTo(HaveOccurred())
-	defer socket.Close()
-	g.Expect(socket.Write([]byte{1, 2, 3})).NotTo(Succeed())
-}
-
-func TestOpenARPNeedsNetRaw(t *testing.T) {
-	g := NewWithT(t)
-	err := linktest.WithoutRawSockets(func() error {
-		socket, err := link.NewHost().OpenARP(link.Link{Index: 1, Name: "lo"})
-		if err == nil {
-			return socket.Close()
-		}
-		return err
-	})
-	g.Expect(errors.Is(err, os.ErrPermission)).To(BeTrue(), "error %v", err)
-}
-
-func TestOpenARPFailsWithoutInterface(t *testing.T) {
-	g := NewWithT(t)
-	_, err := link.NewHostAt(linktest.Namespace(t)).OpenARP(link.Link{Index: 99, Name: "gone"})
-	g.Expect(err).To(MatchError(ContainSubstring("gone")))
 }
