@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# What takes longer than a test may: random histories of a million steps, every fuzz target, many overlaps of two leaders. Ends with the first
-# failure. FUZZTIME (60s) is for each target, SOAK_STEPS (1000000) for each random test, TRIALS (20) for the overlaps. The envtest binaries
-# are expected in KUBEBUILDER_ASSETS.
+# What takes longer than a test may: random histories of a million steps, every fuzz target, many overlaps of two leaders, the stories on a lab
+# whose kube-proxy uses iptables (those of the tests use nftables). Ends with the first failure. FUZZTIME (60s) is for each target,
+# SOAK_STEPS (1000000) for each random test, TRIALS (20) for the overlaps. The envtest binaries are expected in KUBEBUILDER_ASSETS. The lab of
+# this machine, if one runs, is replaced, and is gone at the end.
 set -eu
 cd "$(dirname "$0")/.."
 export SOAK_STEPS="${SOAK_STEPS:-1000000}"
@@ -31,4 +32,10 @@ while [ "$trial" -lt "$trials" ]; do
 	trial=$((trial + 1))
 	"$scratch/controller.test" -test.timeout 5m -ginkgo.no-color -ginkgo.focus 'An overlap of two leaders' >"$scratch/log" || { cat "$scratch/log"; exit 1; }
 done
+cd ../..
+
+echo "stories with kube-proxy in mode iptables"
+trap 'rm -rf "$scratch"; make lab-down' EXIT
+PROXY_MODE=iptables make lab-up
+go test -count=1 -timeout 25m ./test/e2e/stories -ginkgo.fail-on-pending -ginkgo.no-color
 echo "soak: ok"

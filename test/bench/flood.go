@@ -86,10 +86,10 @@ func (b bench) floodFamily(ctx context.Context, protocol string, address netip.A
 		return err
 	}
 	for _, t := range []target{
-		{protocol + " asked of everybody, empty responder", outside, lab.Question{}, strange, ""},
-		{protocol + " asked of everybody, speaker", address, lab.Question{}, hardware, owner},
-		{protocol + " asked of one, empty responder", outside, lab.Question{To: strange}, strange, ""},
-		{protocol + " asked of one, speaker", address, lab.Question{To: hardware}, hardware, owner},
+		{protocol + " to everybody, empty responder", outside, lab.Question{}, strange, ""},
+		{protocol + " to everybody, speaker", address, lab.Question{}, hardware, owner},
+		{protocol + " to one, empty responder", outside, lab.Question{To: strange}, strange, ""},
+		{protocol + " to one, speaker", address, lab.Question{To: hardware}, hardware, owner},
 	} {
 		if err := b.steps(ctx, t); err != nil {
 			return err
@@ -99,9 +99,9 @@ func (b bench) floodFamily(ctx context.Context, protocol string, address netip.A
 		return err
 	}
 	for _, t := range []target{
-		{protocol + " asked of everybody, for the address of another node", address, lab.Question{}, nil, other},
-		{protocol + " asked of everybody, for an address of the pool that nobody has", address.Next(), lab.Question{}, nil, owner},
-		{protocol + " asked of everybody, for an address outside the pools", outside.Next(), lab.Question{}, nil, owner},
+		{protocol + " to everybody, for another node's address", address, lab.Question{}, nil, other},
+		{protocol + " to everybody, for a free address of the pool", address.Next(), lab.Question{}, nil, owner},
+		{protocol + " to everybody, for an address of no pool", outside.Next(), lab.Question{}, nil, owner},
 	} {
 		if err := b.ignored(ctx, t); err != nil {
 			return err
@@ -126,12 +126,12 @@ func (b bench) steps(ctx context.Context, t target) error {
 		if err != nil {
 			return err
 		}
-		name := fmt.Sprintf("%s, %s offered: ", t.name, rateName(rate))
+		name := fmt.Sprintf("%s, %s: ", t.name, rateName(rate))
 		report(name+"sent", "1/s", []float64{f.perSecond(f.sent)})
 		report(name+"answered", "1/s", []float64{f.perSecond(f.answered)})
 		report(name+"lost", "%", []float64{f.loss()})
 		if t.node != "" {
-			report(name+"speaker's CPU", "core%", []float64{share})
+			report(name+"speaker's CPU, of a core", "%", []float64{share})
 		}
 		if f.answered == f.sent {
 			best = max(best, f.perSecond(f.sent))
@@ -148,9 +148,9 @@ func (b bench) ignored(ctx context.Context, t target) error {
 		if err != nil {
 			return err
 		}
-		name := fmt.Sprintf("%s, %s offered: ", t.name, rateName(rate))
+		name := fmt.Sprintf("%s, %s: ", t.name, rateName(rate))
 		report(name+"sent", "1/s", []float64{f.perSecond(f.sent)})
-		report(name+"CPU of a speaker that ignores it", "core%", []float64{share})
+		report(name+"CPU of a speaker that has no answer, of a core", "%", []float64{share})
 	}
 	return nil
 }
@@ -159,7 +159,7 @@ func rateName(rate int) string {
 	if rate == unlimited {
 		return "as many as can be sent"
 	}
-	return fmt.Sprintf("%d/s", rate)
+	return fmt.Sprintf("%d,000/s", rate/1000)
 }
 
 // pour sends one flood and returns what share of a core, in percent, the speaker of the target's node used meanwhile.
