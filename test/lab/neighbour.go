@@ -155,10 +155,11 @@ func (n ndpNeighbour) question(q Question) ([]byte, error) {
 	if q.Probe {
 		return n.frame(multicast(group), n.mac, netip.IPv6Unspecified(), group, m)
 	}
-	m.Options = []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: n.mac}}
 	if len(q.To) > 0 {
+		// Who is asked alone may be left to see from the frame who asks (RFC 4861, 4.3), as some routers and switches do.
 		return n.frame(q.To, n.mac, n.own, n.address, m)
 	}
+	m.Options = []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: n.mac}}
 	return n.frame(multicast(group), n.mac, n.own, group, m)
 }
 

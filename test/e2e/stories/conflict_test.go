@@ -142,6 +142,42 @@ var _ = Describe("A forged claim of an address in use", func() {
 	}
 })
 
+var _ = Describe("A claim in the name of another speaker", func() {
+	It("is no conflict, and is met by the owner", func(ctx SpecContext) {
+		const name = "ally"
+		addresses := []netip.Addr{addressOf(0x460), six(0x460)}
+		serve(ctx, suite.Pool(name, rangeOf(0x460, 0x460), addresses[1].String()+"/128"))
+		apply(ctx, dualStack(suite.HelloService(namespace, name, app)))
+		Eventually(addressesOf).WithArguments(ctx, name).Should(HaveLen(2))
+		for _, address := range addresses {
+			watch, err := cluster.Lab.Client().Watch(ctx, lab.Segment, address, 10*time.Millisecond)
+			Expect(err).NotTo(HaveOccurred())
+			node := expectOwner(ctx, lab.Segment, address, HaveLen(1))
+			owner := watch.Report().Owner()
+			answers(ctx, address, 80)
+			By("waiting until nobody claims unasked")
+			quiet := 0
+			Eventually(func() int {
+				before := quiet
+				quiet = len(watch.Report().Claims)
+				return quiet - before
+			}).WithPolling(2 * time.Second).Should(BeZero())
+			other, err := cluster.Lab.Node(otherNodes(node)[0]).MAC(lab.Segment)
+			Expect(err).NotTo(HaveOccurred())
+			begin := time.Now()
+			Expect(cluster.Lab.Stranger().Claim(ctx, lab.Segment, address, other)).To(Succeed())
+			Eventually(func() []lab.Claim { return watch.Report().Claims[quiet:] }).Should(ContainElement(HaveField("MAC", owner)))
+			answers(ctx, address, 80)
+			GinkgoWriter.Printf("the client got a page %s after the claim\n", time.Since(begin))
+			Expect(time.Since(begin)).To(BeNumerically("<", 3*time.Second))
+			report, err := watch.Stop()
+			Expect(err).NotTo(HaveOccurred())
+			Expect(report.Owners()).To(HaveExactElements(owner))
+			Expect(conflicts(ctx, address)).To(BeEmpty())
+		}
+	})
+})
+
 var _ = Describe("An address that a node uses itself", func() {
 	It("is not announced while routes lead through it", func(ctx SpecContext) {
 		const name = "gateway"

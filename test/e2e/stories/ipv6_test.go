@@ -24,8 +24,8 @@ var _ = Describe("A Service with an IPv6 address", Ordered, func() {
 		owner         string
 	)
 
-	// ask asks the owner's hardware address for the address, or everybody, and returns what was heard meanwhile.
-	ask := func(ctx context.Context, question lab.Question) lab.Report {
+	// ask asks for one of the addresses and returns what was heard meanwhile.
+	ask := func(ctx context.Context, address netip.Addr, question lab.Question) lab.Report {
 		GinkgoHelper()
 		report, err := cluster.Lab.Client().Ask(ctx, lab.Segment, address, question, 300*time.Millisecond)
 		Expect(err).NotTo(HaveOccurred())
@@ -62,17 +62,31 @@ var _ = Describe("A Service with an IPv6 address", Ordered, func() {
 	})
 
 	It("is confirmed to a client that asks its owner alone", func(ctx SpecContext) {
-		report := ask(ctx, lab.Question{To: macOf(owner)})
-		Expect(report.Owners()).To(HaveExactElements(macOf(owner).String()))
-		Expect(report.Answers).To(BeNumerically(">", 10))
-		By("asking a node that does not own it") // before the client's kernel knows the address and asks too
-		Expect(ask(ctx, lab.Question{To: macOf(otherNodes(owner)[0])}).Owners()).To(BeEmpty())
+		for _, a := range []netip.Addr{four, address} {
+			report := ask(ctx, a, lab.Question{To: macOf(owner)})
+			Expect(report.Owners()).To(HaveExactElements(macOf(owner).String()))
+			Expect(report.Answers).To(BeNumerically(">", 10))
+			By("asking a node that does not own it") // before the client's kernel knows the address and asks too
+			Expect(ask(ctx, a, lab.Question{To: macOf(otherNodes(owner)[0])}).Owners()).To(BeEmpty())
+		}
 	})
 
 	It("is defended against a host that is about to take it", func(ctx SpecContext) {
-		report := ask(ctx, lab.Question{Probe: true})
+		Expect(ask(ctx, four, lab.Question{Probe: true}).Owners()).To(HaveExactElements(macOf(owner).String()))
+		report := ask(ctx, address, lab.Question{Probe: true})
 		Expect(report.Heard()).To(HaveExactElements(macOf(owner).String()))
 		Expect(len(report.Claimed(macOf(owner).String()))).To(BeNumerically(">", 10), "every probe is answered, to all nodes")
+
+		By("giving it to a host whose kernel checks")
+		stranger := cluster.Lab.Stranger()
+		Expect(stranger.Sysctl("net/ipv6/conf/eth0/accept_dad", "1")).To(Succeed())
+		DeferCleanup(func() { Expect(stranger.Sysctl("net/ipv6/conf/eth0/accept_dad", "0")).To(Succeed()) })
+		Expect(stranger.Configure(ctx, "addr add "+address.String()+"/128 dev eth0")).To(Succeed())
+		DeferCleanup(func(ctx SpecContext) { Expect(cluster.Lab.Pacify(ctx)).To(Succeed()) })
+		Eventually(func(ctx context.Context) (string, error) {
+			out, err := stranger.Command(ctx, "ip", "-6", "address", "show", "dev", "eth0", "dadfailed").Output()
+			return string(out), err
+		}).WithContext(ctx).Should(ContainSubstring(address.String()))
 	})
 
 	It("is reachable in both families, from the segment and from behind the router", func(ctx SpecContext) {
@@ -111,8 +125,8 @@ var _ = Describe("A Service with an IPv6 address", Ordered, func() {
 		Expect(cluster.Gone(ctx, suite.HelloService(namespace, name, app), patience)).To(Succeed())
 		expectNobody(ctx, lab.Segment, address)
 		expectNobody(ctx, lab.Segment, four)
-		Expect(ask(ctx, lab.Question{Probe: true}).Heard()).To(BeEmpty())
-		Expect(ask(ctx, lab.Question{To: macOf(owner)}).Heard()).To(BeEmpty())
+		Expect(ask(ctx, address, lab.Question{Probe: true}).Heard()).To(BeEmpty())
+		Expect(ask(ctx, address, lab.Question{To: macOf(owner)}).Heard()).To(BeEmpty())
 	})
 
 	It("needs no IPv4 address", func(ctx SpecContext) {
