@@ -15,13 +15,11 @@ import (
 
 // needs is what the sockets have to serve.
 type needs struct {
-	// prefixes are what may be asked about, sorted; empty means everything.
+	// prefixes are what the sockets let up, sorted; empty means everything.
 	prefixes []netip.Prefix
 	// six is whether there is anything to do for IPv6.
 	six bool
 }
-
-func (n needs) equal(o needs) bool { return n.six == o.six && slices.Equal(n.prefixes, o.prefixes) }
 
 // serves says whether a protocol is needed and possible on an interface. ARP always is: with its socket an interface proves that it can
 // be used.
@@ -36,26 +34,41 @@ func (a *Announcer) needs() needs {
 	return a.needed
 }
 
-// needsOf adds to the prefixes the addresses that they do not cover, which should not be but must not be lost.
+// filterExactly is up to how many addresses the kernel is told each one. With more it is told the prefixes that they come from, so that
+// its program stays short; what it lets up then about the addresses of other nodes is looked at here.
+const filterExactly = 256
+
+// nothing is a prefix that no question is about: the unspecified address.
+var nothing = netip.PrefixFrom(netip.IPv6Unspecified(), 128)
+
+// needsOf returns what the sockets have to let up: never less than what concerns a desired address.
 func needsOf(d announcers.Desired) needs {
-	var n needs
+	n := needs{prefixes: wanted(d)}
 	six := func(a netip.Addr) bool { return a.Is6() && !a.Is4In6() }
-	given := slices.SortedFunc(slices.Values(d.Prefixes), netip.Prefix.Compare)
-	for _, p := range given {
-		n.six = n.six || six(p.Addr())
+	n.six = slices.ContainsFunc(d.Prefixes, func(p netip.Prefix) bool { return six(p.Addr()) }) ||
+		slices.ContainsFunc(d.Addresses, func(w announcers.Address) bool { return six(w.Addr) })
+	return n
+}
+
+// wanted returns the prefixes to filter by, sorted and distinct.
+func wanted(d announcers.Desired) []netip.Prefix {
+	var out []netip.Prefix
+	switch {
+	case len(d.Addresses) == 0:
+		return []netip.Prefix{nothing}
+	case len(d.Addresses) > filterExactly && len(d.Prefixes) == 0:
+		return nil
+	case len(d.Addresses) > filterExactly:
+		out = slices.SortedFunc(slices.Values(d.Prefixes), netip.Prefix.Compare)
 	}
-	n.prefixes = given
+	known := out
 	for _, w := range d.Addresses {
-		n.six = n.six || six(w.Addr)
-		if len(given) > 0 && !covers(given, w.Addr) {
-			n.prefixes = append(n.prefixes, netip.PrefixFrom(w.Addr, w.Addr.BitLen()))
+		if !covers(known, w.Addr) {
+			out = append(out, netip.PrefixFrom(w.Addr, w.Addr.BitLen()))
 		}
 	}
-	if len(n.prefixes) > len(given) {
-		slices.SortFunc(n.prefixes, netip.Prefix.Compare)
-	}
-	n.prefixes = slices.Compact(n.prefixes)
-	return n
+	slices.SortFunc(out, netip.Prefix.Compare)
+	return slices.Compact(out)
 }
 
 // covers says whether one of the prefixes, sorted, has the address. Of nested ones it may overlook the outer, which does no harm.

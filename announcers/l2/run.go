@@ -71,7 +71,7 @@ type engine struct {
 }
 
 func newEngine(a *Announcer) *engine {
-	e := &engine{a: a, links: make(chan []link.Link), routes: make(chan link.Routes), heard: make(chan sighting, heardAtOnce)}
+	e := &engine{a: a, links: make(chan []link.Link), routes: make(chan link.Routes), heard: make(chan sighting, heardAtOnce), needs: a.needs()}
 	e.sockets = newSockets(a.links, a.clock, e.heard, a.log)
 	return e
 }
@@ -132,10 +132,11 @@ func (e *engine) timer() <-chan time.Time {
 
 // serve lets the sockets follow what is desired.
 func (e *engine) serve(ctx context.Context) error {
-	if needs := e.a.needs(); !needs.equal(e.needs) {
-		e.needs = needs
+	before := e.needs
+	if e.needs = e.a.needs(); before.six != e.needs.six {
 		return e.settle(ctx)
 	}
+	e.filter(e.needs.prefixes)
 	e.join(e.a.groups())
 	return nil
 }
