@@ -99,6 +99,23 @@ var _ = Describe("An interface that comes, changes and goes", Ordered, func() {
 		expectAnswers(ctx, "02:00:00:89:77:02")
 	})
 
+	It("is announced on in IPv4 alone while it has no link-local address", func(ctx SpecContext) {
+		Expect(node.Configure(ctx, "addr flush dev "+link+" scope link")).To(Succeed())
+		Eventually(answering).WithArguments(lab.SecondSegment, addresses[1]).WithContext(ctx).Should(BeEmpty())
+		Eventually(eventsOf).WithArguments(name).WithContext(ctx).Should(ContainElement(And(
+			HavePrefix("announceFailed: "), ContainSubstring(addresses[1].String()), ContainSubstring(string(reason.NoLinkLocalAddress)))))
+		Expect(answering(ctx, lab.SecondSegment, addresses[0])).To(HaveExactElements("02:00:00:89:77:02"))
+		Expect(node.Configure(ctx, "addr add fe80::77/64 dev "+link+" nodad")).To(Succeed())
+		expectAnswers(ctx, "02:00:00:89:77:02")
+	})
+
+	It("is left while it is switched off", func(ctx SpecContext) {
+		Expect(node.Configure(ctx, "link set "+link+" down")).To(Succeed())
+		expectAnswers(ctx)
+		Expect(node.Configure(ctx, "link set "+link+" up")).To(Succeed())
+		expectAnswers(ctx, "02:00:00:89:77:02")
+	})
+
 	It("may go and come back as another one", func(ctx SpecContext) {
 		unplug(ctx)
 		expectAnswers(ctx)
