@@ -76,7 +76,8 @@ type LinkReporter interface {
 type ConflictReporter interface {
 	// Conflicts returns what was seen on each desired address that another station uses or has used within the last ConflictTTL, sorted
 	// by address; the result is the caller's own. It never blocks. A new conflict, and one that withdraws an address or gives it back,
-	// is told through Changed; that a known one was seen again at most once a minute.
+	// is told through Changed; that a known one was seen again is told once a minute at most, or once in ten seconds if it comes from
+	// elsewhere than before.
 	Conflicts() []Conflict
 }
 
@@ -159,7 +160,7 @@ type State struct {
 	Problem *reason.Problem
 }
 
-// Report is the answer to one Apply.
+// Report is the answer to one Apply. Neither side changes it later.
 type Report struct {
 	// States has one entry for every desired address.
 	States map[netip.Addr]State

@@ -5,7 +5,6 @@ package l2
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net"
 	"net/netip"
 	"regexp"
@@ -68,6 +67,7 @@ type Announcer struct {
 	stopped  *reason.Problem
 	running  bool
 	desired  announcers.Desired
+	wishes   map[netip.Addr]announcers.Address
 	needed   needs
 	allies   map[link.MAC]struct{}
 	ports    []port
@@ -75,9 +75,11 @@ type Announcer struct {
 	local    map[netip.Addr]string
 	open     map[socketKey]*responder
 	decided  decision
-	schedule schedule
-	disputes disputes
-	metrics  *metrics
+	// generation counts the decisions, from 1.
+	generation uint64
+	schedule   schedule
+	disputes   disputes
+	metrics    *metrics
 }
 
 // socketKey names the socket of a protocol on an interface.
@@ -137,32 +139,38 @@ func (a *Announcer) Changed() <-chan struct{} { return a.changed }
 func (a *Announcer) Apply(_ context.Context, desired announcers.Desired) announcers.Report {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.take(desired)
-	a.decide()
-	return announcers.Report{States: maps.Clone(a.decided.states), Problem: a.stopped}
+	if a.take(desired) {
+		a.decide()
+	}
+	return announcers.Report{States: a.decided.states, Problem: a.stopped}
 }
 
-// take makes other wishes the present ones: fresh addresses are put on trial, disputes about addresses that are gone are forgotten.
-func (a *Announcer) take(desired announcers.Desired) {
-	before := make(map[netip.Addr]struct{}, len(a.desired.Addresses))
-	for _, w := range a.desired.Addresses {
-		before[w.Addr] = struct{}{}
-	}
-	now := make(map[netip.Addr]struct{}, len(desired.Addresses))
+// take makes other wishes the present ones and says whether they are: fresh addresses are put on trial, disputes about addresses that are
+// gone are forgotten.
+func (a *Announcer) take(desired announcers.Desired) (news bool) {
+	wishes := make(map[netip.Addr]announcers.Address, len(desired.Addresses))
+	news = a.generation == 0 || len(desired.Addresses) != len(a.wishes)
 	for _, w := range desired.Addresses {
-		now[w.Addr] = struct{}{}
-		if _, known := before[w.Addr]; !known && w.Fresh {
+		wishes[w.Addr] = w
+		before, known := a.wishes[w.Addr]
+		if !known && w.Fresh {
 			a.disputes.begin(w.Addr)
 		}
+		news = news || !known || !slices.Equal(before.Interfaces, w.Interfaces)
 	}
-	a.disputes.keep(func(addr netip.Addr) bool { _, still := now[addr]; return still })
-	if !slices.Equal(a.desired.Allies, desired.Allies) || a.allies == nil {
-		a.allies = parseMACs(desired.Allies)
+	a.wishes = wishes
+	a.disputes.keep(a.clock.Now(), func(addr netip.Addr) bool { _, still := wishes[addr]; return still })
+	if a.allies == nil || !slices.Equal(a.desired.Allies, desired.Allies) {
+		a.allies, news = parseMACs(desired.Allies), true
 	}
-	a.desired = announcers.Desired{
-		Addresses: slices.Clone(desired.Addresses), Prefixes: slices.Clone(desired.Prefixes), Allies: slices.Clone(desired.Allies),
+	if news || !slices.Equal(a.desired.Prefixes, desired.Prefixes) {
+		a.desired = announcers.Desired{
+			Addresses: slices.Clone(desired.Addresses), Prefixes: slices.Clone(desired.Prefixes), Allies: slices.Clone(desired.Allies),
+		}
+		a.needed = needsOf(a.desired)
+		signal(a.wake)
 	}
-	a.needed = needsOf(a.desired)
+	return news
 }
 
 // parseMACs leaves out what is no Ethernet address.
@@ -228,7 +236,7 @@ func (a *Announcer) Uses(addr netip.Addr) *reason.Problem {
 func (a *Announcer) Conflicts() []announcers.Conflict {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.disputes.known(a.clock.Now())
+	return a.disputes.known(a.clock.Now(), func(addr netip.Addr) bool { _, desired := a.decided.states[addr]; return desired })
 }
 
 // signal makes sure that a channel of capacity one holds a value.

@@ -357,7 +357,7 @@ func disputesOn(fresh func(testing.TB) segment, f family) {
 		n.clock.step(answerWithin)
 		Eventually(n.claimsOf(f.first, nodeMAC)).Should(HaveLen(f.frames))
 		n.settle()
-		Expect(n.probesOf(f.first)()).To(HaveLen(len(probesAt)))
+		Expect(n.probesOf(f.first)()).To(HaveLen(len(probesAfter)))
 		Expect(n.Conflicts()).To(BeEmpty())
 	})
 

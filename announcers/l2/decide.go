@@ -101,12 +101,13 @@ type decision struct {
 // decide places every desired address on the interfaces. It is a function of its arguments alone.
 func decide(s surroundings, desired []announcers.Address) decision {
 	d := decision{states: make(map[netip.Addr]announcers.State, len(desired)), claims: make(map[claim]stance, len(desired))}
+	places := placements{}
 	for _, a := range desired {
 		if p := refusal(a.Addr, s.local, s.nextHops); p != nil {
 			d.states[a.Addr] = announcers.State{Phase: announcers.Refused, Problem: p}
 			continue
 		}
-		state, on := place(s.ports, a)
+		state, on := places.find(s.ports, a)
 		stands := s.stance(a.Addr)
 		if stands == withdrawn {
 			state = announcers.State{Phase: announcers.Refused, Problem: s.conflict(a.Addr)}
@@ -152,7 +153,30 @@ func use(a netip.Addr, local map[netip.Addr]string, nextHops map[netip.Addr]stru
 	return nil
 }
 
-// place finds the interfaces for an address.
+// placements remembers what place found: most addresses are of one family and may be announced on the same interfaces.
+type placements map[placementKey]placement
+
+type placementKey struct {
+	four  bool
+	names string
+}
+
+type placement struct {
+	state announcers.State
+	on    []port
+}
+
+func (p placements) find(ports []port, a announcers.Address) (announcers.State, []port) {
+	key := placementKey{a.Addr.Is4(), strings.Join(a.Interfaces, "\x00")}
+	found, ok := p[key]
+	if !ok {
+		found.state, found.on = place(ports, a)
+		p[key] = found
+	}
+	return found.state, found.on
+}
+
+// place finds the interfaces for an address. Of the address only the family matters.
 func place(ports []port, a announcers.Address) (announcers.State, []port) {
 	candidates := selected(ports, a.Interfaces)
 	if len(candidates) == 0 {

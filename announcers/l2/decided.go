@@ -58,6 +58,7 @@ func (a *Announcer) decide() {
 	a.publish(next)
 	a.reschedule(next)
 	a.decided = next
+	a.generation++
 	signal(a.wake)
 }
 
@@ -95,7 +96,7 @@ func (a *Announcer) publish(d decision) {
 	}
 	views := make(map[socketKey]*view, len(a.open))
 	for key := range a.open {
-		views[key] = &view{station: local[key.index], addresses: map[netip.Addr]entry{}, stations: friends}
+		views[key] = &view{station: local[key.index], addresses: make(map[netip.Addr]entry, len(a.desired.Addresses)), stations: friends}
 	}
 	for c, stands := range d.claims {
 		if v := views[socketKey{c.index, protocolOf(c.addr).kind()}]; v != nil {
@@ -122,26 +123,34 @@ func (a *Announcer) reschedule(d decision) {
 	}
 }
 
-// hear takes note of what another station claims.
-func (a *Announcer) hear(s sighting) {
+// hear takes note of what other stations claim.
+func (a *Announcer) hear(all []sighting) {
+	if len(all) == 0 {
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, desired := a.decided.states[s.addr]; !desired {
-		return
-	}
 	now := a.clock.Now()
-	if s.ally {
-		a.confirm(s.addr, now.Add(allyPatience))
-		return
+	var did reaction
+	for _, s := range all {
+		if _, desired := a.decided.states[s.addr]; !desired {
+			continue
+		}
+		if s.ally {
+			a.confirm(s.addr, now.Add(allyPatience))
+			continue
+		}
+		one := a.disputes.hear(s.addr, s.mac, a.interfaceName(s.index), now)
+		if one.withdraw || one.defend {
+			a.log.Info("A stranger claims an address", "announcer", Name, "address", s.addr, "mac", s.mac.String(), "withdrawn", one.withdraw)
+		}
+		if one.defend {
+			a.confirm(s.addr, now)
+		}
+		did.withdraw, did.tell = did.withdraw || one.withdraw, did.tell || one.tell
 	}
-	did := a.disputes.hear(s.addr, s.mac, a.interfaceName(s.index), now)
 	if did.withdraw {
-		a.log.Info("Leaving an address to a stranger", "announcer", Name, "address", s.addr, "mac", s.mac.String())
 		a.decide()
-	}
-	if did.defend {
-		a.log.Info("A stranger claims an address", "announcer", Name, "address", s.addr, "mac", s.mac.String())
-		a.confirm(s.addr, now)
 	}
 	if did.tell {
 		signal(a.changed)
@@ -159,7 +168,6 @@ func (a *Announcer) confirm(addr netip.Addr, at time.Time) {
 			a.schedule.confirm(c, at)
 		}
 	}
-	signal(a.wake)
 }
 
 // claimsOf returns the claims of an address, by interface.
@@ -183,14 +191,20 @@ func (a *Announcer) interfaceName(index int) string {
 	return ""
 }
 
-// due returns what to send now: the claims that are due, and those whose addresses are to be probed.
-func (a *Announcer) due() (claims, probes []claim) {
+// probe is a question that is due, with the places to ask it.
+type probe struct {
+	addr netip.Addr
+	on   []claim
+}
+
+// due returns what to send now: the claims that are due, and the addresses to be probed.
+func (a *Announcer) due() (claims []claim, probes []probe) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.clock.Now()
 	addresses, ended := a.disputes.advance(now, func(addr netip.Addr) bool { return len(a.claimsOf(addr)) > 0 })
 	for _, addr := range addresses {
-		probes = append(probes, a.claimsOf(addr)...)
+		probes = append(probes, probe{addr, a.claimsOf(addr)})
 	}
 	if ended {
 		before := a.decided.states
@@ -200,6 +214,13 @@ func (a *Announcer) due() (claims, probes []claim) {
 		}
 	}
 	return a.schedule.due(now), probes
+}
+
+// probed notes whether a probe has left this node.
+func (a *Announcer) probed(addr netip.Addr, left bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.disputes.probed(addr, left, a.clock.Now())
 }
 
 // next returns when something is due; false when nothing is.
@@ -217,15 +238,15 @@ func (a *Announcer) next() (time.Time, bool) {
 func (a *Announcer) current(c claim) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	_, ok := a.decided.claims[c]
-	return ok
+	stands, ok := a.decided.claims[c]
+	return ok && stands == settled
 }
 
-// postpone lets a claim that an interface did not take be tried again.
+// postpone lets a claim that did not go out be tried again.
 func (a *Announcer) postpone(c claim) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, ok := a.decided.claims[c]; ok {
+	if stands, ok := a.decided.claims[c]; ok && stands == settled {
 		a.schedule.postpone(c, a.clock.Now().Add(stuckFor))
 	}
 }

@@ -11,10 +11,10 @@ import (
 	"metalsuite.io/announcers/l2/link"
 )
 
-// A trial asks three times whether a stranger uses an address. RFC 5227 2.1.1 and RFC 4862 5.4 would have a station wait for seconds
+// A trial asks three times, each a while after the one before, whether a stranger uses an address. RFC 5227 2.1.1 and RFC 4862 5.4 would have a station wait for seconds
 // before it uses an address; here the address is answered for meanwhile, because a new Service is to work at once, but not yet claimed
 // unasked.
-var probesAt = []time.Duration{0, 100 * time.Millisecond, 300 * time.Millisecond}
+var probesAfter = []time.Duration{0, 100 * time.Millisecond, 200 * time.Millisecond}
 
 const (
 	// answerWithin is how long a station may take to answer the last probe.
@@ -25,6 +25,9 @@ const (
 	defendAfter = 10 * time.Second
 	// tellAfter is how often it is told at most that a stranger was heard again.
 	tellAfter = time.Minute
+	// lateBy is how much later than meant a trial may end. A process that stood still has to listen once more: what it was told meanwhile
+	// may not have reached it yet.
+	lateBy = 50 * time.Millisecond
 )
 
 // stance is how this node stands to an address that it is to announce.
@@ -48,11 +51,10 @@ type disputes struct {
 // trial is one round of probes.
 type trial struct {
 	stance stance
-	// start is when the round begins; zero as long as there is no interface to probe on.
-	start time.Time
-	// sent are the probes that were sent, last is when.
+	// next is when the round goes on; zero as long as there is no interface to probe on.
+	next time.Time
+	// sent is how many probes have left this node.
 	sent int
-	last time.Time
 }
 
 // conflict is what is known of a stranger.
@@ -66,18 +68,24 @@ func newDisputes() disputes {
 	return disputes{trials: map[netip.Addr]*trial{}, conflicts: map[netip.Addr]*conflict{}}
 }
 
-// begin starts a trial for an address as soon as there is an interface to probe on.
-func (d *disputes) begin(a netip.Addr) { d.trials[a] = &trial{stance: proving} }
+// begin starts a trial for an address as soon as there is an interface to probe on. One that a stranger is known to have stays withdrawn
+// meanwhile.
+func (d *disputes) begin(a netip.Addr) {
+	if d.trials[a] == nil {
+		d.trials[a] = &trial{stance: proving}
+	}
+}
 
-// keep forgets every address for which keep is false.
-func (d *disputes) keep(keep func(netip.Addr) bool) {
-	for a := range d.trials {
-		if !keep(a) {
+// keep forgets every address for which keep is false. Only that a stranger had an address is remembered for a while: should the address be
+// desired again, it is the stranger's until a trial says otherwise.
+func (d *disputes) keep(now time.Time, keep func(netip.Addr) bool) {
+	for a, t := range d.trials {
+		if c := d.conflicts[a]; !keep(a) && (t.stance != withdrawn || c == nil || now.Sub(c.Last) >= announcers.ConflictTTL) {
 			delete(d.trials, a)
 		}
 	}
 	for a := range d.conflicts {
-		if !keep(a) {
+		if !keep(a) && d.trials[a] == nil {
 			delete(d.conflicts, a)
 		}
 	}
@@ -108,7 +116,7 @@ func (d *disputes) hear(a netip.Addr, mac link.MAC, on string, now time.Time) re
 	c.Last, c.Interface, c.HardwareAddress = now, on, mac.String()
 	if t := d.trials[a]; t != nil {
 		out.withdraw = t.stance != withdrawn
-		*t = trial{stance: withdrawn, start: now.Add(retryTrial)}
+		*t = trial{stance: withdrawn, next: now.Add(retryTrial)}
 		c.Withdrawn = true
 	} else if now.Sub(c.defended) >= defendAfter {
 		c.defended, out.defend = now, true
@@ -121,25 +129,24 @@ func (d *disputes) hear(a netip.Addr, mac link.MAC, on string, now time.Time) re
 }
 
 // advance returns the addresses to probe now, in order, and whether a trial has ended: then the stance of its address is settled. Placed
-// says whether an address has an interface to probe on.
+// says whether an address has an interface to probe on; without one the round starts over once there is.
 func (d *disputes) advance(now time.Time, placed func(netip.Addr) bool) (probe []netip.Addr, ended bool) {
 	for a, t := range d.trials {
-		if t.start.IsZero() && placed(a) {
-			t.start = now
+		switch {
+		case !placed(a):
+			t.next, t.sent = time.Time{}, 0
+			continue
+		case t.next.IsZero():
+			t.next = now
 		}
-		switch due, ok := t.due(); {
-		case !ok || due.After(now):
-		case t.sent < len(probesAt):
+		switch {
+		case t.next.After(now):
+		case t.sent < len(probesAfter):
 			probe = append(probe, a)
-			for t.sent < len(probesAt) && !t.start.Add(probesAt[t.sent]).After(now) {
-				t.sent++
-			}
-			t.last = now
+		case now.Sub(t.next) > lateBy:
+			t.next = now.Add(answerWithin)
 		default:
-			delete(d.trials, a)
-			if c := d.conflicts[a]; c != nil {
-				c.Withdrawn = false
-			}
+			d.settle(a)
 			ended = true
 		}
 	}
@@ -147,37 +154,50 @@ func (d *disputes) advance(now time.Time, placed func(netip.Addr) bool) (probe [
 	return probe, ended
 }
 
-// due returns when the trial goes on; false when it waits for an interface.
-func (t *trial) due() (time.Time, bool) {
-	switch {
-	case t.start.IsZero():
-		return time.Time{}, false
-	case t.sent < len(probesAt):
-		return t.start.Add(probesAt[t.sent]), true
+func (d *disputes) settle(a netip.Addr) {
+	delete(d.trials, a)
+	if c := d.conflicts[a]; c != nil {
+		c.Withdrawn = false
 	}
-	return t.last.Add(answerWithin), true
+}
+
+// probed notes whether a probe that was due has left this node; if not, it is due again a little later.
+func (d *disputes) probed(a netip.Addr, left bool, now time.Time) {
+	t := d.trials[a]
+	switch {
+	case t == nil || t.sent == len(probesAfter):
+	case !left:
+		t.next = now.Add(stuckFor)
+	default:
+		t.sent++
+		t.next = now.Add(answerWithin)
+		if t.sent < len(probesAfter) {
+			t.next = now.Add(probesAfter[t.sent])
+		}
+	}
 }
 
 // next returns when something is due; false when nothing is.
 func (d *disputes) next() (time.Time, bool) {
 	var first time.Time
 	for _, t := range d.trials {
-		if due, ok := t.due(); ok && (first.IsZero() || due.Before(first)) {
-			first = due
+		if !t.next.IsZero() && (first.IsZero() || t.next.Before(first)) {
+			first = t.next
 		}
 	}
 	return first, !first.IsZero()
 }
 
-// known returns the conflicts that are not forgotten yet, sorted by address.
-func (d *disputes) known(now time.Time) []announcers.Conflict {
+// known returns the conflicts of desired addresses that are not forgotten yet, sorted by address.
+func (d *disputes) known(now time.Time, desired func(netip.Addr) bool) []announcers.Conflict {
 	var out []announcers.Conflict
 	for a, c := range d.conflicts {
-		if c.expired(now) {
+		switch {
+		case c.expired(now):
 			delete(d.conflicts, a)
-			continue
+		case desired(a):
+			out = append(out, c.Conflict)
 		}
-		out = append(out, c.Conflict)
 	}
 	slices.SortFunc(out, func(x, y announcers.Conflict) int { return x.Addr.Compare(y.Addr) })
 	return out

@@ -18,13 +18,15 @@ import (
 // play is a dispute about one address that is looked at every 50 ms; what happens is written down as "time:what".
 type play struct {
 	disputes
-	start  time.Time
-	placed func(at time.Duration) bool
-	log    []string
+	start time.Time
+	// placed is whether there is an interface, leaves whether it takes a probe.
+	placed, leaves func(at time.Duration) bool
+	log            []string
 }
 
 func newPlay() *play {
-	return &play{disputes: newDisputes(), start: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), placed: func(time.Duration) bool { return true }}
+	always := func(time.Duration) bool { return true }
+	return &play{disputes: newDisputes(), start: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), placed: always, leaves: always}
 }
 
 func (p *play) note(at time.Duration, what string) {
@@ -37,7 +39,11 @@ func (p *play) until(end time.Duration, hears ...time.Duration) string {
 		now := p.start.Add(at)
 		before := p.stance(first)
 		if probe, _ := p.advance(now, func(netip.Addr) bool { return p.placed(at) }); len(probe) > 0 {
-			p.note(at, "probe")
+			left := p.leaves(at)
+			if left {
+				p.note(at, "probe")
+			}
+			p.probed(first, left, now)
 		}
 		if p.stance(first) != before {
 			p.note(at, "settled")
@@ -117,16 +123,66 @@ func TestTrialWaitsForAnInterface(t *testing.T) {
 	}
 }
 
-func TestLateTrialStillWaitsForAnAnswer(t *testing.T) {
-	d, start := newDisputes(), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	d.begin(first)
-	yes := func(netip.Addr) bool { return true }
-	d.advance(start, yes)
-	if probe, ended := d.advance(start.Add(time.Minute), yes); len(probe) != 1 || ended {
-		t.Errorf("after a minute of sleep: %d probes, ended %t, want one probe", len(probe), ended)
+func TestTrialStartsOverWhenTheInterfaceWasGone(t *testing.T) {
+	away := func(from, to time.Duration) func(time.Duration) bool {
+		return func(at time.Duration) bool { return at < from || at >= to }
 	}
-	if at, ok := d.next(); !ok || at.Sub(start.Add(time.Minute)) != answerWithin {
-		t.Errorf("next() = %s, %t", at, ok)
+	p := newPlay()
+	p.placed = away(150*time.Millisecond, time.Second)
+	p.begin(first)
+	if got, want := p.until(2*time.Second), "0:probe 100:probe 1000:probe 1100:probe 1300:probe 1400:settled"; got != want {
+		t.Errorf("a trial: %s, want %s", got, want)
+	}
+	p = newPlay()
+	p.placed = away(5*time.Second, 20*time.Second)
+	p.begin(first)
+	want := "0:probe 50:withdraw 50:tell 20000:probe 20100:probe 20300:probe 20400:settled"
+	if got := p.until(21*time.Second, 50*time.Millisecond); got != want {
+		t.Errorf("an address that was left to a stranger: %s, want %s", got, want)
+	}
+}
+
+func TestProbeThatDidNotLeaveDoesNotCount(t *testing.T) {
+	p := newPlay()
+	p.leaves = func(at time.Duration) bool { return at >= time.Second }
+	p.begin(first)
+	if got, want := p.until(2*time.Second), "1000:probe 1100:probe 1300:probe 1400:settled"; got != want {
+		t.Errorf("what happened: %s, want %s", got, want)
+	}
+}
+
+func TestTrialThatEndsLateListensOnceMore(t *testing.T) {
+	d, now := newDisputes(), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	yes := func(netip.Addr) bool { return true }
+	d.begin(first)
+	for range probesAfter {
+		if probe, _ := d.advance(now, yes); len(probe) != 1 {
+			t.Fatalf("%d probes, want one", len(probe))
+		}
+		d.probed(first, true, now)
+		now = now.Add(time.Minute)
+	}
+	if _, ended := d.advance(now, yes); ended {
+		t.Error("a process that stood still takes the address without listening")
+	}
+	if _, ended := d.advance(now.Add(answerWithin), yes); !ended {
+		t.Error("the trial does not end")
+	}
+}
+
+func TestAddressOfAStrangerIsRemembered(t *testing.T) {
+	d, now := newDisputes(), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	none := func(netip.Addr) bool { return false }
+	d.begin(first)
+	d.hear(first, strangerMAC, lan, now)
+	d.keep(now.Add(announcers.ConflictTTL-time.Second), none)
+	d.begin(first)
+	if d.stance(first) != withdrawn {
+		t.Error("an address that was not desired for a while is not the stranger's any more")
+	}
+	d.keep(now.Add(announcers.ConflictTTL), none)
+	if d.stance(first) != settled || len(d.conflicts) != 0 {
+		t.Error("a stranger is remembered for ever")
 	}
 }
 
@@ -134,7 +190,7 @@ func TestConflictsAreRememberedForAWhile(t *testing.T) {
 	p := newPlay()
 	p.hear(0, strangerMAC)
 	p.hear(2*time.Second, strangerMAC)
-	known := func(at time.Duration) []announcers.Conflict { return p.known(p.start.Add(at)) }
+	known := func(at time.Duration) []announcers.Conflict { return p.known(p.start.Add(at), everything) }
 	want := []announcers.Conflict{{
 		Addr: first, Interface: lan, HardwareAddress: strangerMAC.String(), Since: p.start, Last: p.start.Add(2 * time.Second),
 	}}
@@ -151,14 +207,15 @@ func TestConflictOfAWithdrawnAddressStays(t *testing.T) {
 	p := newPlay()
 	p.begin(first)
 	p.hear(0, strangerMAC)
-	if left := p.known(p.start.Add(time.Hour)); len(left) != 1 || !left[0].Withdrawn {
+	if left := p.known(p.start.Add(time.Hour), everything); len(left) != 1 || !left[0].Withdrawn {
 		t.Errorf("conflicts = %+v, want the one that withdraws the address", left)
 	}
-	p.keep(func(netip.Addr) bool { return false })
-	if left := p.known(p.start); len(left) != 0 || len(p.trials) != 0 {
-		t.Error("an address that is not desired any more is still disputed")
+	if left := p.known(p.start, func(netip.Addr) bool { return false }); len(left) != 0 {
+		t.Error("a conflict of an address that is not desired is told")
 	}
 }
+
+func everything(netip.Addr) bool { return true }
 
 func TestAnotherStrangerIsNews(t *testing.T) {
 	p := newPlay()
@@ -168,7 +225,7 @@ func TestAnotherStrangerIsNews(t *testing.T) {
 	if got, want := strings.Join(p.log, " "), "0:defend 0:tell 11000:defend 11000:tell"; got != want {
 		t.Errorf("what happened: %s, want %s", got, want)
 	}
-	if c := p.known(p.start.Add(12 * time.Second)); c[0].HardwareAddress != strangerMAC.String() {
+	if c := p.known(p.start.Add(12*time.Second), everything); c[0].HardwareAddress != strangerMAC.String() {
 		t.Errorf("the stranger is %s", c[0].HardwareAddress)
 	}
 }

@@ -78,10 +78,13 @@ func covers(prefixes []netip.Prefix, a netip.Addr) bool {
 }
 
 // groups returns the multicast groups that each interface has to listen to, sorted: questions about an IPv6 address go to the group of
-// its last 24 bits (RFC 4291 2.7.1).
-func (a *Announcer) groups() map[int][]netip.Addr {
+// its last 24 bits (RFC 4291 2.7.1). They belong to a generation of the decision; when it is the known one there are none to return.
+func (a *Announcer) groups(known uint64) (map[int][]netip.Addr, uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.generation == known {
+		return nil, known
+	}
 	out := map[int][]netip.Addr{}
 	for c := range a.decided.claims {
 		if c.addr.Is4() {
@@ -95,5 +98,5 @@ func (a *Announcer) groups() map[int][]netip.Addr {
 		slices.SortFunc(groups, netip.Addr.Compare)
 		out[index] = slices.Compact(groups)
 	}
-	return out
+	return out, a.generation
 }

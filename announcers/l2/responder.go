@@ -18,13 +18,13 @@ type responder struct {
 	protocol protocol
 	index    int
 	socket   Socket
-	// heard takes what others claim. It is never waited for: a claim that is lost will be repeated.
-	heard  chan<- sighting
+	// heard takes what others claim.
+	heard  *mailbox
 	view   atomic.Pointer[view]
 	buffer [maximumFrame]byte
 }
 
-func newResponder(p protocol, index int, socket Socket, heard chan<- sighting, log logr.Logger) *responder {
+func newResponder(p protocol, index int, socket Socket, heard *mailbox, log logr.Logger) *responder {
 	r := &responder{log: log, protocol: p, index: index, socket: socket, heard: heard}
 	r.view.Store(&view{})
 	return r
@@ -33,7 +33,7 @@ func newResponder(p protocol, index int, socket Socket, heard chan<- sighting, l
 // serve answers until the socket fails or is closed, and returns the error of the socket.
 func (r *responder) serve() error { return r.socket.Serve(r.handle) }
 
-// handle is the hot path: it takes no lock and allocates nothing.
+// handle is the hot path: it takes no lock and allocates nothing, unless another station claims one of our addresses.
 func (r *responder) handle(frame []byte, reply func([]byte) error) {
 	p, ok := r.protocol.parse(frame)
 	if !ok {
@@ -62,10 +62,7 @@ func (r *responder) tell(v *view, p message, e entry) {
 	if !ally {
 		e.counters.conflicts.Inc()
 	}
-	select {
-	case r.heard <- sighting{addr: p.claims, mac: p.hardware, index: r.index, ally: ally}:
-	default:
-	}
+	r.heard.put(sighting{addr: p.claims, mac: p.hardware, index: r.index, ally: ally})
 }
 
 // announce sends a claim unasked. It returns false when the interface takes no frame at the moment.
@@ -85,13 +82,14 @@ func (r *responder) announce(c claim) bool {
 	return r.sent(c, "Did not announce an address", err)
 }
 
-// probe asks who uses an address. It returns false when the interface takes no frame at the moment.
+// probe asks who uses an address. It returns false when the question did not go out.
 func (r *responder) probe(c claim) bool {
 	frame, err := r.protocol.probe(r.view.Load().station, c.addr)
 	if err == nil {
 		err = r.socket.Write(frame)
 	}
-	return r.sent(c, "Did not probe an address", err)
+	r.sent(c, "Did not probe an address", err)
+	return err == nil
 }
 
 func (r *responder) sent(c claim, otherwise string, err error) bool {

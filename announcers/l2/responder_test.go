@@ -55,8 +55,8 @@ func ourView(m *metrics) *view {
 }
 
 // listener returns a responder that serves no socket.
-func listener(p protocol) (*responder, chan sighting) {
-	sightings := make(chan sighting, 8)
+func listener(p protocol) (*responder, *mailbox) {
+	sightings := newMailbox()
 	m, err := newMetrics(nil)
 	if err != nil {
 		panic(err)
@@ -77,10 +77,7 @@ func listen(p protocol, frame []byte) heard {
 		h.replies = append(h.replies, s)
 		return nil
 	})
-	close(sightings)
-	for s := range sightings {
-		h.sightings = append(h.sightings, s)
-	}
+	h.sightings = sightings.take()
 	return h
 }
 

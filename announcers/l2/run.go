@@ -25,7 +25,7 @@ func (a *Announcer) Run(ctx context.Context) error {
 	e := newEngine(a)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.links.Watch(ctx, e.links) })
-	group.Go(func() error { return a.links.WatchRoutes(ctx, e.routes) })
+	group.Go(func() error { return a.watchRoutes(ctx, e.routes) })
 	group.Go(func() error { return e.run(ctx) })
 	err := group.Wait()
 	a.stop(err)
@@ -33,6 +33,25 @@ func (a *Announcer) Run(ctx context.Context) error {
 		return fmt.Errorf("running the announcer %s: %w", Name, err)
 	}
 	return nil
+}
+
+// rerouteAfter is how long routes that could not be read are left alone.
+const rerouteAfter = time.Second
+
+// watchRoutes goes on when the routes cannot be read: what they say is of use, and nothing that announcing depends on.
+func (a *Announcer) watchRoutes(ctx context.Context, updates chan<- link.Routes) error {
+	for {
+		err := a.links.WatchRoutes(ctx, updates)
+		if ctx.Err() != nil {
+			return nil
+		}
+		a.log.Info("Reading the routes failed, will be tried again", "announcer", Name, "error", fmt.Sprint(err))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.clock.After(rerouteAfter):
+		}
+	}
 }
 
 func (a *Announcer) start() bool {
@@ -61,23 +80,21 @@ type engine struct {
 	a      *Announcer
 	links  chan []link.Link
 	routes chan link.Routes
-	heard  chan sighting
+	heard  *mailbox
 	sockets
 
 	seen   []link.Link
 	routed link.Routes
-	// needs is what the sockets have to serve.
-	needs needs
+	// needs is what the sockets have to serve, generation the decision whose groups they listen to.
+	needs      needs
+	generation uint64
 }
 
 func newEngine(a *Announcer) *engine {
-	e := &engine{a: a, links: make(chan []link.Link), routes: make(chan link.Routes), heard: make(chan sighting, heardAtOnce), needs: a.needs()}
+	e := &engine{a: a, links: make(chan []link.Link), routes: make(chan link.Routes), heard: newMailbox(), needs: a.needs()}
 	e.sockets = newSockets(a.links, a.clock, e.heard, a.log)
 	return e
 }
-
-// heardAtOnce is how many claims of other stations may wait to be looked at.
-const heardAtOnce = 64
 
 func (e *engine) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -88,6 +105,8 @@ func (e *engine) run(ctx context.Context) error {
 		if err := e.next(ctx); err != nil || ctx.Err() != nil {
 			return err
 		}
+		// What was said before this moment comes first: it may end a trial.
+		e.a.hear(e.heard.take())
 		e.send()
 	}
 }
@@ -106,8 +125,7 @@ func (e *engine) next(ctx context.Context) error {
 		if e.bury(d) {
 			return e.settle(ctx)
 		}
-	case s := <-e.heard:
-		e.a.hear(s)
+	case <-e.heard.C:
 	case <-e.a.wake:
 		return e.serve(ctx)
 	case <-e.timer():
@@ -137,7 +155,10 @@ func (e *engine) serve(ctx context.Context) error {
 		return e.settle(ctx)
 	}
 	e.filter(e.needs.prefixes)
-	e.join(e.a.groups())
+	if groups, generation := e.a.groups(e.generation); generation != e.generation {
+		e.generation = generation
+		e.join(groups, false)
+	}
 	return nil
 }
 
@@ -165,7 +186,9 @@ func (e *engine) settle(ctx context.Context) error {
 	e.closeUnless(wanted)
 	e.filter(e.needs.prefixes)
 	e.a.observe(observation{ports: ports, nextHops: e.routed.NextHops, open: e.open})
-	e.join(e.a.groups())
+	groups, generation := e.a.groups(0)
+	e.generation = generation
+	e.join(groups, true)
 	return nil
 }
 
@@ -173,20 +196,24 @@ func (e *engine) settle(ctx context.Context) error {
 // take is tried again a little later, and the other interfaces and all news of links do not wait for it.
 func (e *engine) send() {
 	claims, probes := e.a.due()
-	stuck := map[int]bool{}
-	for _, c := range probes {
-		if r := e.responder(c); r != nil && !stuck[c.index] && e.a.current(c) {
-			stuck[c.index] = !r.probe(c)
+	for _, p := range probes {
+		left := false
+		for _, c := range p.on {
+			if r := e.responder(c); r != nil && r.probe(c) {
+				left = true
+			}
 		}
+		e.a.probed(p.addr, left)
 	}
-	for i, c := range claims {
+	stuck := map[int]bool{}
+	for _, c := range claims {
 		r := e.responder(c)
-		if r == nil || !e.a.current(c) {
+		if !e.a.current(c) {
 			continue
 		}
-		if stuck[c.index] || !r.announce(c) {
-			stuck[c.index] = true
-			e.a.postpone(claims[i])
+		if r == nil || stuck[c.index] || !r.announce(c) {
+			stuck[c.index] = stuck[c.index] || r != nil
+			e.a.postpone(c)
 		}
 	}
 }

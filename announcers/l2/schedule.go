@@ -35,6 +35,8 @@ type schedule struct {
 	// refresh is how often a claim is repeated after its burst; zero for never.
 	refresh time.Duration
 	bursts  map[claim]burst
+	// first is never after the time at which something is due.
+	first time.Time
 }
 
 // burst is when a claim is sent next, and how often still before only refreshes follow.
@@ -47,12 +49,20 @@ func newSchedule(refresh time.Duration) schedule {
 	return schedule{refresh: refresh, bursts: map[claim]burst{}}
 }
 
+// set is the only way into the schedule.
+func (s *schedule) set(c claim, b burst) {
+	s.bursts[c] = b
+	if s.first.IsZero() || b.next.Before(s.first) {
+		s.first = b.next
+	}
+}
+
 // arm starts a burst for a claim, now.
-func (s *schedule) arm(c claim, now time.Time) { s.bursts[c] = burst{next: now, left: burstRounds} }
+func (s *schedule) arm(c claim, now time.Time) { s.set(c, burst{next: now, left: burstRounds}) }
 
 // once sends a claim at a time; a burst under way goes on with the rounds that it has left.
 func (s *schedule) once(c claim, at time.Time) {
-	s.bursts[c] = burst{next: at, left: max(s.bursts[c].left, 1)}
+	s.set(c, burst{next: at, left: max(s.bursts[c].left, 1)})
 }
 
 // confirm sends a claim at a time, unless a burst is under way that will do so anyway.
@@ -67,14 +77,19 @@ func (s *schedule) cancel(c claim) { delete(s.bursts, c) }
 
 // postpone gives a claim that was due and could not be sent its round back, at a later time.
 func (s *schedule) postpone(c claim, at time.Time) {
-	s.bursts[c] = burst{next: at, left: s.bursts[c].left + 1}
+	s.set(c, burst{next: at, left: s.bursts[c].left + 1})
 }
 
 // due returns the claims to send now, by interface and address, and moves each to its next round.
 func (s *schedule) due(now time.Time) []claim {
+	if s.first.IsZero() || s.first.After(now) {
+		return nil
+	}
 	var claims []claim
+	s.first = time.Time{}
 	for c, b := range s.bursts {
 		if b.next.After(now) {
+			s.set(c, b)
 			continue
 		}
 		claims = append(claims, c)
@@ -90,7 +105,7 @@ func (s *schedule) due(now time.Time) []claim {
 			delete(s.bursts, c)
 			continue
 		}
-		s.bursts[c] = b
+		s.set(c, b)
 	}
 	slices.SortFunc(claims, claim.compare)
 	return claims
@@ -105,16 +120,8 @@ func spread(interval time.Duration, a netip.Addr) time.Duration {
 	return interval - interval/5*time.Duration(h.Sum32()%1000)/1000
 }
 
-// next returns when something is due; false when nothing is.
-func (s *schedule) next() (time.Time, bool) {
-	var first time.Time
-	for _, b := range s.bursts {
-		if first.IsZero() || b.next.Before(first) {
-			first = b.next
-		}
-	}
-	return first, !first.IsZero()
-}
+// next returns when to look for what is due, at the latest; false when nothing will be.
+func (s *schedule) next() (time.Time, bool) { return s.first, len(s.bursts) > 0 }
 
 // bursting is how many claims have rounds left.
 func (s *schedule) bursting() int {

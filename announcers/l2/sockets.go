@@ -26,12 +26,12 @@ type sockets struct {
 	links Links
 	clock Clock
 	log   logr.Logger
-	heard chan<- sighting
+	heard *mailbox
 
 	open    map[socketKey]*responder
 	names   map[int]string
 	failed  map[socketKey]error
-	joined  map[int][]netip.Addr
+	joined  map[int]joined
 	applied map[socketKey][]netip.Prefix
 	// retry is when what failed is tried again; zero when nothing has.
 	retry   time.Time
@@ -46,10 +46,10 @@ type death struct {
 	err       error
 }
 
-func newSockets(links Links, clock Clock, heard chan<- sighting, log logr.Logger) sockets {
+func newSockets(links Links, clock Clock, heard *mailbox, log logr.Logger) sockets {
 	return sockets{
 		links: links, clock: clock, heard: heard, log: log.WithValues("announcer", Name),
-		open: map[socketKey]*responder{}, names: map[int]string{}, failed: map[socketKey]error{}, joined: map[int][]netip.Addr{},
+		open: map[socketKey]*responder{}, names: map[int]string{}, failed: map[socketKey]error{}, joined: map[int]joined{},
 		applied: map[socketKey][]netip.Prefix{}, dead: make(chan death), readers: &sync.WaitGroup{},
 	}
 }
@@ -127,30 +127,42 @@ func (s *sockets) filter(prefixes []netip.Prefix) {
 	}
 }
 
-// filterOne is no matter of life and death: a socket that hears too much still answers what it should.
+// filterOne keeps the old filter when the new one is refused, and tries again later.
 func (s *sockets) filterOne(key socketKey, prefixes []netip.Prefix) {
 	s.applied[key] = prefixes
 	if err := s.open[key].socket.Filter(prefixes); err != nil {
-		s.log.Info("Listening to everything on interface", "interface", s.names[key.index], "error", err.Error())
+		delete(s.applied, key)
+		s.log.Info("New addresses are not listened for yet on interface", "interface", s.names[key.index], "error", err.Error())
+		s.later(rejoinAfter)
 	}
 }
 
-// join has every interface listen to its groups.
-func (s *sockets) join(groups map[int][]netip.Addr) {
+// joined are the groups that an interface listens to, or was to listen to when that failed.
+type joined struct {
+	groups []netip.Addr
+	failed bool
+}
+
+// join has every interface listen to its groups. What failed is tried again when the groups change, or with all that failed.
+func (s *sockets) join(groups map[int][]netip.Addr, again bool) {
 	for key, r := range s.open {
-		if key.protocol != link.NDP || slices.Equal(s.joined[key.index], groups[key.index]) {
+		if key.protocol != link.NDP {
 			continue
 		}
-		s.joined[key.index] = groups[key.index]
-		if err := r.socket.Groups(groups[key.index]); err != nil {
-			delete(s.joined, key.index)
+		have := s.joined[key.index]
+		if slices.Equal(have.groups, groups[key.index]) && !(have.failed && again) {
+			continue
+		}
+		err := r.socket.Groups(groups[key.index])
+		s.joined[key.index] = joined{groups[key.index], err != nil}
+		if err != nil {
 			s.log.Info("Some IPv6 addresses are not listened for on interface", "interface", s.names[key.index], "error", err.Error())
 			s.later(rejoinAfter)
 		}
 	}
 }
 
-// rejoinAfter is how long groups that could not be joined are left alone.
+// rejoinAfter is how long a filter or groups that were refused are left alone.
 const rejoinAfter = 5 * time.Second
 
 func (s *sockets) closeUnless(wanted map[socketKey]bool) {
