@@ -23,13 +23,18 @@ type observation struct {
 	stopped *reason.Problem
 }
 
+func (o observation) equal(p observation) bool {
+	return slices.EqualFunc(o.ports, p.ports, func(a, b port) bool { return reflect.DeepEqual(a, b) }) && slices.Equal(o.nextHops, p.nextHops) &&
+		maps.Equal(o.open, p.open) && o.stopped == p.stopped
+}
+
 // observe takes note of the host, and tells the world if that makes a difference.
 func (a *Announcer) observe(o observation) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	before, fitBefore, macsBefore, subnetsBefore := a.decided, a.fit(), hardware(a.ports), subnets(a.ports)
 	localBefore, hopsBefore := a.local, a.nextHops
-	a.ports, a.open, a.stopped = o.ports, maps.Clone(o.open), o.stopped
+	a.ports, a.open, a.stopped = o.ports, o.open, o.stopped
 	a.local, a.nextHops = localAddresses(o.ports), set(o.nextHops)
 	a.decide()
 	same := reflect.DeepEqual(before.states, a.decided.states) && reflect.DeepEqual(fitBefore, a.fit()) &&

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -88,6 +89,8 @@ type engine struct {
 	// needs is what the sockets have to serve, generation the decision whose groups they listen to.
 	needs      needs
 	generation uint64
+	// observed is what the announcer was told last.
+	observed *observation
 }
 
 func newEngine(a *Announcer) *engine {
@@ -167,6 +170,9 @@ func (e *engine) settle(ctx context.Context) error {
 	ports := make([]port, 0, len(e.seen))
 	wanted := map[socketKey]bool{}
 	for _, l := range e.seen {
+		if l.Name == kubeProxyLink {
+			l.Addresses, l.Prefixes = nil, nil // they change with every Service and mean nothing here
+		}
 		p := inspect(l, e.a.excluded)
 		p.onLink = e.routed.OnLink[l.Index]
 		for _, protocol := range protocols {
@@ -185,11 +191,19 @@ func (e *engine) settle(ctx context.Context) error {
 	}
 	e.closeUnless(wanted)
 	e.filter(e.needs.prefixes)
-	e.a.observe(observation{ports: ports, nextHops: e.routed.NextHops, open: e.open})
+	e.observe(observation{ports: ports, nextHops: e.routed.NextHops, open: maps.Clone(e.open)})
 	groups, generation := e.a.groups(0)
 	e.generation = generation
 	e.join(groups, true)
 	return nil
+}
+
+// observe tells the announcer of the host, unless it knows all that: interfaces of pods come and go all the time.
+func (e *engine) observe(o observation) {
+	if e.observed == nil || !e.observed.equal(o) {
+		e.observed = &o
+		e.a.observe(o)
+	}
 }
 
 // send sends what is due. A claim may be withdrawn meanwhile, so each is looked at again before it is sent. What an interface does not

@@ -58,6 +58,9 @@ func (h *Host) Watch(ctx context.Context, updates chan<- []Link) error {
 		case err == nil && from.Pid == nl.PidKernel:
 			err = w.handleAll(ctx, messages)
 		}
+		if err == nil && w.stale > 0 && (w.stale >= staleAtMost || !waiting(events.GetFd())) {
+			err = w.readdress(ctx)
+		}
 		if err != nil {
 			return fmt.Errorf("watching interfaces: %w", err)
 		}
@@ -69,6 +72,18 @@ type watcher struct {
 	handle  *netlink.Handle
 	updates chan<- []Link
 	links   map[int]Link
+	// stale counts the changes of addresses that were not looked at yet.
+	stale int
+}
+
+// staleAtMost is how many changes of addresses may wait while more news comes in. Each look lists all addresses of the host, and a host
+// may get hundreds at once (kube-proxy in mode ipvs has those of all Services); a link that goes down must not wait behind that.
+const staleAtMost = 256
+
+// waiting says whether more has come in on a socket.
+func waiting(fd int) bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return err == nil && n > 0
 }
 
 // list reads everything anew and sends it.
@@ -94,7 +109,8 @@ func (w *watcher) handleAll(ctx context.Context, messages []syscall.NetlinkMessa
 	for _, m := range messages {
 		before := maps.Clone(w.links)
 		if err := w.handleOne(m); err != nil {
-			return err
+			// What the message says is not known, so only a new list tells the truth.
+			return w.list(ctx)
 		}
 		if !maps.EqualFunc(before, w.links, Link.Equal) {
 			w.send(ctx)
@@ -108,7 +124,7 @@ func (w *watcher) handleOne(m syscall.NetlinkMessage) error {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 		return w.handleLink(m)
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
-		return w.handleAddress()
+		w.stale++
 	}
 	return nil
 }
@@ -133,13 +149,19 @@ func (w *watcher) handleLink(m syscall.NetlinkMessage) error {
 	return nil
 }
 
-func (w *watcher) handleAddress() error {
+// readdress reads the addresses of all interfaces anew, and sends the interfaces if that makes a difference.
+func (w *watcher) readdress(ctx context.Context) error {
+	w.stale = 0
 	addresses, err := listAddresses(w.handle)
 	if err != nil {
 		return err
 	}
+	before := maps.Clone(w.links)
 	for index, l := range w.links {
 		w.links[index] = l.with(addresses[index])
+	}
+	if !maps.EqualFunc(before, w.links, Link.Equal) {
+		w.send(ctx)
 	}
 	return nil
 }
