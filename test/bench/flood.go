@@ -76,6 +76,9 @@ func (b bench) floodFamily(ctx context.Context, protocol string, address netip.A
 	if other == owner {
 		other = b.Lab.Nodes()[1].Name
 	}
+	if err := b.unasked(ctx, owner); err != nil {
+		return err
+	}
 	outside := outsideOfPools(address)
 	strange, err := b.Lab.Stranger().MAC(lab.Segment)
 	if err != nil {
@@ -139,6 +142,22 @@ func (b bench) steps(ctx context.Context, t target) error {
 	}
 	report(t.name+": highest rate without loss", "1/s", []float64{best})
 	return nil
+}
+
+// unasked reports what the node's speaker spends while nobody asks, which the other figures include.
+func (b bench) unasked(ctx context.Context, node string) error {
+	before, err := b.speakerCPU(ctx, node)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(floodFor):
+	}
+	after, err := b.speakerCPU(ctx, node)
+	report("speaker's CPU while nobody asks, of a core", "%", []float64{100 * (after - before) / floodFor.Seconds()})
+	return err
 }
 
 // ignored reports what the node's speaker spends on questions that are not for it.
