@@ -86,8 +86,13 @@ type Speaker struct {
 	modules []*module
 	fitness fitness
 	grants  grants
-	allies  allies
-	pools   coverage
+	// contested are the addresses that any speaker has left to a stranger, left those that this one has.
+	contested contested
+	left      left
+	// announced are the addresses that this node was to announce as their owner at the last decision.
+	announced map[netip.Addr]bool
+	allies    allies
+	pools     coverage
 	// started is when the other speakers were looked for first.
 	started time.Time
 	// met is whether another speaker was ever seen.
@@ -106,7 +111,7 @@ type Speaker struct {
 
 // New returns a speaker that does nothing until Run.
 func New(o Options) *Speaker {
-	s := &Speaker{Options: o, fitness: fitness{hold: o.Hold}}
+	s := &Speaker{Options: o, fitness: fitness{hold: o.Hold}, contested: contested{}, left: left{}}
 	for _, a := range o.Modules {
 		s.modules = append(s.modules, &module{Announcer: a, log: o.Log, clock: o.Clock, trigger: o.Trigger})
 	}
@@ -198,6 +203,7 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 	}
 	again := s.publish(&world)
 	plan := Decide(world)
+	s.contested.see(s.Clock.Now(), world.Members)
 	s.markFresh(plan)
 	allies, forget := s.allies.see(s.Clock.Now(), s.Node, world.Members)
 	s.pools.update(world.Policy)
@@ -212,11 +218,14 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 	return soonest(again, forget, repeat)
 }
 
-// markFresh notes in the plan which addresses no node has announced before.
+// markFresh notes in the plan which addresses no node has announced before, or a stranger had.
 func (s *Speaker) markFresh(plan Plan) {
 	s.grants.elected(s.Clock.Now(), plan.Verdicts)
+	s.announced = make(map[netip.Addr]bool, len(plan.Exclusive))
 	for i := range plan.Exclusive {
-		plan.Exclusive[i].Fresh = s.grants.fresh(plan.Exclusive[i].Addr)
+		a := plan.Exclusive[i].Addr
+		plan.Exclusive[i].Fresh = s.grants.fresh(a) || s.contested.has(a)
+		s.announced[a] = true
 	}
 }
 
@@ -268,7 +277,8 @@ func (s *Speaker) publish(w *World) time.Duration {
 		able: unable == nil, others: othersFit(s.Node, w.Members), alone: alone, minority: alone && len(w.Nodes) > 2,
 	})
 	s.used = s.uses(w.Services)
-	state := membership.State{Fit: answer.fit, Links: s.links(), Subnets: s.subnets(), Uses: told(s.used), Version: s.Version}
+	s.left.see(s.Clock.Now(), s.conflicts(), func(a netip.Addr) bool { return s.announced[a] })
+	state := membership.State{Fit: answer.fit, Links: s.links(), Subnets: s.subnets(), Uses: told(s.used), Strangers: s.left.told(), Version: s.Version}
 	s.Members.Publish(state)
 	s.ready.Store(answer.fit || alone)
 	w.Isolated = answer.isolated

@@ -28,22 +28,25 @@ type State struct {
 	Subnets []netip.Prefix `json:"subnets,omitempty"`
 	// Uses says of addresses of Services for what the node itself uses them: a reason by address. It holds at most MaxUses.
 	Uses map[string]string `json:"uses,omitempty"`
+	// Strangers are the addresses that the speaker owns and leaves to a stranger on the network, sorted; at most MaxUses.
+	Strangers []netip.Addr `json:"strangers,omitempty"`
 	// Version is the version of the speaker's program.
 	Version string `json:"version,omitempty"`
 }
 
-// MaxUses is how many uses a State tells of, so that it stays small whatever a node is set up for.
+// MaxUses is how many uses, and how many strangers, a State tells of, so that it stays small whatever a node is set up for.
 const MaxUses = 64
 
 func (s State) equal(o State) bool {
 	return s.Fit == o.Fit && s.Version == o.Version && maps.Equal(s.Links, o.Links) &&
-		slices.Equal(s.Subnets, o.Subnets) && maps.Equal(s.Uses, o.Uses)
+		slices.Equal(s.Subnets, o.Subnets) && maps.Equal(s.Uses, o.Uses) && slices.Equal(s.Strangers, o.Strangers)
 }
 
 func (s State) clone() State {
 	s.Links = maps.Clone(s.Links)
 	s.Subnets = slices.Clone(s.Subnets)
 	s.Uses = maps.Clone(s.Uses)
+	s.Strangers = slices.Clone(s.Strangers)
 	return s
 }
 
