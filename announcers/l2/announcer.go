@@ -162,6 +162,7 @@ func (a *Announcer) take(desired announcers.Desired) (news bool) {
 	a.disputes.keep(a.clock.Now(), func(addr netip.Addr) bool { _, still := wishes[addr]; return still })
 	if a.allies == nil || !slices.Equal(a.desired.Allies, desired.Allies) {
 		a.allies, news = parseMACs(desired.Allies), true
+		a.disputes.absolve(a.clock.Now(), func(mac string) bool { return slices.Contains(desired.Allies, mac) })
 	}
 	if news || !slices.Equal(a.desired.Prefixes, desired.Prefixes) {
 		a.desired = announcers.Desired{

@@ -98,6 +98,20 @@ func (d *disputes) stance(a netip.Addr) stance {
 	return settled
 }
 
+// absolve forgets strangers that turn out to be allies: the hardware address of another speaker may be heard before it is known. An address
+// that was left to one is tried again now.
+func (d *disputes) absolve(now time.Time, isAlly func(mac string) bool) {
+	for a, c := range d.conflicts {
+		if !isAlly(c.HardwareAddress) {
+			continue
+		}
+		delete(d.conflicts, a)
+		if t := d.trials[a]; t != nil && !t.next.IsZero() {
+			t.next, t.sent = now, 0
+		}
+	}
+}
+
 // reaction is what follows from hearing a stranger.
 type reaction struct {
 	// withdraw is whether the stance has changed, defend whether to repeat our claim, tell whether this is news for the world.

@@ -217,6 +217,20 @@ func TestConflictOfAWithdrawnAddressStays(t *testing.T) {
 
 func everything(netip.Addr) bool { return true }
 
+func TestStrangerThatIsAnAllyIsForgotten(t *testing.T) {
+	p := newPlay()
+	p.begin(first)
+	p.hear(0, strangerMAC)
+	p.absolve(p.start.Add(time.Second), func(mac string) bool { return mac == peerMAC.String() })
+	if len(p.conflicts) != 1 {
+		t.Error("another machine's conflict is forgotten")
+	}
+	p.absolve(p.start.Add(time.Second), func(mac string) bool { return mac == strangerMAC.String() })
+	if at, due := p.next(); len(p.conflicts) != 0 || !due || !at.Equal(p.start.Add(time.Second)) {
+		t.Errorf("%d conflicts are left, the next trial is at %s", len(p.conflicts), at)
+	}
+}
+
 func TestAnotherStrangerIsNews(t *testing.T) {
 	p := newPlay()
 	p.hear(0, strangerMAC)
