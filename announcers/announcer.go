@@ -63,6 +63,11 @@ type LinkReporter interface {
 	// LinkAddresses returns the hardware address of every interface the module announces on, by interface name. It never blocks.
 	LinkAddresses() map[string]string
 
+	// HardwareAddresses returns the hardware address of every interface that the module may announce on as soon as it works, also of one
+	// without carrier, in lower-case colon form, sorted and distinct: the other speakers have to know it before it claims anything. It
+	// never blocks. A change is told through Changed.
+	HardwareAddresses() []string
+
 	// Subnets returns the prefixes that are on the link of the interfaces which the module announces on unless others are named,
 	// sorted and distinct. It never blocks.
 	Subnets() []netip.Prefix

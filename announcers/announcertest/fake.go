@@ -25,6 +25,7 @@ type Fake struct {
 	runError error
 	fit      *reason.Problem
 	links    map[string]string
+	hardware []string
 	subnets  []netip.Prefix
 	uses     map[netip.Addr]*reason.Problem
 	conflict []announcers.Conflict
@@ -117,6 +118,13 @@ func (f *Fake) LinkAddresses() map[string]string {
 	return maps.Clone(f.links)
 }
 
+// HardwareAddresses implements announcers.LinkReporter: those of LinkAddresses and the ones set beside.
+func (f *Fake) HardwareAddresses() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Compact(slices.Sorted(slices.Values(slices.AppendSeq(slices.Clone(f.hardware), maps.Values(f.links)))))
+}
+
 // Subnets implements announcers.LinkReporter.
 func (f *Fake) Subnets() []netip.Prefix {
 	f.mu.Lock()
@@ -160,6 +168,11 @@ func (f *Fake) SetFit(p *reason.Problem) {
 // SetLinkAddresses sets what LinkAddresses returns, and notifies.
 func (f *Fake) SetLinkAddresses(byInterface map[string]string) {
 	f.change(func() { f.links = maps.Clone(byInterface) })
+}
+
+// SetHardwareAddresses sets which addresses HardwareAddresses returns beside those of LinkAddresses, and notifies.
+func (f *Fake) SetHardwareAddresses(addresses ...string) {
+	f.change(func() { f.hardware = slices.Clone(addresses) })
 }
 
 // SetSubnets sets what Subnets returns, and notifies.

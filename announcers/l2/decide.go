@@ -248,6 +248,18 @@ func hardware(ports []port) map[string]string {
 	return macs
 }
 
+// usable are the hardware addresses of the interfaces that could be announced on, be they able to right now or not, sorted and distinct.
+func usable(ports []port) []string {
+	var macs []string
+	for _, p := range ports {
+		if p.unfit == nil {
+			macs = append(macs, p.MAC.String())
+		}
+	}
+	slices.Sort(macs)
+	return slices.Compact(macs)
+}
+
 // subnets are the prefixes on the link of the interfaces that can be announced on, sorted and distinct.
 func subnets(ports []port) []netip.Prefix {
 	var out []netip.Prefix

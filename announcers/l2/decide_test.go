@@ -126,11 +126,13 @@ func TestFitness(t *testing.T) {
 		links []link.Link
 		why   reason.Reason
 		macs  int
+		// usable counts the hardware addresses that may be used as soon as their interfaces work.
+		usable int
 	}{
-		{"a healthy interface", []link.Link{ethernet("eth0", 2)}, "", 1},
-		{"one of two is healthy", []link.Link{ethernet("eth0", 2, noCarrier), ethernet("eth1", 3)}, "", 1},
-		{"no carrier", []link.Link{ethernet("eth0", 2, noCarrier), ethernet("veth0", 3)}, reason.NoCarrier, 0},
-		{"nothing to use", []link.Link{ethernet("veth0", 3)}, reason.NoUsableInterface, 0},
+		{"a healthy interface", []link.Link{ethernet("eth0", 2)}, "", 1, 1},
+		{"one of two is healthy", []link.Link{ethernet("eth0", 2, noCarrier), ethernet("eth1", 3)}, "", 1, 2},
+		{"no carrier", []link.Link{ethernet("eth0", 2, noCarrier), ethernet("veth0", 3)}, reason.NoCarrier, 0, 1},
+		{"nothing to use", []link.Link{ethernet("veth0", 3)}, reason.NoUsableInterface, 0, 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			ports := inspectAll(t, row.links)
@@ -143,6 +145,9 @@ func TestFitness(t *testing.T) {
 			}
 			if macs := hardware(ports); len(macs) != row.macs {
 				t.Errorf("hardware() = %v, want %d", macs, row.macs)
+			}
+			if macs := usable(ports); len(macs) != row.usable {
+				t.Errorf("usable() = %v, want %d", macs, row.usable)
 			}
 		})
 	}

@@ -33,16 +33,23 @@ func (a *Announcer) observe(o observation) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	before, fitBefore, macsBefore, subnetsBefore := a.decided, a.fit(), hardware(a.ports), subnets(a.ports)
-	localBefore, hopsBefore := a.local, a.nextHops
+	localBefore, hopsBefore, usableBefore := a.local, a.nextHops, usable(a.ports)
 	a.ports, a.open, a.stopped = o.ports, o.open, o.stopped
 	a.local, a.nextHops = localAddresses(o.ports), set(o.nextHops)
 	a.decide()
 	same := reflect.DeepEqual(before.states, a.decided.states) && reflect.DeepEqual(fitBefore, a.fit()) &&
-		maps.Equal(macsBefore, hardware(a.ports)) && slices.Equal(subnetsBefore, subnets(a.ports)) &&
+		maps.Equal(macsBefore, hardware(a.ports)) && slices.Equal(subnetsBefore, subnets(a.ports)) && slices.Equal(usableBefore, usable(a.ports)) &&
 		maps.Equal(localBefore, a.local) && maps.Equal(hopsBefore, a.nextHops)
 	if !same {
 		signal(a.changed)
 	}
+}
+
+// HardwareAddresses implements announcers.LinkReporter.
+func (a *Announcer) HardwareAddresses() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return usable(a.ports)
 }
 
 func set[K comparable](keys []K) map[K]struct{} {

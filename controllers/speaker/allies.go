@@ -11,8 +11,9 @@ import (
 	"metalsuite.io/internal/membership"
 )
 
-// remembered is for how long a lost speaker is still an ally: a node that has just died, or was cut off, may still be heard.
-const remembered = time.Minute
+// remembered is for how long a lost speaker is still an ally: a node that was cut off may still be heard, and so is one whose speaker
+// alone was away when the network heals.
+const remembered = time.Hour
 
 // allies are the hardware addresses of the other speakers. They are used by one goroutine.
 type allies struct {
@@ -29,7 +30,7 @@ func (a *allies) see(now time.Time, self string, members []membership.Member) ([
 		if m.Name == self {
 			continue
 		}
-		for _, address := range m.State.Links {
+		for _, address := range slices.Concat(m.State.MACs, slices.Collect(maps.Values(m.State.Links))) {
 			next[strings.ToLower(address)] = time.Time{}
 		}
 	}

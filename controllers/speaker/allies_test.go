@@ -31,9 +31,9 @@ func TestAllies(t *testing.T) {
 	for name, passes := range map[string][]pass{
 		"this node is none":        {{0, []membership.Member{with("n1", own)}, "", 0}},
 		"sorted and in lower case": {{0, []membership.Member{with("n1", own), with("n2", strings.ToUpper(c), b), with("n3", b)}, b + " " + c, 0}},
-		"a lost one is remembered for a minute after it was missed": {
+		"a lost one is remembered for a while after it was missed": {
 			{0, []membership.Member{with("n2", b)}, b, 0},
-			{time.Hour, nil, b, remembered},
+			{24 * time.Hour, nil, b, remembered},
 			{remembered - time.Second, nil, b, time.Second},
 			{time.Second, nil, "", 0},
 		},
@@ -41,6 +41,7 @@ func TestAllies(t *testing.T) {
 			{0, []membership.Member{with("n2", b)}, b, 0}, {time.Second, nil, b, remembered},
 			{time.Second, []membership.Member{with("n2", b)}, b, 0}, {time.Hour, []membership.Member{with("n2", b)}, b, 0},
 		},
+		"an interface without carrier counts too": {{0, []membership.Member{{Name: "n2", Known: true, State: membership.State{MACs: []string{c, b}}}}, b + " " + c, 0}},
 		"an address that a speaker has exchanged is remembered too": {
 			{0, []membership.Member{with("n2", b)}, b, 0}, {time.Second, []membership.Member{with("n2", later)}, b + " " + later, remembered},
 			{remembered, []membership.Member{with("n2", later)}, later, 0},

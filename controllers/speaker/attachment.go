@@ -6,32 +6,66 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
+	"time"
 
 	"metalsuite.io/announcers"
 	"metalsuite.io/internal/election"
+	"metalsuite.io/internal/membership"
 )
 
-// links returns the hardware addresses that this node's claims come from, by interface.
-func (s *Speaker) links() map[string]string {
-	links := map[string]string{}
-	for _, m := range s.modules {
-		if l, ok := m.Announcer.(announcers.LinkReporter); ok {
-			maps.Copy(links, l.LinkAddresses())
-		}
-	}
-	return links
+// attachment is what this node has told of its interfaces. It is used by one goroutine.
+type attachment struct {
+	started bool
+	links   steady[string]
+	subnets steady[netip.Prefix]
 }
 
-// subnets returns what is on the link of this node's interfaces, sorted and distinct: the union of what the announcers know.
-func (s *Speaker) subnets() []netip.Prefix {
-	var all []netip.Prefix
+// reporters are the announcers that know interfaces.
+func (s *Speaker) reporters() []announcers.LinkReporter {
+	var all []announcers.LinkReporter
 	for _, m := range s.modules {
 		if l, ok := m.Announcer.(announcers.LinkReporter); ok {
-			all = append(all, l.Subnets()...)
+			all = append(all, l)
 		}
 	}
-	slices.SortFunc(all, netip.Prefix.Compare)
-	return slices.Compact(all)
+	return all
+}
+
+// attach notes in the state what this node tells of its interfaces: the union of what the announcers know. While another node can serve, an
+// interface that comes up counts only after it was up for a while, so that it does not draw addresses to and fro; the others know its
+// hardware address before. One that goes down counts no more at once. It returns after how long to ask again, zero when only a change
+// makes a difference.
+func (s *Speaker) attach(now time.Time, others bool, state *membership.State) time.Duration {
+	links := map[string]string{}
+	var macs []string
+	var subnets []netip.Prefix
+	for _, l := range s.reporters() {
+		maps.Copy(links, l.LinkAddresses())
+		macs = append(macs, l.HardwareAddresses()...)
+		subnets = append(subnets, l.Subnets()...)
+	}
+	hold := s.Hold
+	if !s.attachment.started || !others {
+		hold = 0
+	}
+	s.attachment.started = true
+	_, again := s.attachment.links.see(now, slices.Collect(maps.Keys(links)), hold, 0)
+	_, next := s.attachment.subnets.see(now, subnets, hold, 0)
+	state.Links, state.MACs, state.Subnets = map[string]string{}, nil, s.attachment.subnets.sorted(netip.Prefix.Compare)
+	for _, name := range s.attachment.links.sorted(strings.Compare) {
+		state.Links[name] = links[name]
+	}
+	state.MACs = beside(macs, state.Links)
+	return soonest(again, next)
+}
+
+// beside returns the hardware addresses that are none of these links, sorted and distinct.
+func beside(macs []string, links map[string]string) []string {
+	told := slices.Collect(maps.Values(links))
+	out := slices.DeleteFunc(macs, func(mac string) bool { return slices.Contains(told, mac) })
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // onSubnets returns the subnets of the live speakers by node. Those of speakers that tell none are not in it.

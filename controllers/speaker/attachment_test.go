@@ -3,13 +3,23 @@
 package speaker
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clocktesting "k8s.io/utils/clock/testing"
 
+	"metalsuite.io/announcers"
+	"metalsuite.io/announcers/announcertest"
+	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/internal/kube"
+	"metalsuite.io/internal/membership"
 )
 
 // preferring returns what an advertisement says that prefers one node.
@@ -75,5 +85,83 @@ func TestTheOwnerIsOnTheSubnetOfTheAddress(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// teller is a speaker of node n1 that publishes when the test says so, with one fake module.
+type teller struct {
+	*Speaker
+	fake  *announcertest.Fake
+	clock *clocktesting.FakeClock
+	world World
+}
+
+// newTeller returns a speaker that has been running for long, beside n2 and n3 which are fit.
+func newTeller(links map[string]string, subnets ...netip.Prefix) *teller {
+	t := &teller{fake: announcertest.NewFake("fake", announcers.Exclusive), clock: clocktesting.NewFakeClock(time.Unix(1000, 0)), world: base()}
+	t.fake.SetLinkAddresses(links)
+	t.fake.SetSubnets(subnets...)
+	t.Speaker = New(Options{
+		Node: "n1", Hold: 3 * time.Second, Members: membership.NewFake("n1"), Modules: []announcers.Announcer{t.fake},
+		Trigger: kube.NewTrigger(), Clock: t.clock, Log: logr.Discard(),
+	})
+	t.tell(0)
+	t.tell(time.Minute)
+	return t
+}
+
+// tell returns what the speaker publishes after a while, and when it wants to look again.
+func (t *teller) tell(after time.Duration) (membership.State, time.Duration) {
+	t.clock.Step(after)
+	w := t.world
+	again := t.publish(&w)
+	return w.Members[0].State, again
+}
+
+func TestAnInterfaceThatComesUpIsKnownBeforeItCounts(t *testing.T) {
+	const mac0, mac1 = "02:00:00:00:00:01", "02:00:00:00:01:01"
+	one, both := map[string]string{"eth0": mac0}, map[string]string{"eth0": mac0, "eth1": mac1}
+	n := newTeller(one)
+	n.fake.SetHardwareAddresses(mac1)
+	expect := func(what string, after time.Duration, links, macs string, again time.Duration) {
+		t.Helper()
+		state, next := n.tell(after)
+		if got := strings.Join(slices.Sorted(maps.Keys(state.Links)), " "); got != links || strings.Join(state.MACs, " ") != macs || next != again {
+			t.Errorf("%s: told are links %q and %v, again after %v", what, got, state.MACs, next)
+		}
+	}
+	expect("without carrier", 0, "eth0", mac1, 0)
+	n.fake.SetLinkAddresses(both)
+	expect("up", 0, "eth0", mac1, 3*time.Second)
+	expect("up for a while", 2*time.Second, "eth0", mac1, time.Second)
+	n.fake.SetLinkAddresses(one)
+	expect("down again", 0, "eth0", mac1, 0)
+	n.fake.SetLinkAddresses(both)
+	expect("it flaps", time.Second, "eth0", mac1, 3*time.Second)
+	expect("up for long", 3*time.Second, "eth0 eth1", "", 0)
+	n.fake.SetLinkAddresses(one)
+	expect("lost", 0, "eth0", mac1, 0)
+	for i := range n.world.Members[1:] {
+		n.world.Members[1+i].State.Fit = false
+	}
+	n.fake.SetLinkAddresses(both)
+	expect("nobody else can serve", 0, "eth0 eth1", "", 0)
+}
+
+func TestANodeThatComesBackWaitsOnce(t *testing.T) {
+	links := map[string]string{"eth0": "02:00:00:00:00:01"}
+	n := newTeller(links)
+	n.fake.SetFit(reason.New(reason.NoCarrier, ""))
+	n.fake.SetLinkAddresses(nil)
+	if state, _ := n.tell(0); state.Fit || len(state.Links) > 0 {
+		t.Errorf("without carrier it tells %+v", state)
+	}
+	n.fake.SetFit(nil)
+	n.fake.SetLinkAddresses(links)
+	if state, again := n.tell(time.Minute); state.Fit || again != 3*time.Second {
+		t.Errorf("back it tells %+v, again after %v", state, again)
+	}
+	if state, again := n.tell(3 * time.Second); !state.Fit || len(state.Links) != 1 || again != 0 {
+		t.Errorf("after a while it tells %+v, again after %v", state, again)
 	}
 }

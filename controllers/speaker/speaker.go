@@ -52,7 +52,7 @@ type Options struct {
 	// Version is told to the other speakers.
 	Version            string
 	IgnoreExcludeLabel bool
-	// Hold is how long a returning node must be able to announce before it counts in elections.
+	// Hold is how long a returning node must be able to announce before it counts in elections, and an interface that comes up must be up.
 	Hold time.Duration
 	// HomeLink says whether the interface with this node's address has carrier; nil when nobody knows. It must not block.
 	HomeLink  func() bool
@@ -92,7 +92,9 @@ type Speaker struct {
 	// announced are the addresses that this node was to announce as their owner at the last decision.
 	announced map[netip.Addr]bool
 	allies    allies
-	pools     coverage
+	// attachment is what was told of this node's interfaces.
+	attachment attachment
+	pools      coverage
 	// started is when the other speakers were looked for first.
 	started time.Time
 	// met is whether another speaker was ever seen.
@@ -112,6 +114,7 @@ type Speaker struct {
 // New returns a speaker that does nothing until Run.
 func New(o Options) *Speaker {
 	s := &Speaker{Options: o, fitness: fitness{hold: o.Hold}, contested: contested{}, left: left{}}
+	s.attachment = attachment{links: steady[string]{}, subnets: steady[netip.Prefix]{}}
 	for _, a := range o.Modules {
 		s.modules = append(s.modules, &module{Announcer: a, log: o.Log, clock: o.Clock, trigger: o.Trigger})
 	}
@@ -271,14 +274,16 @@ func (s *Speaker) acquainting(members []membership.Member) time.Duration {
 func (s *Speaker) publish(w *World) time.Duration {
 	s.met = s.met || len(w.Members) > 1
 	alone := s.met && len(w.Members) == 1 && len(w.Nodes) > 1
+	now, others := s.Clock.Now(), othersFit(s.Node, w.Members)
 	unable := s.inability(*w)
 	s.unable.Store(unable)
-	answer := s.fitness.ask(s.Clock.Now(), condition{
-		able: unable == nil, others: othersFit(s.Node, w.Members), alone: alone, minority: alone && len(w.Nodes) > 2,
+	answer := s.fitness.ask(now, condition{
+		able: unable == nil, others: others, alone: alone, minority: alone && len(w.Nodes) > 2,
 	})
 	s.used = s.uses(w.Services)
-	s.left.see(s.Clock.Now(), s.conflicts(), func(a netip.Addr) bool { return s.announced[a] })
-	state := membership.State{Fit: answer.fit, Links: s.links(), Subnets: s.subnets(), Uses: told(s.used), Strangers: s.left.told(), Version: s.Version}
+	s.left.see(now, s.conflicts(), func(a netip.Addr) bool { return s.announced[a] })
+	state := membership.State{Fit: answer.fit, Uses: told(s.used), Strangers: s.left.told(), Version: s.Version}
+	again := s.attach(now, others, &state)
 	s.Members.Publish(state)
 	s.ready.Store(answer.fit || alone)
 	w.Isolated = answer.isolated
@@ -288,7 +293,7 @@ func (s *Speaker) publish(w *World) time.Duration {
 			w.Members[i].State, w.Members[i].Known = state, true
 		}
 	}
-	return answer.again
+	return soonest(answer.again, again)
 }
 
 // inability says why this node could not announce, nil when its network, its link and its announcers work.

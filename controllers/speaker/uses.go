@@ -7,19 +7,13 @@ import (
 	"net/netip"
 	"slices"
 
-	"metalsuite.io/announcers"
 	"metalsuite.io/api/reason"
 	"metalsuite.io/internal/membership"
 )
 
 // uses returns for what this node itself uses addresses of Services, as its announcers know; each address is asked for once.
 func (s *Speaker) uses(services []Service) map[netip.Addr]*reason.Problem {
-	var reporters []announcers.LinkReporter
-	for _, m := range s.modules {
-		if l, ok := m.Announcer.(announcers.LinkReporter); ok {
-			reporters = append(reporters, l)
-		}
-	}
+	reporters := s.reporters()
 	if len(reporters) == 0 {
 		return nil
 	}

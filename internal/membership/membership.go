@@ -24,6 +24,8 @@ type State struct {
 	Fit bool `json:"fit"`
 	// Links are the MAC addresses from which the speaker's claims come, by interface name.
 	Links map[string]string `json:"links,omitempty"`
+	// MACs are further hardware addresses from which claims may come once an interface works, in lower case, sorted and distinct.
+	MACs []string `json:"macs,omitempty"`
 	// Subnets are the prefixes that are on the link of the node's interfaces, sorted; none means that the speaker does not tell.
 	Subnets []netip.Prefix `json:"subnets,omitempty"`
 	// Uses says of addresses of Services for what the node itself uses them: a reason by address. It holds at most MaxUses.
@@ -38,12 +40,13 @@ type State struct {
 const MaxUses = 64
 
 func (s State) equal(o State) bool {
-	return s.Fit == o.Fit && s.Version == o.Version && maps.Equal(s.Links, o.Links) &&
+	return s.Fit == o.Fit && s.Version == o.Version && maps.Equal(s.Links, o.Links) && slices.Equal(s.MACs, o.MACs) &&
 		slices.Equal(s.Subnets, o.Subnets) && maps.Equal(s.Uses, o.Uses) && slices.Equal(s.Strangers, o.Strangers)
 }
 
 func (s State) clone() State {
 	s.Links = maps.Clone(s.Links)
+	s.MACs = slices.Clone(s.MACs)
 	s.Subnets = slices.Clone(s.Subnets)
 	s.Uses = maps.Clone(s.Uses)
 	s.Strangers = slices.Clone(s.Strangers)
