@@ -89,7 +89,7 @@ func (s *Status) writeConflict(ctx context.Context, a netip.Addr) error {
 	}
 	switch {
 	case todo.remove:
-		return client.IgnoreNotFound(s.client.Delete(ctx, have))
+		return s.removeConflict(ctx, a)
 	case todo.want == nil:
 		return nil
 	case have == nil:
@@ -132,6 +132,15 @@ func (s *Status) updateConflict(ctx context.Context, a netip.Addr, now time.Time
 		return fmt.Errorf("telling of the conflict on %s: %w", a, err)
 	}
 	s.ledger.wrote(now, a)
+	return nil
+}
+
+func (s *Status) removeConflict(ctx context.Context, a netip.Addr) error {
+	object := &v1beta1.AddressConflict{ObjectMeta: metav1.ObjectMeta{Name: s.conflictName(a), Namespace: s.namespace}}
+	if err := client.IgnoreNotFound(s.client.Delete(ctx, object)); err != nil {
+		return fmt.Errorf("removing the conflict on %s: %w", a, err)
+	}
+	s.ledger.wrote(time.Time{}, a)
 	return nil
 }
 

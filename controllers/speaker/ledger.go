@@ -39,7 +39,7 @@ type entry struct {
 	at    time.Time
 	// ended is whether this node uses the address no more.
 	ended bool
-	// written is when the object was created or updated last.
+	// written is when the object was created or updated last; zero when there is none by this process.
 	written time.Time
 }
 
@@ -145,8 +145,8 @@ func (l *ledger) act(now time.Time, a netip.Addr, node string, have *v1beta1.Add
 	switch {
 	case e == nil:
 		return expiry(now, have)
-	case e.ended && have != nil:
-		return action{remove: true}
+	case e.ended && (have != nil || !e.written.IsZero()):
+		return action{remove: true} // also when the watch does not show it yet: nothing would look again
 	case e.ended:
 		delete(l.entries, a)
 		return action{}
@@ -172,7 +172,7 @@ func (l *ledger) act(now time.Time, a netip.Addr, node string, have *v1beta1.Add
 	if have != nil && !outdated(*have, want) {
 		return out
 	}
-	if rest := e.rest(now, have != nil); rest > 0 {
+	if rest := e.rest(now, have); rest > 0 {
 		out.again = soonest(out.again, rest)
 		return out
 	}
@@ -181,19 +181,19 @@ func (l *ledger) act(now time.Time, a netip.Addr, node string, have *v1beta1.Add
 }
 
 // rest is how long the object of the entry stays as it is because it was written not long ago. One that is missing was deleted by
-// somebody, or is only about to be seen.
-func (e *entry) rest(now time.Time, there bool) time.Duration {
+// somebody, or is only about to be seen. That this node uses the address itself, or does no more, is told at once: no forger brings it about.
+func (e *entry) rest(now time.Time, have *v1beta1.AddressConflictStatus) time.Duration {
 	pause := repairAfter
-	if there {
+	if have != nil {
 		pause = settleConflict
 	}
-	if e.written.IsZero() {
+	if e.written.IsZero() || have != nil && have.Reason != string(e.shown.why) {
 		return 0
 	}
 	return max(0, e.written.Add(pause).Sub(now))
 }
 
-// wrote takes note of when the object of an address was created or updated last; the zero time when that has failed.
+// wrote takes note of when the object of an address was created or updated last; the zero time when that has failed or it was removed.
 func (l *ledger) wrote(at time.Time, a netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

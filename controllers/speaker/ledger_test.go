@@ -44,6 +44,7 @@ func (b *book) act() time.Duration {
 	switch {
 	case todo.remove:
 		b.have = nil
+		b.wrote(time.Time{}, disputed)
 		if b.ledger.act(b.now, disputed, "n1", nil).remove {
 			b.t.Fatal("what is not there is to be removed")
 		}
@@ -181,10 +182,23 @@ func TestAUseCountsForMoreThanAStranger(t *testing.T) {
 	b := newBook(t)
 	b.see(0, b.heard(theirs, false, 0))
 	b.shows(1, true, "AddressConflict "+theirs+" eth0 false")
-	both := b.later(settleConflict, func() Outcome { return b.heard(theirs, false, settleConflict) })
+	both := b.later(time.Second, func() Outcome { return b.heard(theirs, false, time.Second) })
 	both.Uses = used(reason.NextHopAddress).Uses
 	b.see(0, both)
 	b.shows(2, true, "NextHopAddress true")
+	b.see(0, b.later(time.Second, func() Outcome { return b.heard(theirs, false, 2*time.Second) }))
+	b.shows(3, true, "AddressConflict "+theirs+" eth0 false")
+}
+
+func TestAUseThatEndsBeforeItsObjectIsSeenLeavesNone(t *testing.T) {
+	b := newBook(t)
+	b.see(0, used(reason.LocalAddress))
+	b.take(b.now, nil, func(netip.Addr) bool { return true })
+	if todo := b.ledger.act(b.now, disputed, "n1", nil); !todo.remove {
+		t.Errorf("the object that the watch does not show yet stays: %+v", todo)
+	}
+	b.act()
+	b.shows(1, true, "")
 }
 
 func TestWhatNobodyIsAskedForAnyMoreExpires(t *testing.T) {
