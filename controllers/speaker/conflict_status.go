@@ -6,7 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -114,15 +114,44 @@ func (s *Status) createConflict(ctx context.Context, a netip.Addr, now time.Time
 		Status: want,
 	}
 	err = s.client.Create(ctx, object)
+	switch {
+	case apierrors.IsAlreadyExists(err):
+		return s.patchConflict(ctx, a, now, object)
+	case err != nil:
+		s.ledger.wrote(time.Time{}, a)
+		return fmt.Errorf("telling of the conflict on %s: %w", a, err)
+	}
+	return nil
+}
+
+// patchConflict makes an object what it is to be that is there although this node does not find it: the watch is late, or somebody took
+// its label away.
+func (s *Status) patchConflict(ctx context.Context, a netip.Addr, now time.Time, object *v1beta1.AddressConflict) error {
+	patch, err := wholly(object)
 	if err == nil {
-		return nil
+		err = s.client.Patch(ctx, object, client.RawPatch(types.MergePatchType, patch))
 	}
-	s.ledger.wrote(time.Time{}, a)
-	if apierrors.IsAlreadyExists(err) {
-		// Somebody took the label away by which this node finds its objects.
-		err = errors.Join(err, client.IgnoreNotFound(s.client.Delete(ctx, object)))
+	if err != nil {
+		s.ledger.wrote(time.Time{}, a)
+		return fmt.Errorf("telling of the conflict on %s: %w", a, err)
 	}
-	return fmt.Errorf("telling of the conflict on %s: %w", a, err)
+	s.ledger.met(now, a)
+	return nil
+}
+
+// wholly is the merge patch that leaves nothing of what an object said before, and of others' labels all.
+func wholly(object *v1beta1.AddressConflict) ([]byte, error) {
+	status := map[string]any{"interface": nil, "hardwareAddress": nil, "message": nil, "withdrawn": nil}
+	text, err := json.Marshal(object.Status)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(text, &status); err != nil {
+		return nil, err
+	}
+	return json.Marshal(map[string]any{
+		"metadata": map[string]any{"labels": object.Labels, "ownerReferences": object.OwnerReferences}, "status": status,
+	})
 }
 
 // updateConflict takes an object over, if another pod of this node has made it, and writes what it is to say.

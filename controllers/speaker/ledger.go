@@ -41,6 +41,8 @@ type entry struct {
 	ended bool
 	// written is when the object was created or updated last; zero when there is none by this process.
 	written time.Time
+	// unseen is whether the object is there although the watch has not shown it.
+	unseen bool
 }
 
 // take makes the ledger follow what the node sees now. Borne says whether a Service bears an address. It returns the addresses whose
@@ -86,7 +88,7 @@ func (l *ledger) put(a netip.Addr, old *entry, e entry) {
 		l.entries = map[netip.Addr]*entry{}
 	}
 	if old != nil {
-		e.written = old.written
+		e.written, e.unseen = old.written, old.unseen
 	}
 	l.entries[a] = &e
 }
@@ -168,6 +170,7 @@ func (l *ledger) act(now time.Time, a netip.Addr, node string, have *v1beta1.Add
 	} else {
 		out.again = soonest(out.again, refreshConflict)
 	}
+	e.unseen = e.unseen && have == nil
 	want := e.status(a, node, have)
 	if have != nil && !outdated(*have, want) {
 		return out
@@ -184,7 +187,7 @@ func (l *ledger) act(now time.Time, a netip.Addr, node string, have *v1beta1.Add
 // somebody, or is only about to be seen. That this node uses the address itself, or does no more, is told at once: no forger brings it about.
 func (e *entry) rest(now time.Time, have *v1beta1.AddressConflictStatus) time.Duration {
 	pause := repairAfter
-	if have != nil {
+	if have != nil || e.unseen {
 		pause = settleConflict
 	}
 	if e.written.IsZero() || have != nil && have.Reason != string(e.shown.why) {
@@ -198,7 +201,16 @@ func (l *ledger) wrote(at time.Time, a netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e := l.entries[a]; e != nil {
-		e.written = at
+		e.written, e.unseen = at, false
+	}
+}
+
+// met takes note that an object was written which the watch has not shown.
+func (l *ledger) met(at time.Time, a netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.entries[a]; e != nil {
+		e.written, e.unseen = at, true
 	}
 }
 

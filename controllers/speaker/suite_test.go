@@ -16,6 +16,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
@@ -221,6 +222,10 @@ var _ = Describe("A speaker", Ordered, func() {
 			HavePrefix("Warning AddressConflict "), ContainSubstring("192.0.2.10"), ContainSubstring(theirs), ContainSubstring("eth0"), ContainSubstring("n1"),
 			ContainSubstring("withdrawn"),
 		)))
+
+		By("remembering it for the next pod of the node")
+		left := func() []netip.Addr { return readWithdrawn(ctx, cached, namespace) }
+		Eventually(left, patience).Should(ConsistOf(netip.MustParseAddr("192.0.2.10")))
 	})
 
 	It("writes a conflict again that somebody deleted, and leaves those of other nodes alone", func() {
@@ -236,6 +241,12 @@ var _ = Describe("A speaker", Ordered, func() {
 		}
 		Eventually(conflicts, patience).Should(ConsistOf(HaveField("Name", "conflict-other"), HaveField("Status.Node", "n1")))
 		Expect(direct.Delete(ctx, other)).To(Succeed())
+	})
+
+	It("finds a conflict again that somebody took the label of", func() {
+		uid := conflicts()[0].UID
+		Expect(direct.Patch(ctx, &conflicts()[0], client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":null}}`)))).To(Succeed())
+		Eventually(conflicts, patience).Should(ConsistOf(SatisfyAll(HaveField("UID", uid), HaveField("Labels", HaveKeyWithValue(v1beta1.LabelNode, "n1")))))
 	})
 
 	It("tells of an address that this node uses itself, for as long as it does", func() {
