@@ -16,7 +16,6 @@ import (
 
 // attachment is what this node has told of its interfaces. It is used by one goroutine.
 type attachment struct {
-	started bool
 	links   steady[string]
 	subnets steady[netip.Prefix]
 }
@@ -46,10 +45,9 @@ func (s *Speaker) attach(now time.Time, others bool, state *membership.State) ti
 		subnets = append(subnets, l.Subnets()...)
 	}
 	hold := s.Hold
-	if !s.attachment.started || !others {
+	if !s.spoken || !others {
 		hold = 0
 	}
-	s.attachment.started = true
 	_, again := s.attachment.links.see(now, slices.Collect(maps.Keys(links)), hold, 0)
 	_, next := s.attachment.subnets.see(now, subnets, hold, 0)
 	state.Links, state.MACs, state.Subnets = map[string]string{}, nil, s.attachment.subnets.sorted(netip.Prefix.Compare)

@@ -10,6 +10,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/internal/kube"
 )
@@ -119,4 +120,16 @@ func observeNode(n *corev1.Node) Node {
 		}
 	}
 	return node
+}
+
+// withdrawn are the addresses that were left to a stranger.
+func withdrawn(conflicts []v1beta1.AddressConflict) []netip.Addr {
+	var out []netip.Addr
+	for i := range conflicts {
+		s := &conflicts[i].Status
+		if a, err := netip.ParseAddr(s.Address); err == nil && s.Withdrawn && s.Reason == string(reason.AddressConflict) {
+			out = append(out, a)
+		}
+	}
+	return out
 }

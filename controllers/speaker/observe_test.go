@@ -11,7 +11,22 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
+
+	"metalsuite.io/api/v1beta1"
 )
+
+func TestWhatANodeHadLeftToStrangers(t *testing.T) {
+	object := func(address, why string, withdrawn bool) v1beta1.AddressConflict {
+		return v1beta1.AddressConflict{Status: v1beta1.AddressConflictStatus{Address: address, Reason: why, Withdrawn: withdrawn}}
+	}
+	got := withdrawn([]v1beta1.AddressConflict{
+		object("192.0.2.10", "AddressConflict", true), object("192.0.2.11", "AddressConflict", false), object("192.0.2.12", "LocalAddress", true),
+		object("here", "AddressConflict", true), object("2001:db8::10", "AddressConflict", true),
+	})
+	if fmt.Sprint(got) != "[192.0.2.10 2001:db8::10]" {
+		t.Errorf("got %v", got)
+	}
+}
 
 func TestWhichEndpointsServe(t *testing.T) {
 	yes, no := ptr.To(true), ptr.To(false)

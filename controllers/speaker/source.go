@@ -6,8 +6,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -34,6 +36,8 @@ type Source struct {
 	synced    atomic.Bool
 	stale     atomic.Bool
 	policy    *policy.Policy
+	// withdrawn are the addresses that this node had left to a stranger when it was started.
+	withdrawn []netip.Addr
 	// read says of each kind that is watched whether it was read once.
 	read map[string]toolscache.InformerSynced
 }
@@ -91,9 +95,25 @@ func (s *Source) Start(ctx context.Context) error {
 	if !toolscache.WaitForCacheSync(ctx.Done(), slices.Collect(maps.Values(s.read))...) {
 		return fmt.Errorf("reading the cluster: %w", ctx.Err())
 	}
+	s.withdrawn = readWithdrawn(ctx, s.cache, s.namespace)
 	s.synced.Store(true)
 	s.trigger.Fire()
 	return nil
+}
+
+// conflictPatience is how long a speaker that starts waits for its own conflicts.
+const conflictPatience = 2 * time.Second
+
+// readWithdrawn returns the addresses that this node has left to a stranger, as its AddressConflicts say. Nothing else of the kind is used,
+// so a cluster that cannot serve it costs no more than a moment.
+func readWithdrawn(ctx context.Context, objects client.Reader, namespace string) []netip.Addr {
+	ctx, cancel := context.WithTimeout(ctx, conflictPatience)
+	defer cancel()
+	var list v1beta1.AddressConflictList
+	if err := objects.List(ctx, &list, client.InNamespace(namespace)); err != nil {
+		return nil // what is announced unasked then was announced by earlier versions as well
+	}
+	return withdrawn(list.Items)
 }
 
 // watch fires the trigger on every change of a kind that may matter, and marks the policy stale when affects says so. old is nil on creation, new on
@@ -175,7 +195,7 @@ func (s *Source) World(ctx context.Context) (World, bool, error) {
 	if err != nil {
 		return World{}, false, err
 	}
-	w := World{Policy: s.policy, Services: services, Nodes: make(map[string]Node, len(nodes.Items))}
+	w := World{Policy: s.policy, Services: services, Withdrawn: s.withdrawn, Nodes: make(map[string]Node, len(nodes.Items))}
 	for i := range nodes.Items {
 		w.Nodes[nodes.Items[i].Name] = observeNode(&nodes.Items[i])
 	}

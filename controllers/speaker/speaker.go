@@ -89,11 +89,10 @@ type Speaker struct {
 	// contested are the addresses that any speaker has left to a stranger, left those that this one has.
 	contested contested
 	left      left
-	// announced are the addresses that this node was to announce as their owner at the last decision.
-	announced map[netip.Addr]bool
 	allies    allies
-	// attachment is what was told of this node's interfaces.
+	// attachment is what was told of this node's interfaces; spoken is whether anything was told at all.
 	attachment attachment
+	spoken     bool
 	pools      coverage
 	// started is when the other speakers were looked for first.
 	started time.Time
@@ -207,6 +206,7 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 	again := s.publish(&world)
 	plan := Decide(world)
 	s.contested.see(s.Clock.Now(), world.Members)
+	parted := s.left.elected(plan.Verdicts)
 	s.markFresh(plan)
 	allies, forget := s.allies.see(s.Clock.Now(), s.Node, world.Members)
 	s.pools.update(world.Policy)
@@ -218,17 +218,15 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 	if s.OnOutcome != nil {
 		s.OnOutcome(outcome)
 	}
-	return soonest(again, forget, repeat)
+	return soonest(again, parted, forget, repeat)
 }
 
 // markFresh notes in the plan which addresses no node has announced before, or a stranger had.
 func (s *Speaker) markFresh(plan Plan) {
 	s.grants.elected(s.Clock.Now(), plan.Verdicts)
-	s.announced = make(map[netip.Addr]bool, len(plan.Exclusive))
 	for i := range plan.Exclusive {
 		a := plan.Exclusive[i].Addr
-		plan.Exclusive[i].Fresh = s.grants.fresh(a) || s.contested.has(a)
-		s.announced[a] = true
+		plan.Exclusive[i].Fresh = s.grants.fresh(a) || s.contested.has(a) || s.left.has(a)
 	}
 }
 
@@ -281,10 +279,14 @@ func (s *Speaker) publish(w *World) time.Duration {
 		able: unable == nil, others: others, alone: alone, minority: alone && len(w.Nodes) > 2,
 	})
 	s.used = s.uses(w.Services)
-	s.left.see(now, s.conflicts(), func(a netip.Addr) bool { return s.announced[a] })
+	if !s.spoken {
+		s.left.restore(now, w.Withdrawn)
+	}
+	settled := s.left.see(now, s.Node, s.conflicts(), w.Members)
 	state := membership.State{Fit: answer.fit, Uses: told(s.used), Strangers: s.left.told(), Version: s.Version}
-	again := s.attach(now, others, &state)
+	attached := s.attach(now, others, &state)
 	s.Members.Publish(state)
+	s.spoken = true
 	s.ready.Store(answer.fit || alone)
 	w.Isolated = answer.isolated
 	w.Members = slices.Clone(w.Members)
@@ -293,7 +295,7 @@ func (s *Speaker) publish(w *World) time.Duration {
 			w.Members[i].State, w.Members[i].Known = state, true
 		}
 	}
-	return soonest(answer.again, again)
+	return soonest(answer.again, settled, attached)
 }
 
 // inability says why this node could not announce, nil when its network, its link and its announcers work.
