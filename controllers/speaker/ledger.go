@@ -8,14 +8,15 @@ import (
 	"sync"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"metalsuite.io/announcers"
 	"metalsuite.io/api/v1beta1"
 )
 
 // Bounds on what others may make this node write.
 const (
+	// confirmConflict is how long a conflict is reported before users see it, if nothing is withdrawn because of it: the stranger may turn
+	// out to be another speaker, of whose hardware address gossip comes a little later than the claim.
+	confirmConflict = time.Second
 	// settleConflict is how long users see a conflict as it is before they see it change: a forger must not make every speaker write.
 	settleConflict = 10 * time.Second
 	// refreshConflict is how old the time of the last sighting in an object may be.
@@ -31,20 +32,6 @@ type ledger struct {
 	entries map[netip.Addr]*entry
 }
 
-// entry is one address.
-type entry struct {
-	// report is what was heard last; shown is what users are told, since when it is so.
-	report
-	shown sighting
-	at    time.Time
-	// ended is whether this node uses the address no more.
-	ended bool
-	// written is when the object was created or updated last; zero when there is none by this process.
-	written time.Time
-	// unseen is whether the object is there although the watch has not shown it.
-	unseen bool
-}
-
 // take makes the ledger follow what the node sees now. Borne says whether a Service bears an address. It returns the addresses whose
 // objects are to be looked at, and of those the ones of which users are told something else now; both sorted.
 func (l *ledger) take(now time.Time, seen map[netip.Addr]report, borne func(netip.Addr) bool) (touched, changed []netip.Addr) {
@@ -53,17 +40,11 @@ func (l *ledger) take(now time.Time, seen map[netip.Addr]report, borne func(neti
 	for a, r := range seen {
 		e := l.entries[a]
 		if e == nil || e.over(now) || e.why != r.why {
-			touched, changed = append(touched, a), append(changed, a)
-			l.put(a, e, entry{report: r, shown: r.sighting, at: now})
-			continue
-		}
-		if !r.stranger() {
-			r.since = e.since
-		}
-		if e.last.Before(r.last) && r.stranger() || e.sighting != r.sighting {
+			e = l.put(a, e, entry{report: r, at: now})
+			touched = append(touched, a)
+		} else if e.follow(r) {
 			touched = append(touched, a)
 		}
-		e.report = r
 		if e.settle(now) {
 			changed = append(changed, a)
 		}
@@ -72,7 +53,10 @@ func (l *ledger) take(now time.Time, seen map[netip.Addr]report, borne func(neti
 		if _, still := seen[a]; still || e.ended {
 			continue
 		}
-		touched, changed = append(touched, a), append(changed, a)
+		touched = append(touched, a)
+		if !e.hidden() {
+			changed = append(changed, a)
+		}
 		if e.ended = !e.stranger() && borne(a); !e.ended {
 			delete(l.entries, a) // nobody is asked any more whether it goes on: the object expires
 		}
@@ -83,7 +67,7 @@ func (l *ledger) take(now time.Time, seen map[netip.Addr]report, borne func(neti
 }
 
 // put replaces an entry; when its object was written counts on.
-func (l *ledger) put(a netip.Addr, old *entry, e entry) {
+func (l *ledger) put(a netip.Addr, old *entry, e entry) *entry {
 	if l.entries == nil {
 		l.entries = map[netip.Addr]*entry{}
 	}
@@ -91,20 +75,7 @@ func (l *ledger) put(a netip.Addr, old *entry, e entry) {
 		e.written, e.unseen = old.written, old.unseen
 	}
 	l.entries[a] = &e
-}
-
-// over says whether the entry speaks of the past.
-func (e *entry) over(now time.Time) bool {
-	return e.ended || e.stranger() && now.Sub(e.last) >= announcers.ConflictTTL
-}
-
-// settle lets users see what is the case once they have seen the old state for a while; it reports whether that made a difference.
-func (e *entry) settle(now time.Time) bool {
-	if e.shown == e.sighting || now.Sub(e.at) < settleConflict {
-		return false
-	}
-	e.shown, e.at = e.sighting, now
-	return true
+	return &e
 }
 
 // strangers returns what users are told of other machines on these addresses, in their order.
@@ -163,7 +134,7 @@ func (l *ledger) act(now time.Time, a netip.Addr, node string, have *v1beta1.Add
 	}
 	out := action{changed: e.settle(now)}
 	if e.shown != e.sighting {
-		out.again = e.at.Add(settleConflict).Sub(now)
+		out.again = e.settles().Sub(now)
 	}
 	if e.stranger() {
 		out.again = soonest(out.again, e.last.Add(announcers.ConflictTTL).Sub(now))
@@ -171,6 +142,10 @@ func (l *ledger) act(now time.Time, a netip.Addr, node string, have *v1beta1.Add
 		out.again = soonest(out.again, refreshConflict)
 	}
 	e.unseen = e.unseen && have == nil
+	if e.hidden() {
+		out.remove = have != nil && have.Reason != string(e.why) // what it says is over
+		return out
+	}
 	want := e.status(a, node, have)
 	if have != nil && !outdated(*have, want) {
 		return out
@@ -181,19 +156,6 @@ func (l *ledger) act(now time.Time, a netip.Addr, node string, have *v1beta1.Add
 	}
 	out.want = &want
 	return out
-}
-
-// rest is how long the object of the entry stays as it is because it was written not long ago. One that is missing was deleted by
-// somebody, or is only about to be seen. That this node uses the address itself, or does no more, is told at once: no forger brings it about.
-func (e *entry) rest(now time.Time, have *v1beta1.AddressConflictStatus) time.Duration {
-	pause := repairAfter
-	if have != nil || e.unseen {
-		pause = settleConflict
-	}
-	if e.written.IsZero() || have != nil && have.Reason != string(e.shown.why) {
-		return 0
-	}
-	return max(0, e.written.Add(pause).Sub(now))
 }
 
 // wrote takes note of when the object of an address was created or updated last; the zero time when that has failed or it was removed.
@@ -242,28 +204,4 @@ func expiry(now time.Time, have *v1beta1.AddressConflictStatus) action {
 	}
 	rest := have.LastSeen.Add(announcers.ConflictTTL).Sub(now)
 	return action{remove: rest <= 0, again: max(rest, 0)}
-}
-
-// status is what the object of the entry is to say. A conflict that went on while this process was started anew is as old as it was.
-func (e *entry) status(a netip.Addr, node string, have *v1beta1.AddressConflictStatus) v1beta1.AddressConflictStatus {
-	s := v1beta1.AddressConflictStatus{
-		Address: a.String(), Node: node, Reason: string(e.shown.why), Interface: e.shown.nic, HardwareAddress: e.shown.hardware,
-		Message: e.shown.sentence(a, node), Withdrawn: e.shown.withdrawn,
-		FirstSeen: second(e.since), LastSeen: second(e.last),
-	}
-	if have != nil && have.Reason == s.Reason && have.FirstSeen.Before(&s.FirstSeen) && e.since.Before(have.LastSeen.Add(announcers.ConflictTTL)) {
-		s.FirstSeen = have.FirstSeen
-	}
-	return s
-}
-
-func second(t time.Time) metav1.Time { return metav1.NewTime(t.Truncate(time.Second)) }
-
-// outdated says whether an object is to be written again: it says something else, or was written long before the last sighting.
-func outdated(have, want v1beta1.AddressConflictStatus) bool {
-	late := want.LastSeen.Sub(have.LastSeen.Time) >= refreshConflict
-	want.LastSeen, have.LastSeen = metav1.Time{}, metav1.Time{}
-	same := have.FirstSeen.Equal(&want.FirstSeen)
-	want.FirstSeen, have.FirstSeen = metav1.Time{}, metav1.Time{}
-	return late || !same || have != want
 }

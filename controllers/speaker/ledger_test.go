@@ -129,7 +129,7 @@ func TestAStrangerIsToldOfOnceAndUntilItIsForgotten(t *testing.T) {
 
 func TestAForgerDoesNotMakeANodeWrite(t *testing.T) {
 	b := newBook(t)
-	b.see(0, b.heard(theirs, false, 0))
+	b.pass(b.see(0, b.heard(theirs, false, 0)))
 	b.shows(1, true, "AddressConflict "+theirs+" eth0 false")
 	for i := range 98 {
 		hardware := []string{another, theirs}[i%2]
@@ -180,14 +180,14 @@ func TestAUseGoesWhenItEnds(t *testing.T) {
 
 func TestAUseCountsForMoreThanAStranger(t *testing.T) {
 	b := newBook(t)
-	b.see(0, b.heard(theirs, false, 0))
-	b.shows(1, true, "AddressConflict "+theirs+" eth0 false")
-	both := b.later(time.Second, func() Outcome { return b.heard(theirs, false, time.Second) })
+	b.see(0, b.heard(theirs, true, 0))
+	b.shows(1, true, "AddressConflict "+theirs+" eth0 true")
+	both := b.later(time.Second, func() Outcome { return b.heard(theirs, true, time.Second) })
 	both.Uses = used(reason.NextHopAddress).Uses
 	b.see(0, both)
 	b.shows(2, true, "NextHopAddress true")
-	b.see(0, b.later(time.Second, func() Outcome { return b.heard(theirs, false, 2*time.Second) }))
-	b.shows(3, true, "AddressConflict "+theirs+" eth0 false")
+	b.see(0, b.later(time.Second, func() Outcome { return b.heard(theirs, true, 2*time.Second) }))
+	b.shows(3, true, "AddressConflict "+theirs+" eth0 true")
 }
 
 func TestAUseThatEndsBeforeItsObjectIsSeenLeavesNone(t *testing.T) {

@@ -289,6 +289,7 @@ var _ = Describe("A speaker", Ordered, func() {
 		Eventually(func(g Gomega) { g.Expect(read(g).OwnerReferences[0].UID).To(BeEquivalentTo("123")) }, patience).Should(Succeed())
 
 		status.Report(Outcome{Node: "n1", Conflicts: []announcers.Conflict{{Addr: address, HardwareAddress: another, Since: now.Now(), Last: now.Now()}}})
+		now.SetTime(now.Now().Add(confirmConflict))
 		Eventually(func(g Gomega) {
 			found := read(g)
 			g.Expect(found.OwnerReferences).To(ConsistOf(HaveField("Name", "speaker-y")))
