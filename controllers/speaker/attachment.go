@@ -39,7 +39,9 @@ func (s *Speaker) attach(now time.Time, others bool, state *membership.State) ti
 	links := map[string]string{}
 	var macs []string
 	var subnets []netip.Prefix
-	for _, l := range s.reporters() {
+	reporters := s.reporters()
+	state.SubnetsTold = len(reporters) > 0
+	for _, l := range reporters {
 		maps.Copy(links, l.LinkAddresses())
 		macs = append(macs, l.HardwareAddresses()...)
 		subnets = append(subnets, l.Subnets()...)
@@ -66,11 +68,11 @@ func beside(macs []string, links map[string]string) []string {
 	return slices.Compact(out)
 }
 
-// onSubnets returns the subnets of the live speakers by node. Those of speakers that tell none are not in it.
+// onSubnets returns the subnets of the live speakers by node. Speakers that do not tell theirs are not in it.
 func (w World) onSubnets() map[string][]netip.Prefix {
 	out := make(map[string][]netip.Prefix, len(w.Members))
 	for _, m := range w.Members {
-		if m.Known && len(m.State.Subnets) > 0 {
+		if m.Known && m.State.SubnetsTold {
 			out[m.Name] = m.State.Subnets
 		}
 	}
@@ -79,9 +81,14 @@ func (w World) onSubnets() map[string][]netip.Prefix {
 
 // onLink keeps the candidates that are on the subnets of the group's addresses as far as there are such. It comes before preferences: a
 // claim on a segment where the address does not belong is heard by nobody who looks for it. It does not concern a node for which an
-// advertisement names interfaces, since whoever names them knows better, nor one whose speaker tells no subnets.
+// advertisement names interfaces, since whoever names them knows better. While the speaker of one candidate does not tell its subnets, it
+// concerns nobody: that speaker may be one that does not know the rule, and would name another owner than the others.
 func (w World) onLink(group []claim, candidates []election.Candidate) []election.Candidate {
-	if len(candidates) < 2 || len(w.subnets) == 0 {
+	silent := func(c election.Candidate) bool {
+		_, told := w.subnets[c.Node]
+		return !told
+	}
+	if len(candidates) < 2 || slices.ContainsFunc(candidates, silent) {
 		return candidates
 	}
 	var all []netip.Addr
@@ -89,8 +96,7 @@ func (w World) onLink(group []claim, candidates []election.Candidate) []election
 		all = append(all, c.service.Addresses...)
 	}
 	return election.OnLink(candidates, all, func(node string, a netip.Addr) bool {
-		subnets, told := w.subnets[node]
-		return !told || named(group, node) || slices.ContainsFunc(subnets, func(p netip.Prefix) bool { return p.Contains(a) })
+		return named(group, node) || slices.ContainsFunc(w.subnets[node], func(p netip.Prefix) bool { return p.Contains(a) })
 	})
 }
 

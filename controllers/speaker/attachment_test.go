@@ -33,7 +33,7 @@ func TestTheOwnerIsOnTheSubnetOfTheAddress(t *testing.T) {
 	prefersN1 := v1beta1.L2AdvertisementSpec{PreferredNodeSelectors: []v1beta1.PreferredNodeSelector{preferring("n1", 100)}}
 	for _, row := range []struct {
 		name string
-		// subnets are what each node is on, n1 first; the empty word is a speaker that tells none.
+		// subnets are what each node is on, n1 first; a dash is a speaker that does not tell.
 		subnets   [3]string
 		addresses string
 		ad        v1beta1.L2AdvertisementSpec
@@ -44,7 +44,17 @@ func TestTheOwnerIsOnTheSubnetOfTheAddress(t *testing.T) {
 		{name: "it comes before preference", subnets: [3]string{elsewhere, elsewhere, here}, ad: prefersN1, owner: "n3"},
 		{name: "among those on the subnet preference decides", subnets: [3]string{here, elsewhere, here}, ad: prefersN1, owner: "n1"},
 		{name: "nobody is on the subnet, so preference decides", subnets: [3]string{elsewhere, elsewhere, elsewhere}, ad: prefersN1, owner: "n1"},
-		{name: "a speaker that tells no subnets is taken as being there", subnets: [3]string{"", elsewhere, elsewhere}, owner: "n1"},
+		{name: "a speaker that does not tell may not know the rule, so it is off", subnets: [3]string{elsewhere, "-", here}, ad: prefersN1, owner: "n1"},
+		{name: "one that is no candidate may well be silent", subnets: [3]string{elsewhere, "-", here}, ad: v1beta1.L2AdvertisementSpec{
+			NodeSelectors: onNode("n1", "n3"), PreferredNodeSelectors: prefersN1.PreferredNodeSelectors,
+		}, owner: "n3"},
+		{name: "a node without any subnet is on none", subnets: [3]string{"", elsewhere, here}, ad: prefersN1, owner: "n3"},
+		{name: "a silent one for which interfaces are named", subnets: [3]string{elsewhere, "-", here}, mend: func(w *World) {
+			both := []v1beta1.L2Advertisement{advertisement("all", prefersN1), advertisement("eth1", v1beta1.L2AdvertisementSpec{
+				Interfaces: []string{"eth1"}, NodeSelectors: onNode("n2"),
+			})}
+			w.Policy = compile([]v1beta1.IPAddressPool{pool("blue", here, here6)}, both)
+		}, owner: "n1"},
 		{name: "fitness comes first", subnets: [3]string{elsewhere, elsewhere, here}, mend: func(w *World) {
 			w.Members[1].State.Fit, w.Members[2].State.Fit = false, false
 		}, owner: "n1"},
@@ -71,7 +81,8 @@ func TestTheOwnerIsOnTheSubnetOfTheAddress(t *testing.T) {
 			w.Services = []Service{service("web", strings.Fields(row.addresses)...)}
 			w.Policy = compile([]v1beta1.IPAddressPool{pool("blue", here, here6)}, []v1beta1.L2Advertisement{advertisement("ad", row.ad)})
 			for i := range w.Members {
-				for _, p := range strings.Fields(row.subnets[i]) {
+				w.Members[i].State.SubnetsTold = row.subnets[i] != "-"
+				for _, p := range strings.Fields(strings.Trim(row.subnets[i], "-")) {
 					w.Members[i].State.Subnets = append(w.Members[i].State.Subnets, netip.MustParsePrefix(p))
 				}
 			}

@@ -134,7 +134,8 @@ func TestTablePublishesOnlyNews(t *testing.T) {
 		seq   uint64
 	}{{State{}, true, 1}, {State{}, false, 1}, {fit, true, 2}, {fit.clone(), false, 2}, {unfit, true, 3},
 		{onNet("192.0.2.0/24"), true, 4}, {onNet("192.0.2.0/24"), false, 4}, {onNet("192.0.2.0/25"), true, 5},
-		{using("NextHopAddress"), true, 6}, {using("NextHopAddress"), false, 6}, {using("LocalAddress"), true, 7}} {
+		{using("NextHopAddress"), true, 6}, {using("NextHopAddress"), false, 6}, {using("LocalAddress"), true, 7},
+		{State{SubnetsTold: true}, true, 8}, {State{MACs: []string{"02:00:00:00:00:02"}}, true, 9}, {unfit, true, 10}} {
 		if news := table.publish(step.state); news != step.news || table.own().Seq != step.seq {
 			t.Errorf("step %d: news %v, seq %d", i, news, table.own().Seq)
 		}
@@ -148,10 +149,10 @@ func TestTablePublishesOnlyNews(t *testing.T) {
 func TestMembersAreCopies(t *testing.T) {
 	table := newTable("a", 3)
 	state := using("LocalAddress")
-	state.Links, state.Subnets = fit.Links, onNet("192.0.2.0/24").Subnets
+	state.Links, state.Subnets, state.MACs = fit.Links, onNet("192.0.2.0/24").Subnets, []string{"02:00:00:00:01:02"}
 	table.publish(state.clone())
 	mine := table.members()[0].State
-	mine.Links["eth0"], mine.Uses["192.0.2.1"], mine.Subnets[0] = "changed", "changed", netip.Prefix{}
+	mine.Links["eth0"], mine.Uses["192.0.2.1"], mine.Subnets[0], mine.MACs[0] = "changed", "changed", netip.Prefix{}, "changed"
 	if !table.members()[0].State.equal(state) {
 		t.Errorf("a caller changed the table to %v", table.members()[0].State)
 	}

@@ -66,6 +66,7 @@ func TestDecodeRecords(t *testing.T) {
 func TestAStateTravelsWhole(t *testing.T) {
 	want := using("LocalAddress")
 	want.Fit, want.Links, want.Subnets = true, fit.Links, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64")}
+	want.SubnetsTold, want.MACs, want.Strangers = true, []string{"02:00:00:00:01:02"}, []netip.Addr{netip.MustParseAddr("192.0.2.7")}
 	got, ok := decodeRecord(encode(said("b", 5, 1, want)))
 	if !ok || !got.State.equal(want) {
 		t.Errorf("%+v arrived as %+v", want, got.State)
