@@ -89,6 +89,7 @@ type Speaker struct {
 	// contested are the addresses that any speaker has left to a stranger, left those that this one has.
 	contested contested
 	left      left
+	lingering lingering
 	allies    allies
 	// attachment is what was told of this node's interfaces; spoken is whether anything was told at all.
 	attachment attachment
@@ -112,7 +113,7 @@ type Speaker struct {
 
 // New returns a speaker that does nothing until Run.
 func New(o Options) *Speaker {
-	s := &Speaker{Options: o, fitness: fitness{hold: o.Hold}, contested: contested{}, left: left{}}
+	s := &Speaker{Options: o, fitness: fitness{hold: o.Hold}, contested: contested{}, left: left{}, lingering: lingering{}}
 	s.attachment = attachment{links: steady[string]{}, subnets: steady[netip.Prefix]{}}
 	for _, a := range o.Modules {
 		s.modules = append(s.modules, &module{Announcer: a, log: o.Log, clock: o.Clock, trigger: o.Trigger})
@@ -204,6 +205,8 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 		return wait
 	}
 	again := s.publish(&world)
+	lost, linger := s.lingering.see(s.Clock.Now(), world.Members)
+	world.Lost = lost
 	plan := Decide(world)
 	s.contested.see(s.Clock.Now(), world.Members)
 	parted := s.left.elected(plan.Verdicts)
@@ -218,7 +221,7 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 	if s.OnOutcome != nil {
 		s.OnOutcome(outcome)
 	}
-	return soonest(again, parted, forget, repeat)
+	return soonest(again, linger, parted, forget, repeat)
 }
 
 // markFresh notes in the plan which addresses no node has announced before, or a stranger had.

@@ -80,10 +80,10 @@ func (w World) withheld() map[string]map[netip.Addr]*reason.Problem {
 	return refused
 }
 
-// used returns what live speakers say that their nodes use, each address with the first of the nodes by name.
+// used returns what speakers say that their nodes use, each address with the first of the nodes by name, live ones before lost ones.
 func (w World) used() map[netip.Addr]*reason.Problem {
 	out := map[netip.Addr]*reason.Problem{}
-	for _, m := range w.Members {
+	for _, m := range slices.Concat(w.Members, w.Lost) {
 		if !m.Known {
 			continue
 		}

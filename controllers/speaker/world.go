@@ -23,6 +23,8 @@ type World struct {
 	Nodes map[string]Node
 	// Members are the live speakers, this one included.
 	Members []membership.Member
+	// Lost are speakers that were live until just now; of their states only the uses are there.
+	Lost []membership.Member
 	// Withdrawn are the addresses that this node had left to a stranger when its speaker was started, as its AddressConflicts say.
 	Withdrawn []netip.Addr
 	// Isolated is whether this node was cut off from all others and is not sure of itself yet: then it announces nothing that has one
