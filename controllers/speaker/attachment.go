@@ -33,8 +33,9 @@ func (s *Speaker) reporters() []announcers.LinkReporter {
 
 // attach notes in the state what this node tells of its interfaces: the union of what the announcers know. While another node can serve, an
 // interface that comes up counts only after it was up for a while, so that it does not draw addresses to and fro; the others know its
-// hardware address before. One that goes down counts no more at once. It returns after how long to ask again, zero when only a change
-// makes a difference.
+// hardware address before. One that goes down counts no more at once. A subnet that goes while the interfaces stay is kept for a while, so
+// that an address which is deleted and added again moves nothing. It returns after how long to ask again, zero when only a change makes a
+// difference.
 func (s *Speaker) attach(now time.Time, others bool, state *membership.State) time.Duration {
 	links := map[string]string{}
 	var macs []string
@@ -50,8 +51,12 @@ func (s *Speaker) attach(now time.Time, others bool, state *membership.State) ti
 	if !s.spoken || !others {
 		hold = 0
 	}
-	_, again := s.attachment.links.see(now, slices.Collect(maps.Keys(links)), hold, 0)
-	_, next := s.attachment.subnets.see(now, subnets, hold, 0)
+	down, again := s.attachment.links.see(now, slices.Collect(maps.Keys(links)), hold, 0)
+	keep := s.Hold
+	if down {
+		keep = 0
+	}
+	_, next := s.attachment.subnets.see(now, subnets, hold, keep)
 	state.Links, state.MACs, state.Subnets = map[string]string{}, nil, s.attachment.subnets.sorted(netip.Prefix.Compare)
 	for _, name := range s.attachment.links.sorted(strings.Compare) {
 		state.Links[name] = links[name]

@@ -176,3 +176,32 @@ func TestANodeThatComesBackWaitsOnce(t *testing.T) {
 		t.Errorf("after a while it tells %+v, again after %v", state, again)
 	}
 }
+
+func TestASubnetThatBlinksMovesNothing(t *testing.T) {
+	s1, s2 := netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64")
+	links := map[string]string{"eth0": "02:00:00:00:00:01", "eth1": "02:00:00:00:01:01"}
+	n := newTeller(links, s1, s2)
+	expect := func(what string, after time.Duration, again time.Duration, want ...netip.Prefix) {
+		t.Helper()
+		if state, next := n.tell(after); !slices.Equal(state.Subnets, want) || !state.SubnetsTold || next != again {
+			t.Errorf("%s: told is %v (%t), again after %v", what, state.Subnets, state.SubnetsTold, next)
+		}
+	}
+	expect("both", 0, 0, s1, s2)
+	n.fake.SetSubnets(s2)
+	expect("an address is deleted", 0, 3*time.Second, s1, s2)
+	n.fake.SetSubnets(s1, s2)
+	expect("and added again", 2*time.Second, 0, s1, s2)
+	n.fake.SetSubnets(s1)
+	expect("another one is deleted", 0, 3*time.Second, s1, s2)
+	expect("for good", 3*time.Second, 0, s1)
+	n.fake.SetSubnets(s1, s2)
+	expect("added later", time.Minute, 3*time.Second, s1)
+	expect("and there for a while", 3*time.Second, 0, s1, s2)
+	n.fake.SetSubnets(s1)
+	n.fake.SetLinkAddresses(map[string]string{"eth0": links["eth0"]})
+	expect("its interface goes down", time.Minute, 0, s1)
+	n.fake.SetSubnets()
+	n.fake.SetLinkAddresses(nil)
+	expect("the other one too", 0, 0)
+}
