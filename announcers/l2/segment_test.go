@@ -67,6 +67,12 @@ func (s *seen) readNDP(packet []byte) bool {
 	if len(packet) < ipv6Length || packet[6] != protocolICMP {
 		return false
 	}
+	// What follows the packet in a frame is padding.
+	end := ipv6Length + int(binary.BigEndian.Uint16(packet[4:6]))
+	if end > len(packet) {
+		return false
+	}
+	packet = packet[:end]
 	s.source, s.destination = netip.AddrFrom16([16]byte(packet[8:24])), netip.AddrFrom16([16]byte(packet[24:40]))
 	var err error
 	s.ndp, err = ndp.ParseMessage(packet[ipv6Length:])

@@ -45,7 +45,7 @@ type AddressConflictStatus struct {
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`
 
-	// Interface is the node's interface on which the other machine was heard or the address is configured; it may be empty.
+	// Interface is the interface of the node on which the other machine was heard; empty when the node itself uses the address.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
