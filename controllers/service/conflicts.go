@@ -35,15 +35,6 @@ type conflicts struct {
 // ending is until when an object counts that was last seen at a time by the clock of a node.
 type ending struct{ seen, until time.Time }
 
-// sighting is one AddressConflict. It can be compared.
-type sighting struct {
-	address                   netip.Addr
-	why                       reason.Reason
-	node, nic, hardware, name string
-	withdrawn                 bool
-	since                     time.Time
-}
-
 // conflict is what is known of one address: the worst of its sightings, and since when there are any. It can be compared.
 type conflict struct {
 	sighting
@@ -56,6 +47,7 @@ type conflict struct {
 func (c *conflicts) adopt(objects []v1beta1.AddressConflict, now time.Time, log logr.Logger) (changed bool) {
 	before, ends := c.live, c.ends
 	c.live, c.ends, c.wake = map[netip.Addr]conflict{}, make(map[types.UID]ending, len(objects)), time.Time{}
+	counting, words := make([]sighting, 0, len(objects)), map[netip.Addr]word{}
 	for i := range objects {
 		o := &objects[i]
 		s, ok := sightingOf(o)
@@ -64,61 +56,59 @@ func (c *conflicts) adopt(objects []v1beta1.AddressConflict, now time.Time, log 
 			continue
 		}
 		end := endingOf(o, ends, now)
-		c.ends[o.UID] = end
-		if !now.Before(end.until) {
+		if c.ends[o.UID] = end; !now.Before(end.until) {
 			continue
 		}
 		if c.wake.IsZero() || end.until.Before(c.wake) {
 			c.wake = end.until
 		}
-		c.live[s.address] = c.live[s.address].with(s)
+		counting = append(counting, s)
+		if s.stranger() {
+			words[s.address] = words[s.address].or(word{end.seen, s.withdrawn})
+		}
 	}
+	c.gather(counting, words)
 	return !maps.Equal(before, c.live)
 }
 
-func sightingOf(o *v1beta1.AddressConflict) (sighting, bool) {
-	a, err := netip.ParseAddr(o.Status.Address)
-	if err != nil || a.Zone() != "" {
-		return sighting{}, false
-	}
-	s := &o.Status
-	return sighting{
-		address: a.Unmap(), why: kindOfConflict(s.Reason), node: s.Node, nic: s.Interface, hardware: s.HardwareAddress, name: o.Name,
-		withdrawn: s.Withdrawn, since: s.FirstSeen.UTC().Truncate(time.Second),
-	}, true
-}
-
-// kindOfConflict is the reason of an object; one that a later version may write counts as a machine on the network.
-func kindOfConflict(text string) reason.Reason {
-	switch r := reason.Reason(text); r {
-	case reason.LocalAddress, reason.NextHopAddress:
-		return r
-	default:
-		return reason.AddressConflict
+// gather puts together what counts by address; words are the last ones on other machines.
+func (c *conflicts) gather(counting []sighting, words map[netip.Addr]word) {
+	for _, s := range counting {
+		s.outdated = s.stranger() && s.withdrawn != words[s.address].withdrawn
+		c.live[s.address] = c.live[s.address].with(s)
 	}
 }
 
 // endingOf is until when an object counts. The clock of its node may be wrong: it never counts for longer than its life from when it was
-// heard of here.
+// heard of here, and not for less from when it was made or was heard to be seen again.
 func endingOf(o *v1beta1.AddressConflict, known map[types.UID]ending, now time.Time) ending {
-	seen := o.Status.LastSeen.Time
+	seen, longest := o.Status.LastSeen.Time, now.Add(conflictLife)
 	end, ok := known[o.UID]
-	if !ok || !end.seen.Equal(seen) {
-		end = ending{seen, seen.Add(conflictLife)}
+	switch {
+	case !ok:
+		end = ending{seen, later(seen, o.CreationTimestamp.Time).Add(conflictLife)}
+	case !end.seen.Equal(seen):
+		end = ending{seen, longest}
 	}
-	if longest := now.Add(conflictLife); end.until.After(longest) {
+	if end.until.After(longest) {
 		end.until = longest
 	}
 	return end
 }
 
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // with adds a sighting to what is known of its address.
 func (c conflict) with(s sighting) conflict {
-	hearsay := s.why == reason.AddressConflict
 	if !c.address.IsValid() {
-		return conflict{sighting: s, hearsay: hearsay, oldest: s.since}
+		return conflict{sighting: s, hearsay: s.stranger(), oldest: s.since}
 	}
-	c.hearsay = c.hearsay && hearsay
+	c.hearsay = c.hearsay && s.stranger()
 	if s.since.Before(c.oldest) {
 		c.oldest = s.since
 	}
@@ -126,17 +116,6 @@ func (c conflict) with(s sighting) conflict {
 		c.sighting = s
 	}
 	return c
-}
-
-// compare is negative when s is worse: withdrawn, then said by a node of itself, then older, then by name.
-func (s sighting) compare(o sighting) int {
-	return cmp.Or(
-		cmp.Compare(bit(!s.withdrawn), bit(!o.withdrawn)),
-		cmp.Compare(bit(s.why == reason.AddressConflict), bit(o.why == reason.AddressConflict)),
-		s.since.Compare(o.since),
-		cmp.Compare(s.node, o.node),
-		cmp.Compare(s.name, o.name),
-	)
 }
 
 // forAllocator lists the conflicts as they count: the oldest first, then by address.

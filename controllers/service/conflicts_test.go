@@ -53,25 +53,36 @@ func TestConflictLife(t *testing.T) {
 		live     bool
 		end      time.Duration
 	}
+	const longAgo = -24 * time.Hour
 	tests := []struct {
 		name string
+		made time.Duration
 		rows []row
 	}{
-		{"ten minutes from when it was seen", []row{{0, -time.Minute, true, 9 * time.Minute}, {9*time.Minute - 1, -time.Minute, true, 9 * time.Minute}, {9 * time.Minute, -time.Minute, false, 0}}},
-		{"too old when it comes", []row{{0, -10 * time.Minute, false, 0}}},
-		{"seen again", []row{{0, 0, true, 10 * time.Minute}, {5 * time.Minute, 4 * time.Minute, true, 14 * time.Minute}}},
-		{"seen again after the end", []row{{0, -time.Hour, false, 0}, {time.Minute, 0, true, 10 * time.Minute}}},
-		{"a clock ahead", []row{
+		{"ten minutes from when it was seen", longAgo, []row{{0, -time.Minute, true, 9 * time.Minute}, {9*time.Minute - 1, -time.Minute, true, 9 * time.Minute}, {9 * time.Minute, -time.Minute, false, 0}}},
+		{"too old when it comes", longAgo, []row{{0, -10 * time.Minute, false, 0}}},
+		{"seen again", longAgo, []row{{0, 0, true, 10 * time.Minute}, {5 * time.Minute, 4 * time.Minute, true, 15 * time.Minute}, {6 * time.Minute, 4 * time.Minute, true, 15 * time.Minute}}},
+		{"seen again after the end", longAgo, []row{{0, -time.Hour, false, 0}, {time.Minute, 0, true, 11 * time.Minute}}},
+		{"a clock ahead", longAgo, []row{
 			{0, 24 * time.Hour, true, 10 * time.Minute}, {9 * time.Minute, 24 * time.Hour, true, 10 * time.Minute}, {10 * time.Minute, 24 * time.Hour, false, 0},
 			{11 * time.Minute, 24*time.Hour + time.Minute, true, 21 * time.Minute},
 		}},
-		{"our clock is set back", []row{{0, 0, true, 10 * time.Minute}, {-time.Hour, 0, true, -50 * time.Minute}, {-50 * time.Minute, 0, false, 0}}},
+		{"a clock behind", -time.Second, []row{
+			{0, -time.Hour, true, 10*time.Minute - time.Second}, {time.Minute, time.Minute - time.Hour, true, 11 * time.Minute},
+			{11*time.Minute - 1, time.Minute - time.Hour, true, 11 * time.Minute}, {11 * time.Minute, time.Minute - time.Hour, false, 0},
+			{12 * time.Minute, 12*time.Minute - time.Hour, true, 22 * time.Minute},
+		}},
+		{"a clock ahead that is put right", -time.Second, []row{{0, time.Hour, true, 10 * time.Minute}, {5 * time.Minute, 5 * time.Minute, true, 15 * time.Minute}}},
+		{"the clock of the API server ahead", time.Hour, []row{{0, 0, true, 10 * time.Minute}, {10 * time.Minute, 0, false, 0}}},
+		{"our clock is set back", longAgo, []row{{0, 0, true, 10 * time.Minute}, {-time.Hour, 0, true, -50 * time.Minute}, {-50 * time.Minute, 0, false, 0}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var c conflicts
 			for i, r := range tt.rows {
-				c.adopt([]v1beta1.AddressConflict{conflictOf("192.0.2.1", r.seen)}, noon.Add(r.at), logr.Discard())
+				o := conflictOf("192.0.2.1", r.seen)
+				o.CreationTimestamp = metav1.NewTime(noon.Add(tt.made))
+				c.adopt([]v1beta1.AddressConflict{o}, noon.Add(r.at), logr.Discard())
 				if live := len(c.live) > 0; live != r.live {
 					t.Errorf("row %d: live is %v", i, live)
 				}
@@ -110,11 +121,15 @@ func TestOneAddressOnSeveralNodes(t *testing.T) {
 		says    string
 		hearsay bool
 	}{
-		{"the oldest", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("b")), conflictOf("192.0.2.1", 0, onNode("c"), since(-2*time.Hour))}, "node c", true},
-		{"by name", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("b")), conflictOf("192.0.2.1", 0, onNode("a"))}, "node a", true},
-		{"withdrawn first", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("a")), conflictOf("192.0.2.1", 0, onNode("b"), withdrawn, since(0))}, "node b", true},
-		{"what a node says of itself", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("a")), conflictOf("192.0.2.1", 0, onNode("b"), saying(reason.LocalAddress))}, "node b", false},
-		{"also when it is not told", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("a"), withdrawn), conflictOf("192.0.2.1", 0, onNode("b"), saying(reason.LocalAddress))}, "node a", false},
+		{"the oldest", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("b")), conflictOf("192.0.2.1", 0, onNode("c"), since(-2*time.Hour))}, "node c ", true},
+		{"by name", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("b")), conflictOf("192.0.2.1", 0, onNode("a"))}, "node a ", true},
+		{"withdrawn first", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("a")), conflictOf("192.0.2.1", 0, onNode("b"), withdrawn, since(0))}, "node b ", true},
+		{"what a node says of itself", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("a")), conflictOf("192.0.2.1", 0, onNode("b"), saying(reason.LocalAddress))}, "node b ", false},
+		{"withdrawn until another node says otherwise", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("a"), withdrawn), conflictOf("192.0.2.1", time.Second, onNode("b"), since(0))}, "in spite of this", true},
+		{"by that node", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("a"), withdrawn), conflictOf("192.0.2.1", time.Second, onNode("b"), since(0))}, "node b ", true},
+		{"announced until another node says otherwise", []v1beta1.AddressConflict{conflictOf("192.0.2.1", time.Second, onNode("b"), withdrawn, since(0)), conflictOf("192.0.2.1", 0, onNode("a"))}, "withdrawn because of this", true},
+		{"what a node says of itself stays", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("b"), saying(reason.LocalAddress), withdrawn), conflictOf("192.0.2.1", time.Second, onNode("a"))}, "node b ", false},
+		{"also when it is not told", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("a"), withdrawn), conflictOf("192.0.2.1", 0, onNode("b"), saying(reason.LocalAddress))}, "node a ", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -122,7 +137,7 @@ func TestOneAddressOnSeveralNodes(t *testing.T) {
 				tt.objects[0], tt.objects[1] = tt.objects[1], tt.objects[0]
 				var c conflicts
 				c.adopt(tt.objects, noon, logr.Discard())
-				if got := c.verdict([]netip.Addr{netip.MustParseAddr("192.0.2.1")}).message; !strings.Contains(got, tt.says+" ") {
+				if got := c.verdict([]netip.Addr{netip.MustParseAddr("192.0.2.1")}).message; !strings.Contains(got, tt.says) {
 					t.Errorf("says %q", got)
 				}
 				if all := c.forAllocator(); len(all) != 1 || all[0].Hearsay != tt.hearsay {

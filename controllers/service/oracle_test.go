@@ -144,13 +144,34 @@ func (o *oracle) withheld(a netip.Addr) bool {
 // said demands that a Service is told of the conflicts that the objects speak of, and of no others.
 func (o *oracle) said(s *corev1.Service) {
 	live := slices.ContainsFunc(o.world.served.of("AddressConflict"), func(one client.Object) bool {
-		status := one.(*v1beta1.AddressConflict).Status
-		a, err := netip.ParseAddr(status.Address)
-		return err == nil && slices.Contains(addressesOf(s), a) && o.world.now.Before(status.LastSeen.Add(conflictLife))
+		c := one.(*v1beta1.AddressConflict)
+		a, err := netip.ParseAddr(c.Status.Address)
+		return err == nil && slices.Contains(addressesOf(s), a) && o.world.now.Before(o.endOf(c))
 	})
 	if told := toldOfConflict(s) != ""; told != live {
 		o.fail("at rest %s with %v is told of a conflict: %t", keyOf(s), addressesOf(s), told)
 	}
+}
+
+// endOf is when a conflict ends; only the process knows when it heard of the last sighting.
+func (o *oracle) endOf(c *v1beta1.AddressConflict) time.Time {
+	if known := o.conflicts.ends[c.UID]; known.seen.Equal(c.Status.LastSeen.Time) {
+		return later(endAsRead(c), known.until)
+	}
+	return endAsRead(c)
+}
+
+// endAsRead is when a conflict ends for a process that has just started.
+func endAsRead(c *v1beta1.AddressConflict) time.Time {
+	return later(c.Status.LastSeen.Time, c.CreationTimestamp.Time).Add(conflictLife)
+}
+
+// remembers says whether a conflict counts only because the process heard that it was seen again, by a clock that is behind.
+func (o *oracle) remembers() bool {
+	return slices.ContainsFunc(o.world.served.of("AddressConflict"), func(one client.Object) bool {
+		c := one.(*v1beta1.AddressConflict)
+		return !o.world.now.Before(endAsRead(c)) && o.world.now.Before(o.endOf(c))
+	})
 }
 
 func toldOfConflict(s *corev1.Service) string {

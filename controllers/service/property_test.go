@@ -178,15 +178,17 @@ func (h *history) rest() error {
 	if h.oracle.fault != "" {
 		return nil
 	}
-	before := h.statuses()
-	for range 2 {
+	before, hinges := h.statuses(), h.oracle.remembers()
+	for i := range 2 {
 		h.start()
 		if err := h.oracle.settle(); err != nil {
 			return fmt.Errorf("after a restart: %w", err)
 		}
-		if after := h.statuses(); after != before {
+		after := h.statuses()
+		if after != before && (i > 0 || !hinges) {
 			return fmt.Errorf("a restart changed the Services from\n%sto\n%s", before, after)
 		}
+		before = after
 	}
 	h.rests++
 	return nil
@@ -369,7 +371,7 @@ var conflictNames = []string{"c0", "c1", "c2", "c3"}
 func (h *history) someConflict() *v1beta1.AddressConflict {
 	seen := metav1.NewTime(h.world.now.Add(-oneOf(h.Rand, 0, 20*time.Second, conflictLife-20*time.Second, conflictLife)))
 	return &v1beta1.AddressConflict{
-		ObjectMeta: metav1.ObjectMeta{Name: oneOf(h.Rand, conflictNames...), Namespace: here},
+		ObjectMeta: metav1.ObjectMeta{Name: oneOf(h.Rand, conflictNames...), Namespace: here, CreationTimestamp: seen},
 		Status: v1beta1.AddressConflictStatus{
 			Address: oneOf(h.Rand, append(someAddresses, "nonsense")...), Node: oneOf(h.Rand, "n1", "n2"), Withdrawn: h.IntN(2) == 0,
 			Reason:    oneOf(h.Rand, "AddressConflict", "AddressConflict", "LocalAddress", "NextHopAddress", "Else"),

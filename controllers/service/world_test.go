@@ -143,7 +143,9 @@ func (w *world) apply(o client.Object) {
 	o = o.DeepCopyObject().(client.Object)
 	before := w.served.find(o)
 	if before == nil {
-		o.SetCreationTimestamp(metav1.NewTime(w.now))
+		if made := o.GetCreationTimestamp(); made.IsZero() {
+			o.SetCreationTimestamp(metav1.NewTime(w.now))
+		}
 		o.SetUID(types.UID(fmt.Sprint(w.version)))
 		o.SetGeneration(1)
 	} else {
