@@ -31,46 +31,61 @@ func (s *Speaker) reporters() []announcers.LinkReporter {
 	return all
 }
 
-// attach notes in the state what this node tells of its interfaces: the union of what the announcers know. While another node can serve, an
-// interface that comes up counts only after it was up for a while, so that it does not draw addresses to and fro; the others know its
-// hardware address before. One that goes down counts no more at once. A subnet that goes while the interfaces stay is kept for a while, so
-// that an address which is deleted and added again moves nothing. It returns after how long to ask again, zero when only a change makes a
-// difference.
-func (s *Speaker) attach(now time.Time, others bool, state *membership.State) time.Duration {
-	links := map[string]string{}
-	var macs []string
-	var subnets []netip.Prefix
-	reporters := s.reporters()
-	state.SubnetsTold = len(reporters) > 0
+// sight is what the announcers know of the interfaces now: the union.
+type sight struct {
+	links   map[string]string
+	macs    []string
+	subnets []netip.Prefix
+}
+
+// look asks for the links before the subnets: who sees a subnet go because of its interface has seen the interface go.
+func look(reporters []announcers.LinkReporter) sight {
+	now := sight{links: map[string]string{}}
 	for _, l := range reporters {
-		maps.Copy(links, l.LinkAddresses())
-		macs = append(macs, l.HardwareAddresses()...)
-		subnets = append(subnets, l.Subnets()...)
+		maps.Copy(now.links, l.LinkAddresses())
+		now.macs = append(now.macs, l.HardwareAddresses()...)
+		now.subnets = append(now.subnets, l.Subnets()...)
 	}
-	hold := s.Hold
+	return now
+}
+
+// attach notes in the state what this node tells of its interfaces. While another node can serve, an interface that comes up counts only
+// after it was up for a while, so that it does not draw addresses to and fro; the others know its hardware address before. One that goes
+// down counts no more at once. A subnet that goes while the interfaces stay is kept for a while, so that an address which is deleted and
+// added again moves nothing. It returns after how long to ask again, zero when only a change makes a difference.
+func (s *Speaker) attach(now time.Time, others bool, state *membership.State) time.Duration {
+	reporters := s.reporters()
+	seen := look(reporters)
+	hold, keep := s.Hold, s.Hold
 	if !s.spoken || !others {
 		hold = 0
 	}
-	down, again := s.attachment.links.see(now, slices.Collect(maps.Keys(links)), hold, 0)
-	keep := s.Hold
+	down, again := s.attachment.links.see(now, slices.Collect(maps.Keys(seen.links)), hold, 0)
 	if down {
 		keep = 0
 	}
-	_, next := s.attachment.subnets.see(now, subnets, hold, keep)
-	state.Links, state.MACs, state.Subnets = map[string]string{}, nil, s.attachment.subnets.sorted(netip.Prefix.Compare)
+	_, next := s.attachment.subnets.see(now, seen.subnets, hold, keep)
+	state.Links = map[string]string{}
 	for _, name := range s.attachment.links.sorted(strings.Compare) {
-		state.Links[name] = links[name]
+		state.Links[name] = seen.links[name]
 	}
-	state.MACs = beside(macs, state.Links)
+	state.MACs = beside(seen, state.Links)
+	state.Subnets, state.SubnetsTold = s.pools.within(s.attachment.subnets.sorted(netip.Prefix.Compare)), len(reporters) > 0
 	return soonest(again, next)
 }
 
-// beside returns the hardware addresses that are none of these links, sorted and distinct.
-func beside(macs []string, links map[string]string) []string {
-	told := slices.Collect(maps.Values(links))
-	out := slices.DeleteFunc(macs, func(mac string) bool { return slices.Contains(told, mac) })
+// beside returns the hardware addresses that are none of the told links, sorted and distinct. When there are too many, those of interfaces
+// that work come first.
+func beside(seen sight, told map[string]string) []string {
+	var out []string
+	known := slices.Collect(maps.Values(told))
+	for _, mac := range slices.Concat(slices.Sorted(maps.Values(seen.links)), slices.Sorted(slices.Values(seen.macs))) {
+		if !slices.Contains(known, mac) && !slices.Contains(out, mac) && len(out) < membership.MaxUses {
+			out = append(out, mac)
+		}
+	}
 	slices.Sort(out)
-	return slices.Compact(out)
+	return out
 }
 
 // onSubnets returns the subnets of the live speakers by node. Speakers that do not tell theirs are not in it.

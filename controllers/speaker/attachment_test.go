@@ -116,6 +116,7 @@ func newTeller(links map[string]string, subnets ...netip.Prefix) *teller {
 		Node: "n1", Hold: 3 * time.Second, Members: membership.NewFake("n1"), Modules: []announcers.Announcer{t.fake},
 		Trigger: kube.NewTrigger(), Clock: t.clock, Log: logr.Discard(),
 	})
+	t.pools.update(t.world.Policy)
 	t.tell(0)
 	t.tell(time.Minute)
 	return t

@@ -18,6 +18,8 @@ type coverage struct {
 	policy   *policy.Policy
 	set      *netipx.IPSet
 	prefixes []netip.Prefix
+	// blurred is whether nobody can tell the ranges of a pool.
+	blurred bool
 }
 
 // update takes in the policy; nothing is computed as long as it is the same one.
@@ -26,7 +28,9 @@ func (c *coverage) update(p *policy.Policy) {
 		return
 	}
 	var b netipx.IPSetBuilder
+	c.blurred = false
 	for i := range p.Pools {
+		c.blurred = c.blurred || p.Pools[i].Frozen != nil
 		for _, r := range p.Pools[i].Ranges {
 			b.AddRange(r)
 		}
@@ -54,6 +58,22 @@ func (c *coverage) including(addresses []announcers.Address) []netip.Prefix {
 	}
 	if !all {
 		slices.SortFunc(out, netip.Prefix.Compare)
+	}
+	return out
+}
+
+// mostSubnets is how many subnets a speaker tells of.
+const mostSubnets = 24
+
+// within returns those of the sorted prefixes that may have an address of a pool on them, without those that lie in another one; the lowest
+// when there are too many.
+func (c *coverage) within(prefixes []netip.Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range prefixes {
+		inner := len(out) > 0 && out[len(out)-1].Contains(p.Addr())
+		if !inner && (c.blurred || c.set.OverlapsPrefix(p)) && len(out) < mostSubnets {
+			out = append(out, p)
+		}
 	}
 	return out
 }

@@ -5,6 +5,7 @@ package speaker
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,5 +84,40 @@ func TestSoonest(t *testing.T) {
 				t.Errorf("got %v, want %v", got, row.want)
 			}
 		})
+	}
+}
+
+func TestWhichSubnetsAreTold(t *testing.T) {
+	for _, row := range []struct {
+		name, subnets, want string
+		pools               []v1beta1.IPAddressPool
+	}{
+		{"those that a pool is on", "10.0.0.0/8 192.0.2.0/24 2001:db8::/64", "[192.0.2.0/24]", []v1beta1.IPAddressPool{pool("a", "192.0.2.16/28")}},
+		{"also if only a part of a pool is on it", "192.0.2.0/28 198.51.100.0/24", "[192.0.2.0/28]", []v1beta1.IPAddressPool{pool("a", "192.0.2.0/24")}},
+		{"none twice, as part of another one", "192.0.2.0/24 192.0.2.0/28 192.0.2.7/32 198.51.100.0/24", "[192.0.2.0/24 198.51.100.0/24]",
+			[]v1beta1.IPAddressPool{pool("a", "192.0.2.0/24", "198.51.100.0/24")}},
+		{"none without a pool", "192.0.2.0/24", "[]", nil},
+		{"all while nobody can read a pool", "10.0.0.0/8 192.0.2.0/24", "[10.0.0.0/8 192.0.2.0/24]", []v1beta1.IPAddressPool{pool("a", "192.0.2.0/24"), pool("b", "garbled")}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var subnets []netip.Prefix
+			for _, text := range strings.Fields(row.subnets) {
+				subnets = append(subnets, netip.MustParsePrefix(text))
+			}
+			var c coverage
+			c.update(compile(row.pools, nil))
+			if got := fmt.Sprint(c.within(subnets)); got != row.want {
+				t.Errorf("told are %s, want %s", got, row.want)
+			}
+		})
+	}
+	var many []netip.Prefix
+	for i := range 2 * mostSubnets {
+		many = append(many, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i), 0}), 24))
+	}
+	var c coverage
+	c.update(compile([]v1beta1.IPAddressPool{pool("a", "10.0.0.0/8")}, nil))
+	if got := c.within(many); len(got) != mostSubnets || got[0] != many[0] {
+		t.Errorf("of many %v are told", got)
 	}
 }

@@ -204,6 +204,7 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 	if wait := max(s.settling(world), s.acquainting(world.Members)); wait > 0 {
 		return wait
 	}
+	s.pools.update(world.Policy)
 	again := s.publish(&world)
 	lost, linger := s.lingering.see(s.Clock.Now(), world.Members)
 	world.Lost = lost
@@ -212,7 +213,6 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 	parted := s.left.elected(plan.Verdicts)
 	s.markFresh(plan)
 	allies, forget := s.allies.see(s.Clock.Now(), s.Node, world.Members)
-	s.pools.update(world.Policy)
 	outcome := Outcome{
 		Node: s.Node, World: world, Plan: plan, Reports: s.apply(ctx, plan, allies), Ownership: s.ownership(), Unable: s.unable.Load(),
 		Conflicts: s.conflicts(), Uses: s.used,
@@ -288,6 +288,7 @@ func (s *Speaker) publish(w *World) time.Duration {
 	settled := s.left.see(now, s.Node, s.conflicts(), w.Members)
 	state := membership.State{Fit: answer.fit, Uses: told(s.used), Strangers: s.left.told(), Version: s.Version}
 	attached := s.attach(now, others, &state)
+	state = state.Fitting(s.Node)
 	s.Members.Publish(state)
 	s.spoken = true
 	s.ready.Store(answer.fit || alone)

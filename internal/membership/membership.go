@@ -38,8 +38,9 @@ type State struct {
 	Version string `json:"version,omitempty"`
 }
 
-// MaxUses is how many uses, and how many strangers, a State tells of, so that it stays small whatever a node is set up for.
-const MaxUses = 64
+// MaxUses is how many uses, strangers and further hardware addresses a State tells of at most, so that it stays small whatever a node is
+// set up for.
+const MaxUses = 16
 
 func (s State) equal(o State) bool {
 	return s.Fit == o.Fit && s.Version == o.Version && maps.Equal(s.Links, o.Links) && slices.Equal(s.MACs, o.MACs) &&

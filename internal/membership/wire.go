@@ -5,6 +5,9 @@ package membership
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 )
 
 // format is the version of what members tell each other. Fields may be added without changing it, since unknown fields are ignored; it
@@ -77,4 +80,35 @@ func decodeRecord(b []byte) (record, bool) {
 	var r record
 	err := json.Unmarshal(b, &r)
 	return r, err == nil
+}
+
+// longest is how many bytes a record may have to be broadcast. Memberlist sends packets of up to 1400 bytes and never one message in
+// several; what does not fit into a packet has to be asked for.
+const longest = 1300
+
+// Fitting returns what the member of this name can broadcast of the state: the longest lists are cut at their ends as far as needed. Links
+// are never cut.
+func (s State) Fitting(name string) State {
+	for more := true; more && len(encode(record{format, name, stamp{math.MaxUint64, math.MaxUint64}, s})) > longest; {
+		s, more = s.cut()
+	}
+	return s
+}
+
+// cut leaves the last element of the longest list out; false when all are empty.
+func (s State) cut() (State, bool) {
+	switch n := max(len(s.Strangers), len(s.MACs), len(s.Subnets), len(s.Uses)); n {
+	case 0:
+		return s, false
+	case len(s.Strangers):
+		s.Strangers = s.Strangers[:n-1]
+	case len(s.MACs):
+		s.MACs = s.MACs[:n-1]
+	case len(s.Subnets):
+		s.Subnets = s.Subnets[:n-1]
+	default:
+		s.Uses = maps.Clone(s.Uses)
+		delete(s.Uses, slices.Max(slices.Collect(maps.Keys(s.Uses))))
+	}
+	return s, true
 }

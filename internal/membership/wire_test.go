@@ -76,6 +76,47 @@ func TestAStateTravelsWhole(t *testing.T) {
 	}
 }
 
+func TestAStateCanBeBroadcast(t *testing.T) {
+	const name = "a-node-with-a-long-name.of-a-cluster.with-a-long-name.example.org"
+	full := func(links, others, subnets int) State {
+		s := State{Fit: true, SubnetsTold: true, Version: "v1.2.3-0.20261122210355-0123456789ab", Links: map[string]string{}, Uses: map[string]string{}}
+		for i := range links {
+			s.Links[fmt.Sprintf("enp129s0f%dnp1.%d", i, i)] = fmt.Sprintf("02:00:00:00:01:%02x", i)
+		}
+		for i := range others {
+			a := netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0xff, 1, 0xff, 2, 0xff, 3, 0xff, 4, 0xff, 5, 0xff, byte(i)})
+			s.MACs = append(s.MACs, fmt.Sprintf("02:00:00:00:02:%02x", i))
+			s.Strangers, s.Uses[a.Next().String()] = append(s.Strangers, a), "NextHopAddress"
+		}
+		for i := range subnets {
+			s.Subnets = append(s.Subnets, netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0xff, 1, 0xff, byte(i)}), 64))
+		}
+		return s
+	}
+	most, usual := full(8, MaxUses, 24), full(3, 4, 6)
+	got := most.Fitting(name)
+	if n := len(encode(said(name, 1<<64-1, 1<<64-1, got))); n > longest || n < longest-100 {
+		t.Errorf("%d bytes", n)
+	}
+	if len(got.Links) != 8 || len(got.Subnets) < 4 || len(got.Uses) < 4 || len(got.Strangers) < 4 || len(got.MACs) < 4 {
+		t.Errorf("%d links, %d subnets, %d uses, %d strangers and %d addresses are left", len(got.Links), len(got.Subnets), len(got.Uses), len(got.Strangers), len(got.MACs))
+	}
+	if !most.equal(full(8, MaxUses, 24)) || !got.equal(most.Fitting(name)) {
+		t.Error("the given state was changed, or the result is not always the same")
+	}
+	if !usual.Fitting(name).equal(usual) {
+		t.Error("something was left out of a state of usual size")
+	}
+	if huge := full(60, 1, 1).Fitting(name); len(huge.Links) != 60 || len(huge.Uses) > 0 {
+		t.Errorf("of many links %d are told, beside %d uses", len(huge.Links), len(huge.Uses))
+	}
+	queue := memberlist.TransmitLimitedQueue{RetransmitMult: 1, NumNodes: func() int { return 2 }}
+	queue.QueueBroadcast(broadcast{name: name, message: encode(said(name, 1, 1, got))})
+	if sent := queue.GetBroadcasts(3, memberlist.DefaultLANConfig().UDPBufferSize-2-29); len(sent) != 1 {
+		t.Error("it is too large for a packet of memberlist with encryption")
+	}
+}
+
 func FuzzDecodeRecords(f *testing.F) {
 	f.Add(encode([]record{said("b", 5, 1, fit)}))
 	f.Add(encode([]record{said("b", 5, 1, using("LocalAddress")), said("c", 5, 1, onNet("2001:db8::/64"))}))
