@@ -126,8 +126,8 @@ type Address struct {
 	Services []string
 	// Interfaces are the names of the interfaces to announce on, sorted; empty means every interface the module may use.
 	Interfaces []string
-	// Fresh is whether no node has announced the address since it was granted: then the module makes sure that no stranger uses it. It
-	// counts when the address is new to the module; later Applies may leave it out.
+	// Fresh is whether no node has announced the address since it was granted, or the last one had left it to a stranger: then the module
+	// makes sure that no stranger uses it. It counts when the address is new to the module; later Applies may leave it out.
 	Fresh bool
 }
 
