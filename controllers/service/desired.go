@@ -99,7 +99,7 @@ func (d desired) verdict() (metav1.ConditionStatus, reason.Reason, string) {
 }
 
 // events are what a write that leads from before to after has to tell, with the problem that after tells of, if any. They follow from the
-// two objects, so what was told once is not told again by the next pass or the next process.
+// two objects, so what was told once is not told again by the next pass or the next process. Of conflicts over an address the speakers tell.
 func (d desired) events(before, after *corev1.Service, problem *reason.Problem) []notice {
 	if d.leaves {
 		return nil
@@ -118,9 +118,6 @@ func (d desired) events(before, after *corev1.Service, problem *reason.Problem) 
 	if len(list) > 0 && usesDeprecated(after) {
 		list = append(list, notice{corev1.EventTypeWarning, deprecatedAnnotation, "Annotations with the prefix " + v1beta1.LegacyAnnotationPrefix +
 			" are deprecated, use " + v1beta1.AnnotationPrefix})
-	}
-	if c := d.conflict; c.message != "" && !sameVerdict(before, after, v1beta1.ConditionAddressConflict) {
-		list = append(list, notice{corev1.EventTypeWarning, string(c.why), c.message})
 	}
 	return list
 }

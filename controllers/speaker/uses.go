@@ -98,10 +98,10 @@ func (w World) used() map[netip.Addr]*reason.Problem {
 }
 
 func useBy(node string, a netip.Addr, why reason.Reason) *reason.Problem {
-	switch why {
-	case reason.LocalAddress:
+	if why == reason.LocalAddress {
 		return reason.New(why, "address %s is configured on node %s", a, node)
-	case reason.NextHopAddress:
+	}
+	if why == reason.NextHopAddress {
 		return reason.New(why, "address %s is a next hop of node %s", a, node)
 	}
 	return reason.New(why, "address %s is used by node %s", a, node)
