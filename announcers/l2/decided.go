@@ -154,7 +154,8 @@ func (a *Announcer) hear(all []sighting) {
 		}
 		one := a.disputes.hear(s.addr, s.mac, a.interfaceName(s.index), now)
 		if one.withdraw || one.defend {
-			a.log.Info("A stranger claims an address", "announcer", Name, "address", s.addr, "mac", s.mac.String(), "withdrawn", one.withdraw)
+			a.log.Info("A stranger claims an address", "announcer", Name, "interface", a.interfaceName(s.index),
+				"address", s.addr, "mac", s.mac.String(), "reason", reason.AddressConflict, "withdrawn", one.withdraw)
 		}
 		if one.defend {
 			a.confirm(s.addr, now)
