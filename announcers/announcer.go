@@ -116,6 +116,12 @@ type Desired struct {
 	// Allies are the hardware addresses of the other speakers, in lower-case colon form, sorted. What they claim is a handover, or two
 	// halves of a network that have just met, and never a conflict with a stranger.
 	Allies []string
+	// Peers are the routers to announce to, sorted by Name, with what is announced to each; modules that speak with no router ignore them.
+	// An address counts as effective when a peer has a route whose prefix contains it.
+	Peers []Peer
+	// Drain is whether traffic is to leave this node: routes are marked first (RFC 8326) and withdrawn a moment later. Modules that
+	// announce an address from one node ignore it.
+	Drain bool
 }
 
 // Address is one address to announce.

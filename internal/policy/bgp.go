@@ -19,6 +19,10 @@ type BGP struct {
 	Length4, Length6 int
 	// LocalPref is the local preference; 0 means unset.
 	LocalPref uint32
+	// MED is the multi-exit discriminator when HasMED is set; Prepend is how many times our ASN is put in front of the path once more.
+	MED     uint32
+	HasMED  bool
+	Prepend uint8
 	// Communities are distinct and sorted.
 	Communities []Community
 	// Peers are names of BGPPeers, sorted; empty means every peer.

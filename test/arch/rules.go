@@ -25,6 +25,7 @@ var rooms = []room{
 	{floor: 2, packages: []string{"./announcers/bgp/..."}},
 	{floor: 3, packages: []string{"./controllers/admission/..."}},
 	{floor: 3, packages: []string{"./controllers/operator/..."}},
+	{floor: 3, packages: []string{"./controllers/peering/..."}, planned: true},
 	{floor: 3, packages: []string{"./controllers/service/..."}},
 	{floor: 3, packages: []string{"./controllers/speaker/..."}},
 	{floor: 3, packages: []string{"./endpointcopier/..."}},
