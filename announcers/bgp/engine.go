@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"metalsuite.io/announcers"
+	"metalsuite.io/api/reason"
 )
 
 // Engine speaks BGP. It decides nothing: when to connect, what to announce and when to give up is decided above it.
@@ -80,8 +81,10 @@ const (
 type Event struct {
 	// Phase is where the session is now.
 	Phase announcers.SessionPhase
-	// Message says in words why the session has ended or the attempt has failed; empty when the peer is not to blame or nothing is known.
-	Message string
+	// Problem says why the session has ended or the attempt has failed, with a detail in words: ConnectionRefused, PeerUnreachable,
+	// PeerClosedSession (a NOTIFICATION came), HoldTimerExpired, InvalidPeerMessage (we sent one) and the like. It is nil when nothing is
+	// known, or nothing is wrong.
+	Problem *reason.Problem
 	// Opened is what was agreed; nil unless the phase is OpenConfirm or Established.
 	Opened *Opened
 }
