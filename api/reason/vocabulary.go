@@ -45,6 +45,10 @@ const (
 	InvalidBGPPeer      Reason = "InvalidBGPPeer"
 	InvalidBFDProfile   Reason = "InvalidBFDProfile"
 	UnknownBFDProfile   Reason = "UnknownBFDProfile"
+	EchoExcludesIPv6    Reason = "EchoExcludesIPv6"
+	DuplicatePeer       Reason = "DuplicatePeer"
+	UnknownPeer         Reason = "UnknownPeer"
+	LocalPrefConflict   Reason = "LocalPrefConflict"
 	ReservationActive   Reason = "ReservationActive"
 	ReservationExpired  Reason = "ReservationExpired"
 	ReservationOverlap  Reason = "ReservationOverlap"
@@ -84,6 +88,37 @@ const (
 	GossipPortTaken  Reason = "GossipPortTaken"
 	GossipUDPBlocked Reason = "GossipUDPBlocked"
 	MemberNameTaken  Reason = "MemberNameTaken"
+)
+
+// Sessions with BGP peers.
+const (
+	SessionEstablished        Reason = "SessionEstablished"
+	SessionConnecting         Reason = "SessionConnecting"
+	SessionFlapping           Reason = "SessionFlapping"
+	SessionEnded              Reason = "SessionEnded"
+	NotReported               Reason = "NotReported"
+	NoPeers                   Reason = "NoPeers"
+	NoNodes                   Reason = "NoNodes"
+	PeerUnreachable           Reason = "PeerUnreachable"
+	ConnectionRefused         Reason = "ConnectionRefused"
+	PeerASNMismatch           Reason = "PeerASNMismatch"
+	PasswordMismatchSuspected Reason = "PasswordMismatchSuspected"
+	PasswordSecretMissing     Reason = "PasswordSecretMissing"
+	HoldTimerExpired          Reason = "HoldTimerExpired"
+	PeerClosedSession         Reason = "PeerClosedSession"
+	InvalidPeerMessage        Reason = "InvalidPeerMessage"
+	RouterIDConflict          Reason = "RouterIDConflict"
+	EngineCrashed             Reason = "EngineCrashed"
+	NoSourceAddress           Reason = "NoSourceAddress"
+	VRFMissing                Reason = "VRFMissing"
+	NoRouterAdvertisement     Reason = "NoRouterAdvertisement"
+	NoNextHop                 Reason = "NoNextHop"
+	FamilyNotNegotiated       Reason = "FamilyNotNegotiated"
+	TooManyCommunities        Reason = "TooManyCommunities"
+	NodeDraining              Reason = "NodeDraining"
+	BFDDown                   Reason = "BFDDown"
+	BFDNotAvailable           Reason = "BFDNotAvailable"
+	BFDEchoNotUsed            Reason = "BFDEchoNotUsed"
 )
 
 // Installation by the operator.
@@ -149,6 +184,10 @@ var vocabulary = map[Reason]Text{
 	InvalidBGPPeer:      {Sentence: "the peer's settings contradict each other or cannot be understood", Fix: "Correct the BGPPeer"},
 	InvalidBFDProfile:   {Sentence: "a value of the profile is out of its range", Fix: "Correct the BFDProfile"},
 	UnknownBFDProfile:   {Sentence: "the BFDProfile does not exist or is not valid", Fix: "Create the BFDProfile or correct spec.bfdProfile of the BGPPeer"},
+	EchoExcludesIPv6:    {Sentence: "the profile's echo mode is not used: it works with neither an IPv6 session nor one over several hops", Fix: "Name a BFDProfile without echoMode in spec.bfdProfile of the BGPPeer"},
+	DuplicatePeer:       {Sentence: "an older BGPPeer has the same address or interface, port and VRF on the same nodes", Fix: "Delete one of the two, or let their nodeSelectors select different nodes"},
+	UnknownPeer:         {Sentence: "the advertisement names a BGPPeer that does not exist or is not valid; the others are served", Fix: "Correct spec.peers of the BGPAdvertisement or create the BGPPeer"},
+	LocalPrefConflict:   {Sentence: "an older BGPAdvertisement announces the same prefixes with another local preference", Fix: "Give both the same localPref, or let them differ in aggregation length, peers or nodes"},
 	ReservationActive:   {Sentence: "the addresses are kept"},
 	ReservationExpired:  {Sentence: "the reservation has ended and keeps nothing any more", Fix: "Delete it, or change spec.expiresAt or spec.keepFor"},
 	ReservationOverlap:  {Sentence: "an older IPReservation keeps some of the addresses", Fix: "Remove the addresses from one of them"},
@@ -182,6 +221,34 @@ var vocabulary = map[Reason]Text{
 	GossipPortTaken:  {Sentence: "the port on which the speakers talk to each other is in use", Fix: "Stop the other process on the node or change the speakers' port for all nodes"},
 	GossipUDPBlocked: {Sentence: "the speakers reach each other over TCP only", Fix: "Allow UDP between the nodes on the port on which the speakers talk to each other"},
 	MemberNameTaken:  {Sentence: "two speakers use the same node name", Fix: "Check that every node has one speaker and a name of its own"},
+
+	SessionEstablished:        {Sentence: "the session is established"},
+	SessionConnecting:         {Sentence: "the session is being established"},
+	SessionFlapping:           {Sentence: "the session was established and lost several times in a short time; the wait before the next attempt grows", Fix: "See the last error in the BGPSessionStatus and the router's log"},
+	SessionEnded:              {Sentence: "the connection to the peer was lost", Fix: "See the router's log; the speaker connects again"},
+	NotReported:               {Sentence: "no speaker has told of a session with the peer yet", Fix: "Check that the speakers of the selected nodes run and that spec.announcers of the MetalLB resource has bgp"},
+	NoPeers:                   {Sentence: "no BGPPeer selects this node", Fix: "Create a BGPPeer whose nodeSelectors match the node"},
+	NoNodes:                   {Sentence: "the BGPPeer selects no node", Fix: "Correct spec.nodeSelectors of the BGPPeer"},
+	PeerUnreachable:           {Sentence: "the peer does not answer", Fix: "Check spec.peerAddress, the route to it and that no firewall drops TCP to its BGP port; a router over several hops needs ebgpMultiHop"},
+	ConnectionRefused:         {Sentence: "the peer refuses the connection", Fix: "Check that BGP runs on the router, on spec.peerPort, and that it has this node as a neighbour"},
+	PeerASNMismatch:           {Sentence: "the two sides expect other autonomous systems of each other", Fix: "Correct spec.peerASN or spec.myASN of the BGPPeer, or the neighbour on the router"},
+	PasswordMismatchSuspected: {Sentence: "the peer does not answer although a password is set, which is what a wrong password looks like", Fix: "Compare the password with the router's; if they are equal, check the route to the peer"},
+	PasswordSecretMissing:     {Sentence: "the Secret with the peer's password does not exist or has no usable password", Fix: "Create a Secret of type kubernetes.io/basic-auth with the key password in the namespace of the MetalLB resource"},
+	HoldTimerExpired:          {Sentence: "nothing came from the peer during the hold time", Fix: "Check the link and the load of the router"},
+	PeerClosedSession:         {Sentence: "the peer ended the session with a notification", Fix: "See the message and the router's log"},
+	InvalidPeerMessage:        {Sentence: "the peer sent a message that is not valid", Fix: "See the router's log and update its software"},
+	RouterIDConflict:          {Sentence: "the peer uses the same router ID as this node", Fix: "Set another spec.routerID in the BGPPeer, one for each node"},
+	EngineCrashed:             {Sentence: "the process that speaks with the peer ended again and again; the wait before the next start grows", Fix: "See the speaker's log; often the peer sends malformed messages"},
+	NoSourceAddress:           {Sentence: "spec.sourceAddress is not an address of this node", Fix: "Correct spec.sourceAddress of the BGPPeer, or restrict it to nodes that have the address"},
+	VRFMissing:                {Sentence: "the VRF device does not exist on this node or the kernel does not let the speaker use it", Fix: "Correct spec.vrf of the BGPPeer, or restrict it to nodes that have the device; the kernel must be Linux 5.7 or later"},
+	NoRouterAdvertisement:     {Sentence: "no router was heard on the interface of the unnumbered session", Fix: "Let the router send IPv6 router advertisements on the link and check that exactly one router is there"},
+	NoNextHop:                 {Sentence: "the node has no address of the family from which the peer could be told the way", Fix: "Give the node an address of that family on the interface towards the peer"},
+	FamilyNotNegotiated:       {Sentence: "the peer does not take addresses of this family", Fix: "Set dualStackAddressFamily in the BGPPeer and activate the family for the neighbour on the router"},
+	TooManyCommunities:        {Sentence: "the prefix has more communities than a peer is told", Fix: "Name at most 63 communities for one prefix in the BGPAdvertisements"},
+	NodeDraining:              {Sentence: "the node is being drained and announces nothing over BGP", Fix: "Uncordon the node, or take the drain label away, when it is to serve again"},
+	BFDDown:                   {Sentence: "BFD finds the path to the peer down", Fix: "Check the link and that BFD runs on the router for this node"},
+	BFDNotAvailable:           {Sentence: "BFD cannot work on this node, so the session goes on without it", Fix: "See the message; often another process on the node uses UDP port 3784 or 4784"},
+	BFDEchoNotUsed:            {Sentence: "echo packets are asked for and not used", Fix: "See the message; the router must accept echo packets (RFC 5880 6.4)"},
 
 	AsExpected:            {Sentence: "everything is as the MetalLB resource asks"},
 	RollingOut:            {Sentence: "a workload is rolling out"},

@@ -54,7 +54,26 @@ type BGPAdvertisementSpec struct {
 	// +kubebuilder:validation:Maximum=4294967295
 	LocalPref uint32 `json:"localPref,omitempty"`
 
-	// Communities are added to the announcement: 65000:100, large:65000:1:2, or a name that a Community resource defines.
+	// MED is the multi-exit discriminator (RFC 4271 5.1.4): of several ways into our autonomous system the peer takes that with the lowest.
+	// Unset leaves it out. When several advertisements announce one prefix, the lowest counts.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Format=int64
+	// +kubebuilder:validation:Maximum=4294967295
+	MED *uint32 `json:"med,omitempty"`
+
+	// ASPathPrepend is how many times our ASN is put in front of the path beyond the one that belongs there, which makes the way less
+	// attractive. Sessions within one autonomous system are announced to without it. When several advertisements announce one prefix, the
+	// lowest counts.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=10
+	ASPathPrepend int32 `json:"asPathPrepend,omitempty"`
+
+	// Communities are added to the announcement: 65000:100, large:65000:1:2, a name that a Community resource defines, or a well-known name
+	// such as no-export.
 	//
 	// +optional
 	Communities []string `json:"communities,omitempty"`

@@ -36,6 +36,9 @@ const (
 const (
 	// ConditionValid is True while the policy uses the object; else its reason says what is wrong with it.
 	ConditionValid = "Valid"
+	// ConditionEstablished is True while every node that a BGPPeer selects and that has a speaker has a session with the peer, Unknown while
+	// no speaker tells; else its reason is that of the node whose session is worst.
+	ConditionEstablished = "Established"
 	// ConditionActive is True while an IPReservation keeps addresses; its reason says what is wrong with it, or why it keeps none.
 	ConditionActive = "Active"
 	// ConditionPoolReconcilerValid is the controller's verdict in its ConfigurationState.

@@ -18,6 +18,7 @@ func AddToScheme(s *runtime.Scheme) error {
 		&BFDProfile{}, &BFDProfileList{},
 		&BGPAdvertisement{}, &BGPAdvertisementList{},
 		&BGPPeer{}, &BGPPeerList{},
+		&BGPSessionStatus{}, &BGPSessionStatusList{},
 		&Community{}, &CommunityList{},
 		&ConfigurationState{}, &ConfigurationStateList{},
 		&IPAddressPool{}, &IPAddressPoolList{},

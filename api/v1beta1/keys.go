@@ -22,8 +22,10 @@ const (
 
 // Labels on the status objects that speakers and the controller write.
 const (
-	// LabelNode is the node that a ServiceL2Status or ServiceBGPStatus speaks of.
+	// LabelNode is the node that a ServiceL2Status, ServiceBGPStatus or BGPSessionStatus speaks of.
 	LabelNode = "metallb.io/node"
+	// LabelPeer is the BGPPeer that a BGPSessionStatus speaks of. A name that is longer than a label ends in a hash.
+	LabelPeer = "metallb.io/peer"
 	// LabelServiceName is the name of the Service that a status object speaks of.
 	LabelServiceName = "metallb.io/service-name"
 	// LabelServiceNamespace is the namespace of the Service that a status object speaks of.

@@ -189,7 +189,7 @@ type SecretReference struct {
 
 // BGPPeerStatus says whether the peer is in use.
 type BGPPeerStatus struct {
-	// Conditions has the type Valid.
+	// Conditions has the types Valid and Established.
 	//
 	// +optional
 	// +listType=map

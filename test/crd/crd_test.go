@@ -26,8 +26,8 @@ const maxSize = 200_000
 
 func TestEveryKindHasADefinition(t *testing.T) {
 	want := []string{
-		"addressconflicts", "bfdprofiles", "bgpadvertisements", "bgppeers", "communities", "configurationstates", "ipaddresspools", "ipreservations", "l2advertisements",
-		"metallbs", "servicebgpstatuses", "servicel2statuses",
+		"addressconflicts", "bfdprofiles", "bgpadvertisements", "bgppeers", "bgpsessionstatuses", "communities", "configurationstates", "ipaddresspools", "ipreservations",
+		"l2advertisements", "metallbs", "servicebgpstatuses", "servicel2statuses",
 	}
 	found := definitions(t)
 	for _, plural := range want {

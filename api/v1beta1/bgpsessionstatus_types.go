@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1beta1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// BGPSessionStatus says how the BGP session of one node with one BGPPeer is, and the BFD session beside it. Speakers write it, one for
+// each node and peer, and it goes with the speaker's pod.
+//
+// It has no status subresource: all of it is one observation, written at once.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:path=bgpsessionstatuses
+// +kubebuilder:printcolumn:name="Node",type=string,JSONPath=`.status.node`
+// +kubebuilder:printcolumn:name="Peer",type=string,JSONPath=`.status.peer`
+// +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
+// +kubebuilder:printcolumn:name="BFD",type=string,JSONPath=`.status.bfd.state`
+// +kubebuilder:printcolumn:name="Prefixes",type=integer,JSONPath=`.status.prefixesSent`
+// +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.since`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.reason`
+// +kubebuilder:printcolumn:name="Last Error",type=string,JSONPath=`.status.lastError`,priority=10
+type BGPSessionStatus struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +optional
+	Status BGPSessionStatusStatus `json:"status,omitzero"`
+}
+
+// BGPSessionStatusStatus is one observation of a session.
+type BGPSessionStatusStatus struct {
+	// Node is the name of the node that speaks with the peer.
+	//
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="Value is immutable"
+	Node string `json:"node"`
+
+	// Peer is the name of the BGPPeer.
+	//
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="Value is immutable"
+	Peer string `json:"peer"`
+
+	// State is where the session is (RFC 4271 8.2.2). While a session cannot be established, it is told as Active throughout its attempts.
+	//
+	// +kubebuilder:validation:Enum=Idle;Connect;Active;OpenSent;OpenConfirm;Established
+	State string `json:"state"`
+
+	// Since is when the session was established, or when it ceased to be.
+	//
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+
+	// Reason says why the session is not established, or why something is not announced although it is; SessionEstablished when all is
+	// well. Later versions may add reasons.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason,omitempty"`
+
+	// Message tells the same in a sentence.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+
+	// LastError says in words why the session ended last, or why the last attempt failed; it stays when the session is established again.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	LastError string `json:"lastError,omitempty"`
+
+	// LastErrorTime is when LastError was met first.
+	//
+	// +optional
+	LastErrorTime *metav1.Time `json:"lastErrorTime,omitempty"`
+
+	// LocalAddress is the address that the session starts from.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	LocalAddress string `json:"localAddress,omitempty"`
+
+	// RemoteAddress is the address and the port of the peer, as in 192.0.2.1:179 or [2001:db8::1]:179.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	RemoteAddress string `json:"remoteAddress,omitempty"`
+
+	// LocalASN is the ASN of our side as the peer sees it.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Format=int64
+	// +kubebuilder:validation:Maximum=4294967295
+	LocalASN uint32 `json:"localASN,omitempty"`
+
+	// RemoteASN is the ASN that the peer told.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Format=int64
+	// +kubebuilder:validation:Maximum=4294967295
+	RemoteASN uint32 `json:"remoteASN,omitempty"`
+
+	// RemoteRouterID is the BGP identifier that the peer told.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	RemoteRouterID string `json:"remoteRouterID,omitempty"`
+
+	// HoldTime and KeepaliveTime are what both sides agreed on.
+	//
+	// +optional
+	HoldTime *metav1.Duration `json:"holdTime,omitempty"`
+	// +optional
+	KeepaliveTime *metav1.Duration `json:"keepaliveTime,omitempty"`
+
+	// Families are the address families whose routes the session carries.
+	//
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=2
+	Families []BGPFamily `json:"families,omitempty"`
+
+	// GracefulRestart is whether both sides agreed on it.
+	//
+	// +optional
+	GracefulRestart bool `json:"gracefulRestart,omitempty"`
+
+	// PrefixesDesired is how many prefixes the peer is to have.
+	//
+	// +optional
+	PrefixesDesired int64 `json:"prefixesDesired,omitempty"`
+
+	// PrefixesSent is how many of them it was sent. While Services come and go the number may be some seconds old.
+	//
+	// +optional
+	PrefixesSent int64 `json:"prefixesSent"`
+
+	// EstablishedCount is how often the session was established since the speaker started, DroppedCount how often it ended after that.
+	//
+	// +optional
+	EstablishedCount int64 `json:"establishedCount,omitempty"`
+	// +optional
+	DroppedCount int64 `json:"droppedCount,omitempty"`
+
+	// BFD is how the BFD session is; absent when the peer has no BFDProfile.
+	//
+	// +optional
+	BFD *BGPSessionBFD `json:"bfd,omitempty"`
+}
+
+// BGPFamily is an address family of BGP.
+//
+// +kubebuilder:validation:Enum=ipv4-unicast;ipv6-unicast
+type BGPFamily string
+
+// The address families that a session carries.
+const (
+	BGPFamilyIPv4 BGPFamily = "ipv4-unicast"
+	BGPFamilyIPv6 BGPFamily = "ipv6-unicast"
+)
+
+// BGPSessionBFD is one observation of a BFD session (RFC 5880).
+type BGPSessionBFD struct {
+	// State is where our side of the session is (RFC 5880 6.2).
+	//
+	// +kubebuilder:validation:Enum=AdminDown;Down;Init;Up
+	State string `json:"state"`
+
+	// RemoteState is what the other side told last.
+	//
+	// +optional
+	// +kubebuilder:validation:Enum=AdminDown;Down;Init;Up
+	RemoteState string `json:"remoteState,omitempty"`
+
+	// Since is when the session got into its state.
+	//
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+
+	// Diagnostic says why the session went down last, in words of RFC 5880 4.1.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Diagnostic string `json:"diagnostic,omitempty"`
+
+	// TransmitInterval is the interval at which our side sends.
+	//
+	// +optional
+	TransmitInterval *metav1.Duration `json:"transmitInterval,omitempty"`
+
+	// DetectionTime is after how long without a packet the session goes down.
+	//
+	// +optional
+	DetectionTime *metav1.Duration `json:"detectionTime,omitempty"`
+
+	// Reason and Message say why there is no working session although one is asked for.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason,omitempty"`
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+}
+
+// BGPSessionStatusList is a list of status objects.
+//
+// +kubebuilder:object:root=true
+type BGPSessionStatusList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []BGPSessionStatus `json:"items"`
+}
