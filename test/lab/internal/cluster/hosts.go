@@ -41,10 +41,15 @@ func (l *Lab) makeHosts(ctx context.Context) error {
 	return nil
 }
 
-// makeRouted makes the client behind the router.
+// makeRouted makes the router's other links: to the client behind it, and to each node.
 func (l *Lab) makeRouted(ctx context.Context) error {
-	if err := netspace.Batch(ctx, topology.Router, topology.RouterScript()); err != nil {
+	if err := netspace.Batch(ctx, topology.Router, l.Inputs.RouterScript()); err != nil {
 		return err
+	}
+	for _, node := range l.Inputs.NodeList() {
+		if err := netspace.Batch(ctx, node.Name, topology.UplinkScript()); err != nil {
+			return err
+		}
 	}
 	return netspace.Batch(ctx, topology.Routed, topology.RoutedScript())
 }

@@ -97,7 +97,7 @@ func (l *Lab) unhealthy(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := Pacify(ctx, topology.Stranger); err != nil {
+	if err := errors.Join(Pacify(ctx, topology.Stranger), RestoreRouter(ctx)); err != nil {
 		return err
 	}
 	return l.awaitReady(ctx, 20*time.Second)
@@ -164,6 +164,7 @@ func (l *Lab) startAll(ctx context.Context) error {
 		}
 		return l.startRouter(ctx)
 	})
+	group.Go(func() error { return l.startSecondRouter(ctx) })
 	group.Go(func() error { return l.startControlPlane(ctx) })
 	group.Go(func() error {
 		if err := l.prepareNodes(ctx, nodes); err != nil {

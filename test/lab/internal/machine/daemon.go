@@ -3,6 +3,8 @@
 package machine
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // Daemon is a program of the lab that outlives `lab up`.
@@ -55,6 +60,27 @@ func Alive(name string) bool {
 	}
 	state, start, ok := processState(filepath.Join("/proc", fields[0]))
 	return ok && start == fields[1] && state != 'Z' && state != 'X'
+}
+
+// Kill ends the daemon of that name at once, as a crash would, and waits until it is gone. It is no error if it does not run.
+func Kill(ctx context.Context, name string) error {
+	return wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
+		if !Alive(name) {
+			return true, nil
+		}
+		content, err := os.ReadFile(pidFile(name))
+		if err != nil {
+			return false, fmt.Errorf("ending %s: %w", name, err)
+		}
+		pid, err := strconv.Atoi(strings.Fields(string(content))[0])
+		if err != nil {
+			return false, fmt.Errorf("ending %s: %w", name, err)
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return false, fmt.Errorf("ending %s: %w", name, err)
+		}
+		return false, nil
+	})
 }
 
 // Daemons lists the names of all daemons that were started.

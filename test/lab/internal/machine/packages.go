@@ -19,7 +19,7 @@ const (
 
 // packages are the Debian packages that the lab runs on.
 var packages = []string{
-	"ca-certificates", "conntrack", "containerd", "containernetworking-plugins", "frr", "iproute2", "iputils-ping", "ipset", "iptables", "kmod", "mount", "nftables", "runc", "tcpdump", "util-linux",
+	"bird2", "ca-certificates", "conntrack", "containerd", "containernetworking-plugins", "frr", "iproute2", "iputils-ping", "ipset", "iptables", "kmod", "mount", "nftables", "runc", "tcpdump", "util-linux",
 }
 
 // InstallPackages installs the Debian packages that are missing. Packages that come with a service must not start it: the lab runs its own, with its own files.

@@ -84,12 +84,26 @@ func (in Inputs) PodRouteScript(h Host) []string {
 	return lines
 }
 
-// RouterScript is the input of `ip -batch` in the router's namespace: the link to the routed client.
-func RouterScript() []string {
+// RouterScript is the input of `ip -batch` in the router's namespace: the link to the routed client, the addresses on no link, and a link of its own to each
+// node, which has link-local addresses alone.
+func (in Inputs) RouterScript() []string {
 	v4, v6 := BehindRouter()
 	lines := []string{fmt.Sprintf("link add eth1 type veth peer name eth0 netns %s", Routed)}
-	return append(lines, addressLines("eth1", v4, v6, Behind4, Behind6)...)
+	lines = append(lines, addressLines("eth1", v4, v6, Behind4, Behind6)...)
+	lines = append(lines, addressLines("lo", Loop4, Loop6, netip.PrefixFrom(Loop4, 32), netip.PrefixFrom(Loop6, 128))...)
+	for _, node := range in.NodeList() {
+		lines = append(lines,
+			fmt.Sprintf("link add %s address %s type veth peer name %s address %s netns %s", Downlink(node.Name), node.MAC(3), Uplink, node.MAC(2), node.Name),
+			fmt.Sprintf("link set %s up", Downlink(node.Name)))
+	}
+	return lines
 }
+
+// UplinkScript is the input of `ip -batch` in a node's namespace that brings its end of the link to the router up.
+func UplinkScript() []string { return []string{fmt.Sprintf("link set %s up", Uplink)} }
+
+// Downlink is the router's end of its link to a node.
+func Downlink(node string) string { return "p-" + node }
 
 // RoutedScript is the input of `ip -batch` in the routed client's namespace.
 func RoutedScript() []string {

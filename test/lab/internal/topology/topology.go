@@ -19,10 +19,17 @@ const (
 	Router       = "tor"
 	Segment      = "lan"
 	Stranger     = "stranger"
+	SecondRouter = "bird"
 )
 
-// RouterASN is the autonomous system of the router; hosts may peer with it from any other.
-const RouterASN = 64999
+// The autonomous systems of the two routers; hosts may peer with them from any other.
+const (
+	RouterASN       = 64999
+	SecondRouterASN = 64998
+)
+
+// Uplink is a node's end of its own link to the router, which has link-local addresses alone.
+const Uplink = "tor0"
 
 // MaxNodes keeps the nodes' addresses clear of the client's.
 const MaxNodes = 50
@@ -39,6 +46,12 @@ var (
 	SecondP6 = netip.MustParsePrefix("fd90::1:0/112")
 	Behind4  = netip.MustParsePrefix("10.91.0.0/24")
 	Behind6  = netip.MustParsePrefix("fd91::/64")
+	// Routed4 and Routed6 hold addresses that are on no segment: packets for them go where routes lead.
+	Routed4 = netip.MustParsePrefix("10.92.0.0/16")
+	Routed6 = netip.MustParsePrefix("fd92::/112")
+	// Loop4 and Loop6 are the router's own, on no link.
+	Loop4 = netip.MustParseAddr("10.88.0.254")
+	Loop6 = netip.MustParseAddr("fd88::254")
 
 	Pods4     = netip.MustParsePrefix("10.244.0.0/16")
 	Pods6     = netip.MustParsePrefix("fd44::/48")
@@ -100,7 +113,8 @@ func (h Host) Second4() netip.Addr { return host4(Second4, h.Number) }
 // Second6 is the host's IPv6 address on eth1.
 func (h Host) Second6() netip.Addr { return host6(Second6, h.Number) }
 
-// MAC is the host's hardware address on the given segment, 0 for eth0 and 1 for eth1: locally administered, the host's number in the last byte.
+// MAC is the host's hardware address on the given segment, 0 for eth0 and 1 for eth1: locally administered, the host's number in the last byte. A node's link to
+// the router has 2 at its own end and 3 at the router's.
 func (h Host) MAC(segment int) string { return fmt.Sprintf("02:00:00:89:%02x:%02x", segment, h.Number) }
 
 // Pods4 is the node's part of the pods' IPv4 addresses.
@@ -134,9 +148,12 @@ func StrangerHost() Host { return Host{Name: Stranger, Number: 200, Second: true
 // RouterHost is the router: the default gateway of every host, and the way to the routed client.
 func RouterHost() Host { return Host{Name: Router, Number: 254} }
 
+// SecondRouterHost is a router on the segment that nobody's packets go through: another implementation of what the first one speaks.
+func SecondRouterHost() Host { return Host{Name: SecondRouter, Number: 253} }
+
 // Hosts lists every host on the segment.
 func (in Inputs) Hosts() []Host {
-	hosts := []Host{ControlPlaneHost(), ClientHost(), StrangerHost(), RouterHost()}
+	hosts := []Host{ControlPlaneHost(), ClientHost(), StrangerHost(), RouterHost(), SecondRouterHost()}
 	for _, node := range in.NodeList() {
 		hosts = append(hosts, node.Host)
 	}

@@ -91,6 +91,29 @@ func TestPodRoutesLeadToEveryOtherNode(t *testing.T) {
 	}
 }
 
+func TestEachNodeHasALinkOfItsOwnToTheRouter(t *testing.T) {
+	lines := inputs(2).RouterScript()
+	for _, want := range []string{
+		"link add p-n1 address 02:00:00:89:03:0b type veth peer name tor0 address 02:00:00:89:02:0b netns n1",
+		"link add p-n2 address 02:00:00:89:03:0c type veth peer name tor0 address 02:00:00:89:02:0c netns n2",
+		"addr add 10.88.0.254/32 dev lo", "addr add fd88::254/128 dev lo nodad",
+	} {
+		if !slices.Contains(lines, want) {
+			t.Errorf("%q is not among %q", want, lines)
+		}
+	}
+}
+
+func TestRoutedPoolsAreOnNoSegment(t *testing.T) {
+	for _, pool := range []netip.Prefix{Routed4, Routed6} {
+		for _, subnet := range []netip.Prefix{Subnet4, Subnet6, Second4, Second6, Behind4, Behind6, Pods4, Pods6, Services4, Services6} {
+			if pool.Overlaps(subnet) {
+				t.Errorf("%s and %s overlap", pool, subnet)
+			}
+		}
+	}
+}
+
 func TestOnlyTheRouterHasNoDefaultRoute(t *testing.T) {
 	for _, host := range inputs(2).Hosts() {
 		has := slices.Contains(HostScript(host), "route add default via 10.89.0.254")
