@@ -36,5 +36,8 @@ const (
 	LabelNodeName = "metallb.io/node-name"
 )
 
+// LabelDrain on a node, empty or "true", takes the traffic of announcers that need no owner away from it.
+const LabelDrain = "metallb.io/drain"
+
 // MetalLBName is the only name under which a MetalLB resource is acted upon.
 const MetalLBName = "metallb"
