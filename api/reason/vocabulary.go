@@ -40,6 +40,7 @@ const (
 	DuplicateEntry      Reason = "DuplicateEntry"
 	ConfigurationError  Reason = "ConfigurationError"
 	InvalidAggregation  Reason = "InvalidAggregation"
+	InvalidMetric       Reason = "InvalidMetric"
 	InvalidCommunity    Reason = "InvalidCommunity"
 	UnknownCommunity    Reason = "UnknownCommunity"
 	InvalidBGPPeer      Reason = "InvalidBGPPeer"
@@ -179,7 +180,8 @@ var vocabulary = map[Reason]Text{
 	DuplicateEntry:      {Sentence: "an entry is given twice", Fix: "Remove one of the two"},
 	ConfigurationError:  {Sentence: "some objects are left out because they are not valid", Fix: "Correct the objects named in the message"},
 	InvalidAggregation:  {Sentence: "the aggregation length does not fit", Fix: "Use a length that covers no more than each range of the pool, and no other than 32 and 128 with serviceSelectors"},
-	InvalidCommunity:    {Sentence: "a community cannot be understood", Fix: "Write 65000:100, large:65000:1:2, or a name that one Community resource defines"},
+	InvalidMetric:       {Sentence: "asPathPrepend is out of its range", Fix: "Write a number from 0 to 10"},
+	InvalidCommunity:    {Sentence: "a community cannot be understood", Fix: "Write 65000:100, large:65000:1:2, a name that one Community resource defines, or a well-known one such as no-export"},
 	UnknownCommunity:    {Sentence: "no Community resource defines this name", Fix: "Define the name in a Community resource or write the value itself"},
 	InvalidBGPPeer:      {Sentence: "the peer's settings contradict each other or cannot be understood", Fix: "Correct the BGPPeer"},
 	InvalidBFDProfile:   {Sentence: "a value of the profile is out of its range", Fix: "Correct the BFDProfile"},

@@ -32,7 +32,7 @@ type CommunityAlias struct {
 	//
 	// +optional
 	Name string `json:"name,omitempty"`
-	// Value is a standard community (65000:100, RFC 1997) or a large one (large:65000:1:2, RFC 8092).
+	// Value is a standard community (65000:100, RFC 1997), a large one (large:65000:1:2, RFC 8092) or a well-known name such as no-export.
 	//
 	// +optional
 	Value string `json:"value,omitempty"`

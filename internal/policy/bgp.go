@@ -52,19 +52,19 @@ func (p *Policy) BGP(pool string, serviceLabels map[string]string) []BGP {
 func (p *Policy) compileBGP(o Objects, found findings) {
 	p.bgp = map[string][]bgpAdvertisement{}
 	p.BFDProfiles = compileProfiles(o.BFDProfiles, found)
-	p.Peers = compilePeers(o, p.BFDProfiles, found)
+	p.Peers = compilePeers(o, p.BFDProfiles, found, p.noted)
 	aliases := compileAliases(o.Communities, found)
 	finest := finestPrefixes(o.Pools)
-	for i := range o.BGPAdvertisements {
-		p.compileBGPAdvertisement(&o.BGPAdvertisements[i], o, aliases, finest, found)
+	for _, in := range byAge(o.BGPAdvertisements) {
+		p.compileBGPAdvertisement(in, o, aliases, finest, found)
 	}
 	for _, ads := range p.bgp {
 		slices.SortFunc(ads, func(a, b bgpAdvertisement) int { return cmp.Compare(a.Name, b.Name) })
 	}
 }
 
-// compileBGPAdvertisement adds an advertisement to the pools that it selects. A pool whose ranges are finer than its aggregation length
-// is left out, the others are announced. That a community is not defined yet hides nothing else that is wrong: it is said last.
+// compileBGPAdvertisement adds an advertisement to the pools that it selects; those that are older are there already. A pool whose ranges
+// are finer than its aggregation length is left out, as is one that an older advertisement contradicts; the others are announced. That a community is not defined yet hides nothing else that is wrong: it is said last.
 func (p *Policy) compileBGPAdvertisement(in *v1beta1.BGPAdvertisement, o Objects, aliases map[string]Community, finest map[string][]prefixOf, found findings) {
 	ref := ObjectRef{KindBGPAdvertisement, in.Name}
 	ad, pools, problem := readBGPAdvertisement(in, o)
@@ -77,11 +77,27 @@ func (p *Policy) compileBGPAdvertisement(in *v1beta1.BGPAdvertisement, o Objects
 	for _, pool := range pools {
 		if problem := ad.tooCoarse(pool, finest[pool]); problem != nil {
 			found.add(ref, problem)
+		} else if problem := p.contradicted(pool, &ad, finest[pool]); problem != nil && unknown == nil {
+			found.add(ref, problem)
 		} else if unknown == nil {
 			p.bgp[pool] = append(p.bgp[pool], ad)
 		}
 	}
 	found.add(ref, unknown)
+	if problem == nil && invalid == nil {
+		p.noted.add(ref, p.unknownPeers(ad.Peers))
+	}
+}
+
+// unknownPeers says which peers there are not. It stops nothing: the others are served, and objects come in any order.
+func (p *Policy) unknownPeers(names []string) *reason.Problem {
+	unknown := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return slices.ContainsFunc(p.Peers, func(peer Peer) bool { return peer.Name == name })
+	})
+	if len(unknown) == 0 {
+		return nil
+	}
+	return reason.New(reason.UnknownPeer, "no valid BGPPeer %s", quoted(unknown))
 }
 
 // readBGPAdvertisement reads everything but the communities.
@@ -94,7 +110,22 @@ func readBGPAdvertisement(in *v1beta1.BGPAdvertisement, o Objects) (bgpAdvertise
 		Name: in.Name, Length4: length(spec.AggregationLength, 32), Length6: length(spec.AggregationLengthV6, 128), LocalPref: spec.LocalPref,
 		Peers: slices.Sorted(slices.Values(spec.Peers)), Nodes: nodes, ServiceSelected: len(services) > 0,
 	}}
-	return ad, pools, firstOf(poolProblem, nodeProblem, serviceProblem, repeated("peers", spec.Peers), ad.wrongLength())
+	return ad, pools, firstOf(poolProblem, nodeProblem, serviceProblem, repeated("peers", spec.Peers), ad.wrongLength(), ad.readMetrics(spec))
+}
+
+// maxPrepend is how often our ASN may be put in front of a path; the schema says the same.
+const maxPrepend = 10
+
+// readMetrics reads what makes the way through us more or less attractive.
+func (ad *bgpAdvertisement) readMetrics(spec *v1beta1.BGPAdvertisementSpec) *reason.Problem {
+	if spec.MED != nil {
+		ad.MED, ad.HasMED = *spec.MED, true
+	}
+	if spec.ASPathPrepend < 0 || spec.ASPathPrepend > maxPrepend {
+		return reason.New(reason.InvalidMetric, "invalid asPathPrepend %d: must be from 0 to %d", spec.ASPathPrepend, maxPrepend)
+	}
+	ad.Prepend = uint8(spec.ASPathPrepend)
+	return nil
 }
 
 func length(given *int32, otherwise int) int {
@@ -176,7 +207,7 @@ func readCommunities(given []string, aliases map[string]Community) (out []Commun
 		}
 		if !literal {
 			var known bool
-			if c, known = aliases[text]; !known {
+			if c, known = communityNamed(text, aliases); !known {
 				unknown = firstOf(unknown, reason.New(reason.UnknownCommunity, "no Community resource defines %q", text))
 				continue
 			}

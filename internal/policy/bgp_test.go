@@ -35,6 +35,11 @@ func peer(name string, change func(*v1beta2.BGPPeerSpec)) v1beta2.BGPPeer {
 	return p
 }
 
+// at gives a peer an address.
+func at(address string) func(*v1beta2.BGPPeerSpec) {
+	return func(s *v1beta2.BGPPeerSpec) { s.PeerAddress = address }
+}
+
 func number[T any](n T) *T { return &n }
 
 func TestBGPAdvertisements(t *testing.T) {
@@ -48,11 +53,19 @@ func TestBGPAdvertisements(t *testing.T) {
 	}{
 		{name: "host routes to everybody", want: &BGP{Length4: 32, Length6: 128, Nodes: nodes}},
 		{name: "everything", spec: v1beta1.BGPAdvertisementSpec{
-			AggregationLength: number[int32](28), AggregationLengthV6: number[int32](64), LocalPref: 100,
+			AggregationLength: number[int32](28), AggregationLengthV6: number[int32](64), LocalPref: 100, MED: number[uint32](0), ASPathPrepend: 10,
 			Communities: []string{"large:1:2:3", "tenant", "65000:1"}, Peers: []string{"z", "a"},
 			NodeSelectors: []metav1.LabelSelector{label("rack", "r1")},
-		}, want: &BGP{Length4: 28, Length6: 64, LocalPref: 100, Peers: []string{"a", "z"}, Nodes: map[string]int{"n1": 0},
+		}, want: &BGP{Length4: 28, Length6: 64, LocalPref: 100, HasMED: true, Prepend: 10, Peers: []string{"a", "z"}, Nodes: map[string]int{"n1": 0},
 			Communities: []Community{{Parts: [3]uint32{65000, 1}}, {Parts: [3]uint32{65000, 7}}, {Large: true, Parts: [3]uint32{1, 2, 3}}}}},
+		{name: "a metric", spec: v1beta1.BGPAdvertisementSpec{MED: number[uint32](4294967295)},
+			want: &BGP{Length4: 32, Length6: 128, MED: 4294967295, HasMED: true, Nodes: nodes}},
+		{name: "too long a path", spec: v1beta1.BGPAdvertisementSpec{ASPathPrepend: 11}, reason: reason.InvalidMetric, message: "invalid asPathPrepend 11"},
+		{name: "a path of less than nothing", spec: v1beta1.BGPAdvertisementSpec{ASPathPrepend: -1}, reason: reason.InvalidMetric},
+		{name: "well-known communities", spec: v1beta1.BGPAdvertisementSpec{Communities: []string{"No-Export", "65535:65281", "graceful-shutdown"}},
+			want: &BGP{Length4: 32, Length6: 128, Nodes: nodes, Communities: []Community{{Parts: [3]uint32{65535, 0}}, {Parts: [3]uint32{65535, 65281}}}}},
+		{name: "a name of our own before a well-known one", spec: v1beta1.BGPAdvertisementSpec{Communities: []string{"blackhole", "kept-in"}},
+			want: &BGP{Length4: 32, Length6: 128, Nodes: nodes, Communities: []Community{{Parts: [3]uint32{65000, 8}}, {Parts: [3]uint32{65535, 65281}}}}},
 		{name: "too coarse for the pool", spec: v1beta1.BGPAdvertisementSpec{AggregationLength: number[int32](26)}, reason: reason.InvalidAggregation,
 			message: "invalid aggregation length 26: prefix 28 in this pool is more specific than the aggregation length for addresses 1.1.1.0/28"},
 		{name: "too coarse for the pool's IPv6", spec: v1beta1.BGPAdvertisementSpec{AggregationLengthV6: number[int32](48)}, reason: reason.InvalidAggregation,
@@ -80,7 +93,7 @@ func TestBGPAdvertisements(t *testing.T) {
 			p := Compile(Objects{
 				Pools: []v1beta1.IPAddressPool{pool("blue", 0, "1.1.1.0/28", "1.1.2.0/24", "2001:db8::/64")}, Nodes: threeNodes(),
 				BGPAdvertisements: []v1beta1.BGPAdvertisement{bgp("ad", row.spec)},
-				Communities:       []v1beta1.Community{community("c", 0, "tenant", "65000:7")},
+				Communities:       []v1beta1.Community{community("c", 0, "tenant", "65000:7", "blackhole", "65000:8", "kept-in", "no-export")},
 			})
 			if problem, _ := p.ProblemOf(ObjectRef{KindBGPAdvertisement, "ad"}); problem.Reason != row.reason || !strings.Contains(problem.Detail, row.message) {
 				t.Errorf("problem %+v, want %s: %s", problem, row.reason, row.message)
@@ -174,10 +187,27 @@ func TestPeers(t *testing.T) {
 		{name: "unknown profile", change: func(s *v1beta2.BGPPeerSpec) { s.BFDProfile = "slow" }, reason: reason.UnknownBFDProfile},
 		{name: "unknown profile and a mistake", change: func(s *v1beta2.BGPPeerSpec) { s.BFDProfile, s.MyASN = "slow", 0 }, reason: reason.InvalidBGPPeer},
 		{name: "invalid profile", change: func(s *v1beta2.BGPPeerSpec) { s.BFDProfile = "bad" }, reason: reason.UnknownBFDProfile},
+		{name: "address with a zone", change: at("fe80::1%eth0"), reason: reason.InvalidBGPPeer},
+		{name: "link-local address", change: at("fe80::1"), reason: reason.InvalidBGPPeer},
+		{name: "link-local IPv4 address", change: at("169.254.1.1"), hold: -1},
+		{name: "no address at all", change: at("0.0.0.0"), reason: reason.InvalidBGPPeer},
+		{name: "mapped nothing", change: at("::ffff:0.0.0.0"), reason: reason.InvalidBGPPeer},
+		{name: "multicast", change: at("ff02::1"), reason: reason.InvalidBGPPeer},
+		{name: "source of the other family", change: func(s *v1beta2.BGPPeerSpec) { s.SourceAddress = "2001:db8::1" }, reason: reason.InvalidBGPPeer},
+		{name: "source of the same family", change: func(s *v1beta2.BGPPeerSpec) { s.SourceAddress = "192.0.2.7" }, hold: -1},
+		{name: "source of an unnumbered session", change: func(s *v1beta2.BGPPeerSpec) {
+			s.PeerAddress, s.Interface, s.SourceAddress = "", "eth0", "192.0.2.7"
+		}, reason: reason.InvalidBGPPeer},
+		{name: "link-local source of an unnumbered session", change: func(s *v1beta2.BGPPeerSpec) {
+			s.PeerAddress, s.Interface, s.SourceAddress = "", "eth0", "fe80::7"
+		}, hold: -1},
+		{name: "no router ID", change: func(s *v1beta2.BGPPeerSpec) { s.RouterID = "0.0.0.0" }, reason: reason.InvalidBGPPeer},
+		{name: "a path as device", change: func(s *v1beta2.BGPPeerSpec) { s.VRF = "../red" }, reason: reason.InvalidBGPPeer},
+		{name: "too long a device", change: func(s *v1beta2.BGPPeerSpec) { s.PeerAddress, s.Interface = "", "a234567890123456" }, reason: reason.InvalidBGPPeer},
 		{name: "bad node selector", change: func(s *v1beta2.BGPPeerSpec) { s.NodeSelectors = []metav1.LabelSelector{expression("a", "Near")} }, reason: reason.InvalidSelector},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			p := Compile(Objects{BGPPeers: []v1beta2.BGPPeer{peer("tor", row.change), peer("other", nil)}, Nodes: threeNodes(), BFDProfiles: profiles()})
+			p := Compile(Objects{BGPPeers: []v1beta2.BGPPeer{peer("tor", row.change), peer("other", at("192.0.2.9"))}, Nodes: threeNodes(), BFDProfiles: profiles()})
 			problem, _ := p.ProblemOf(ObjectRef{KindBGPPeer, "tor"})
 			if problem.Reason != row.reason {
 				t.Fatalf("problem %+v, want %s", problem, row.reason)
@@ -203,23 +233,6 @@ func timer(d *time.Duration) time.Duration {
 	return *d
 }
 
-func profiles() []v1beta1.BFDProfile {
-	return []v1beta1.BFDProfile{
-		{ObjectMeta: born("fast", 0), Spec: v1beta1.BFDProfileSpec{ReceiveInterval: number[uint32](50), DetectMultiplier: number[uint32](3)}},
-		{ObjectMeta: born("bad", 0), Spec: v1beta1.BFDProfileSpec{DetectMultiplier: number[uint32](1)}},
-	}
-}
-
-func TestBFDProfiles(t *testing.T) {
-	p := Compile(Objects{BFDProfiles: profiles()})
-	if _, ok := p.BFDProfiles["fast"]; !ok || len(p.BFDProfiles) != 1 {
-		t.Errorf("profiles %v", p.BFDProfiles)
-	}
-	if problem, _ := p.ProblemOf(ObjectRef{KindBFDProfile, "bad"}); problem.Reason != reason.InvalidBFDProfile {
-		t.Errorf("problem %+v", problem)
-	}
-}
-
 // manyObjects returns objects of each kind, good and bad, some as old as others.
 func manyObjects() Objects {
 	return Objects{
@@ -234,7 +247,8 @@ func manyObjects() Objects {
 		},
 		BGPAdvertisements: []v1beta1.BGPAdvertisement{
 			bgp("x", v1beta1.BGPAdvertisementSpec{Communities: []string{"n", "m"}}), bgp("y", v1beta1.BGPAdvertisementSpec{AggregationLength: number[int32](28)}),
-			bgp("z", v1beta1.BGPAdvertisementSpec{Communities: []string{"gone"}}),
+			bgp("z", v1beta1.BGPAdvertisementSpec{Communities: []string{"gone"}}), bgp("w", v1beta1.BGPAdvertisementSpec{LocalPref: 3, Peers: []string{"bad"}}),
+			bgp("v", v1beta1.BGPAdvertisementSpec{LocalPref: 7}),
 		},
 		BGPPeers: []v1beta2.BGPPeer{peer("tor-a", nil), peer("tor-b", nil), peer("bad", func(s *v1beta2.BGPPeerSpec) { s.MyASN = 0 })},
 		Communities: []v1beta1.Community{

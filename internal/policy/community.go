@@ -34,6 +34,28 @@ func (c Community) compare(other Community) int {
 	return cmp.Or(cmp.Compare(c.Parts[0], other.Parts[0]), cmp.Compare(c.Parts[1], other.Parts[1]), cmp.Compare(c.Parts[2], other.Parts[2]))
 }
 
+// wellKnown are the communities that everybody knows by name (RFC 1997, 3765, 7611, 7999, 8326). local-as is what routers call
+// no-export-subconfed.
+var wellKnown = map[string]Community{
+	"graceful-shutdown":   {Parts: [3]uint32{65535, 0}},
+	"accept-own":          {Parts: [3]uint32{65535, 1}},
+	"blackhole":           {Parts: [3]uint32{65535, 666}},
+	"no-export":           {Parts: [3]uint32{65535, 65281}},
+	"no-advertise":        {Parts: [3]uint32{65535, 65282}},
+	"no-export-subconfed": {Parts: [3]uint32{65535, 65283}},
+	"local-as":            {Parts: [3]uint32{65535, 65283}},
+	"no-peer":             {Parts: [3]uint32{65535, 65284}},
+}
+
+// communityNamed returns the community that a name stands for: what a Community resource defines counts before what everybody knows.
+func communityNamed(name string, aliases map[string]Community) (Community, bool) {
+	if c, ok := aliases[name]; ok {
+		return c, true
+	}
+	c, ok := wellKnown[strings.ToLower(name)]
+	return c, ok
+}
+
 // parseCommunity reads a literal. What has the shape of none (two or four parts) may be an alias; then literal is false.
 func parseCommunity(text string) (c Community, literal bool, err error) {
 	parts := strings.Split(text, ":")
@@ -65,6 +87,9 @@ func compileAliases(resources []v1beta1.Community, found findings) map[string]Co
 		ref := ObjectRef{KindCommunity, resource.Name}
 		for _, alias := range resource.Spec.Communities {
 			c, literal, err := parseCommunity(alias.Value)
+			if !literal {
+				c, literal = communityNamed(alias.Value, nil)
+			}
 			_, defined := aliases[alias.Name]
 			switch {
 			case err != nil:

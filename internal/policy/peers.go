@@ -4,7 +4,6 @@ package policy
 
 import (
 	"cmp"
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -27,22 +26,27 @@ type Peer struct {
 	RouterID netip.Addr
 	// Port is the peer's TCP port.
 	Port uint16
+	// LocalASN is the ASN of our side as the peer sees it.
+	LocalASN uint32
 	// HoldTime and KeepaliveTime are in whole seconds, both given or both nil.
 	HoldTime, KeepaliveTime *time.Duration
+	// BFD is what the peer's profile says.
+	BFD BFD
 	// Nodes that have a session with the peer; the numbers have no meaning.
 	Nodes map[string]int
 }
 
 const bgpPort = 179
 
-func compilePeers(o Objects, profiles map[string]v1beta1.BFDProfileSpec, found findings) []Peer {
+// compilePeers returns the valid peers, sorted by name.
+func compilePeers(o Objects, profiles map[string]v1beta1.BFDProfileSpec, found, noted findings) []Peer {
 	var peers []Peer
-	for i := range o.BGPPeers {
-		in := &o.BGPPeers[i]
+	taken := endpoints{}
+	for _, in := range byAge(o.BGPPeers) {
 		peer, problem := compilePeer(in, o.Nodes)
 		ref := ObjectRef{KindBGPPeer, in.Name}
 		found.add(ref, problem)
-		_, known := profiles[in.Spec.BFDProfile]
+		profile, known := profiles[in.Spec.BFDProfile]
 		missing := in.Spec.BFDProfile != "" && !known
 		if missing {
 			found.add(ref, reason.New(reason.UnknownBFDProfile, "peer %q: no valid BFDProfile %q", in.Name, in.Spec.BFDProfile))
@@ -50,6 +54,10 @@ func compilePeers(o Objects, profiles map[string]v1beta1.BFDProfileSpec, found f
 		if problem != nil || missing {
 			continue
 		}
+		if known {
+			noted.add(ref, peer.watch(profile))
+		}
+		found.add(ref, taken.leave(&peer))
 		peers = append(peers, peer)
 	}
 	slices.SortFunc(peers, func(a, b Peer) int { return cmp.Compare(a.Name, b.Name) })
@@ -57,11 +65,13 @@ func compilePeers(o Objects, profiles map[string]v1beta1.BFDProfileSpec, found f
 }
 
 func compilePeer(in *v1beta2.BGPPeer, nodes map[string]map[string]string) (Peer, *reason.Problem) {
-	peer := Peer{Name: in.Name, Spec: *in.Spec.DeepCopy(), Port: cmp.Or(in.Spec.PeerPort, bgpPort)}
+	peer := Peer{
+		Name: in.Name, Spec: *in.Spec.DeepCopy(), Port: cmp.Or(in.Spec.PeerPort, bgpPort), LocalASN: cmp.Or(in.Spec.LocalASN, in.Spec.MyASN),
+	}
 	var addresses, selection *reason.Problem
 	peer.Nodes, selection = selectNodes(in.Spec.NodeSelectors, nodes)
 	addresses = peer.readAddresses()
-	return peer, firstOf(contradiction(&in.Spec), addresses, peer.readTimers(), selection)
+	return peer, firstOf(contradiction(&in.Spec), addresses, wrongDevices(&in.Spec), peer.readTimers(), selection)
 }
 
 // contradiction returns which fields do not go together.
@@ -79,30 +89,6 @@ func contradiction(s *v1beta2.BGPPeerSpec) *reason.Problem {
 		return reason.New(reason.InvalidBGPPeer, "ebgpMultiHop is for a peer with another ASN")
 	case s.Password != "" && s.PasswordSecret.Name != "":
 		return reason.New(reason.InvalidBGPPeer, "at most one of password and passwordSecret may be set")
-	}
-	return nil
-}
-
-func (p *Peer) readAddresses() *reason.Problem {
-	for _, field := range []struct {
-		name, text string
-		into       *netip.Addr
-	}{
-		{"address", p.Spec.PeerAddress, &p.Address},
-		{"source address", p.Spec.SourceAddress, &p.Source},
-		{"router ID", p.Spec.RouterID, &p.RouterID},
-	} {
-		if field.text == "" {
-			continue
-		}
-		a, err := netip.ParseAddr(field.text)
-		if err != nil || a.Zone() != "" {
-			return reason.New(reason.InvalidBGPPeer, "invalid BGPPeer %s %q", field.name, field.text)
-		}
-		*field.into = a.Unmap()
-	}
-	if p.RouterID.IsValid() && !p.RouterID.Is4() {
-		return reason.New(reason.InvalidBGPPeer, "invalid BGPPeer router ID %q: it has the form of an IPv4 address", p.Spec.RouterID)
 	}
 	return nil
 }
@@ -141,36 +127,4 @@ func seconds(d *metav1.Duration) *time.Duration {
 	}
 	whole := d.Truncate(time.Second)
 	return &whole
-}
-
-// compileProfiles returns the profiles whose values are in their ranges.
-func compileProfiles(resources []v1beta1.BFDProfile, found findings) map[string]v1beta1.BFDProfileSpec {
-	out := map[string]v1beta1.BFDProfileSpec{}
-	for i := range resources {
-		in := &resources[i]
-		problem := outOfRange(&in.Spec)
-		if problem != nil {
-			found.add(ObjectRef{KindBFDProfile, in.Name}, problem)
-			continue
-		}
-		out[in.Name] = *in.Spec.DeepCopy()
-	}
-	return out
-}
-
-func outOfRange(s *v1beta1.BFDProfileSpec) *reason.Problem {
-	type bounds struct {
-		value    *uint32
-		low, top uint32
-	}
-	fields := map[string]bounds{
-		"receiveInterval": {s.ReceiveInterval, 10, 60000}, "transmitInterval": {s.TransmitInterval, 10, 60000},
-		"echoInterval": {s.EchoInterval, 10, 60000}, "detectMultiplier": {s.DetectMultiplier, 2, 255}, "minimumTtl": {s.MinimumTTL, 1, 254},
-	}
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		if f := fields[name]; f.value != nil && (*f.value < f.low || *f.value > f.top) {
-			return reason.New(reason.InvalidBFDProfile, "invalid %s %d: must be from %d to %d", name, *f.value, f.low, f.top)
-		}
-	}
-	return nil
 }

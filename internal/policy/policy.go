@@ -42,10 +42,12 @@ type Policy struct {
 	Peers []Peer
 	// BFDProfiles are the valid profiles by name.
 	BFDProfiles map[string]v1beta1.BFDProfileSpec
-	// Problems has one entry for each object that is not valid, sorted by kind and name.
-	Problems []Problem
+	// Problems has one entry for each object that is not valid, sorted by kind and name. Notes has one for each object that is valid and
+	// does less than it says.
+	Problems, Notes []Problem
 
 	found    findings
+	noted    findings
 	granting claims
 	frozen   []frozenPool
 	buggy    map[string]bool
@@ -79,18 +81,23 @@ const (
 // Compile returns the policy of the objects. It neither changes nor keeps them.
 func Compile(o Objects) *Policy {
 	found := findings{}
-	p := &Policy{}
+	p := &Policy{noted: findings{}}
 	p.compilePools(o, found)
 	p.compileReservations(o, found)
 	p.compileL2(o, found)
 	p.compileBGP(o, found)
-	p.found, p.Problems = found, found.problems()
+	p.found, p.Problems, p.Notes = found, found.problems(), p.noted.problems()
 	return p
 }
 
 // ProblemOf returns what is wrong with an object; false when it is valid or not known.
-func (p *Policy) ProblemOf(object ObjectRef) (reason.Problem, bool) {
-	for _, problem := range p.Problems {
+func (p *Policy) ProblemOf(object ObjectRef) (reason.Problem, bool) { return of(p.Problems, object) }
+
+// NoteOf returns what an object does not do although it says so and is valid; false when there is nothing.
+func (p *Policy) NoteOf(object ObjectRef) (reason.Problem, bool) { return of(p.Notes, object) }
+
+func of(problems []Problem, object ObjectRef) (reason.Problem, bool) {
+	for _, problem := range problems {
 		if problem.Object == object {
 			return problem.Problem, true
 		}

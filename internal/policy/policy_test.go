@@ -256,9 +256,9 @@ func summary(p *Policy) []string {
 		out = append(out, fmt.Sprint(p.L2(pool.Name, nil)), fmt.Sprint(p.BGP(pool.Name, nil)))
 	}
 	for _, peer := range p.Peers {
-		out = append(out, peer.Name)
+		out = append(out, fmt.Sprint(peer.Name, peer.Nodes, peer.BFD))
 	}
-	for _, problem := range p.Problems {
+	for _, problem := range slices.Concat(p.Problems, p.Notes) {
 		out = append(out, fmt.Sprint(problem))
 	}
 	for i := range 256 {

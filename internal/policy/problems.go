@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,6 +41,30 @@ func join(all []*reason.Problem) *reason.Problem {
 		details[i] = p.Detail
 	}
 	return &reason.Problem{Reason: all[0].Reason, Detail: strings.Join(details, "; ")}
+}
+
+// maxNamed is how many names a problem lists.
+const maxNamed = 3
+
+// quoted lists names as a reader needs them.
+func quoted(names []string) string {
+	shown := make([]string, 0, maxNamed)
+	for _, name := range names[:min(len(names), maxNamed)] {
+		shown = append(shown, strconv.Quote(name))
+	}
+	text := strings.Join(shown, ", ")
+	if rest := len(names) - len(shown); rest > 0 {
+		text += " and " + strconv.Itoa(rest) + " more"
+	}
+	return text
+}
+
+// counted lists one or several things: "node a", "nodes a, b and 7 more".
+func counted(names []string, thing string) string {
+	if len(names) > 1 {
+		thing += "s"
+	}
+	return thing + " " + quoted(names)
 }
 
 // firstOf returns the first problem that is one.
