@@ -40,10 +40,21 @@ func profileChange(_ context.Context, _ client.Reader, c change, v *verdict) err
 	return nil
 }
 
-// peerChange tells about a field that is accepted and does nothing.
+// peerChange tells about fields that are accepted and do nothing, when they are set.
 func peerChange(_ context.Context, _ client.Reader, c change, v *verdict) error {
-	if peer, ok := c.to.(*v1beta2.BGPPeer); ok && peer.Spec.DisableMP && c.from == nil { //nolint:staticcheck // The deprecated field is what the warning is about.
+	peer, ok := c.to.(*v1beta2.BGPPeer)
+	if !ok {
+		return nil
+	}
+	old, ok := c.from.(*v1beta2.BGPPeer)
+	if !ok {
+		old = &v1beta2.BGPPeer{}
+	}
+	if peer.Spec.DisableMP && !old.Spec.DisableMP { //nolint:staticcheck // The deprecated field is what the warning is about.
 		v.warn("BGPPeer %q: disableMP is deprecated and has no effect", c.object.Name)
+	}
+	if n := peer.Spec.PasswordSecret.Namespace; n != "" && n != peer.Namespace && n != old.Spec.PasswordSecret.Namespace {
+		v.warn("BGPPeer %q: passwordSecret.namespace is ignored: the Secret is looked up in namespace %q", c.object.Name, peer.Namespace)
 	}
 	return nil
 }

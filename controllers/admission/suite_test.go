@@ -121,8 +121,11 @@ func tidy(ctx context.Context) {
 	} {
 		Expect(api.DeleteAllOf(ctx, o, client.InNamespace(home))).To(Succeed())
 	}
+	Expect(api.DeleteAllOf(ctx, &corev1.Node{})).To(Succeed())
 	heard.take()
 }
+
+func node(name string) *corev1.Node { return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}} }
 
 // warnings collects what API servers warn of.
 type warnings struct {

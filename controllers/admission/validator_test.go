@@ -99,6 +99,24 @@ var _ = Describe("webhooks", Ordered, ContinueOnFailure, func() {
 		Entry("a BGPPeer with a selector twice", row{
 			add: peer("r", func(s *v1beta2.BGPPeerSpec) { s.NodeSelectors = []metav1.LabelSelector{web, web} }), want: "nodeSelectors has \"app=web\" twice",
 		}),
+		Entry("a BGPPeer at the endpoint of another one", row{
+			have: []client.Object{node("n1"), peer("r")}, add: peer("a"),
+			want: `BGPPeer "a": peer "a" already exists: on node "n1" the older BGPPeer "r" has the same address`,
+		}),
+		Entry("a BGPPeer with a link-local address", row{
+			add: peer("r", func(s *v1beta2.BGPPeerSpec) { s.PeerAddress = "fe80::1" }), want: "name the link in interface in place of peerAddress",
+		}),
+		Entry("a BGPPeer with a source of the other family", row{
+			add: peer("r", func(s *v1beta2.BGPPeerSpec) { s.SourceAddress = "fd00::1" }), want: "is not of the family of the peer's address",
+		}),
+		Entry("a BGPAdvertisement with another local preference than an older one", row{
+			have: []client.Object{node("n1"), pool("p", "198.18.0.0/24"), bgp("a", func(s *v1beta1.BGPAdvertisementSpec) { s.LocalPref = 100 })},
+			add:  bgp("b", func(s *v1beta1.BGPAdvertisementSpec) { s.LocalPref = 200 }),
+			want: `BGPAdvertisement "b": pool "p": localPref 200 contradicts 100 of the older BGPAdvertisement "a"`,
+		}),
+		Entry("a BGPAdvertisement whose path is too long", row{
+			add: bgp("a", func(s *v1beta1.BGPAdvertisementSpec) { s.ASPathPrepend = 11 }), want: "less than or equal to 10", schema: true,
+		}),
 		Entry("a BGPPeer of v1beta1", row{
 			add: &v1beta1.BGPPeer{ObjectMeta: at("r"), Spec: v1beta1.BGPPeerSpec{
 				MyASN: 64512, PeerASN: 64513, PeerAddress: "198.18.255.1", RouterID: "fd00::1",
@@ -181,6 +199,23 @@ var _ = Describe("webhooks", Ordered, ContinueOnFailure, func() {
 	It("tell that disableMP does nothing", func(ctx context.Context) {
 		Expect(api.Create(ctx, peer("r", func(s *v1beta2.BGPPeerSpec) { s.DisableMP = true }))).To(Succeed()) //nolint:staticcheck // See there.
 		Expect(heard.take()).To(ConsistOf(ContainSubstring("disableMP is deprecated and has no effect")))
+	})
+
+	It("tell that the Secret of a password is in no other namespace", func(ctx context.Context) {
+		r := peer("r", func(s *v1beta2.BGPPeerSpec) { s.PasswordSecret = v1beta2.SecretReference{Name: "s", Namespace: "other"} })
+		Expect(api.Create(ctx, r)).To(Succeed())
+		Expect(heard.take()).To(ConsistOf(ContainSubstring("passwordSecret.namespace is ignored")))
+		Expect(update(ctx, r, func(p *v1beta2.BGPPeer) { p.Spec.MyASN = 1 })).To(Succeed())
+		Expect(heard.take()).To(BeEmpty())
+	})
+
+	It("tell which peers an advertisement names in vain", func(ctx context.Context) {
+		r := peer("r")
+		Expect(api.Create(ctx, r)).To(Succeed())
+		Expect(api.Create(ctx, bgp("a", func(s *v1beta1.BGPAdvertisementSpec) { s.Peers = []string{"r", "gone"} }))).To(Succeed())
+		Expect(heard.take()).To(ConsistOf(`BGPAdvertisement "a": no valid BGPPeer "gone"`))
+		Expect(api.Delete(ctx, r)).To(Succeed())
+		Expect(heard.take()).To(ConsistOf(`BGPAdvertisement "a": no valid BGPPeer "gone", "r"`))
 	})
 
 	It("let addresses be reserved anew when their reservation has ended", func(ctx context.Context) {

@@ -26,7 +26,7 @@ func (v *verdict) warn(format string, args ...any) {
 
 // judge compares the policies before and after a change of one object. Of that object every problem counts that it did not have before;
 // of another one, that it was valid before and is not after. So what was wrong already blocks nothing. What only waits for something that
-// is not there yet is told and stops nothing.
+// is not there yet is told and stops nothing, as is what a valid object does not do.
 func judge(changed policy.ObjectRef, before, after *policy.Policy) verdict {
 	var v verdict
 	for _, p := range after.Problems {
@@ -54,7 +54,17 @@ func judge(changed policy.ObjectRef, before, after *policy.Policy) verdict {
 			v.refuse("%s %q would become invalid: %s", p.Object.Kind, p.Object.Name, why.Message())
 		}
 	}
+	v.remark(before, after)
 	return v
+}
+
+// remark tells what valid objects do not do any more although they say so.
+func (v *verdict) remark(before, after *policy.Policy) {
+	for _, n := range after.Notes {
+		if !slices.Contains(before.Notes, n) {
+			v.warn("%s %q: %s", n.Object.Kind, n.Object.Name, n.Detail)
+		}
+	}
 }
 
 // stops reports whether a problem says more than that something is not there yet: objects come in any order.

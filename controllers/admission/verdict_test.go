@@ -25,6 +25,11 @@ func aged(pools ...*v1beta1.IPAddressPool) (list []v1beta1.IPAddressPool) {
 	return list
 }
 
+// named returns an advertisement that names peers.
+func named(peers ...string) *v1beta1.BGPAdvertisement {
+	return bgp("ad", func(s *v1beta1.BGPAdvertisementSpec) { s.Peers = peers })
+}
+
 func TestJudge(t *testing.T) {
 	ad := *bgp("ad", func(s *v1beta1.BGPAdvertisementSpec) {
 		s.Communities, s.AggregationLength = []string{"later"}, ptr.To[int32](24)
@@ -72,6 +77,24 @@ func TestJudge(t *testing.T) {
 				s.BFDProfile, s.PeerAddress = "later", "nowhere"
 			})}},
 			refusals: `invalid BGPPeer address "nowhere"`, warnings: `no valid BFDProfile "later"`,
+		},
+		"a peer that is unknown stops nothing": {
+			changed:  policy.ObjectRef{Kind: policy.KindBGPAdvertisement, Name: "ad"},
+			after:    policy.Objects{Pools: fine, BGPAdvertisements: []v1beta1.BGPAdvertisement{*named("tor")}},
+			warnings: `BGPAdvertisement "ad": no valid BGPPeer "tor"`,
+		},
+		"nor does one that goes": {
+			changed: policy.ObjectRef{Kind: policy.KindBGPPeer, Name: "tor"},
+			before: policy.Objects{
+				Pools: fine, BGPAdvertisements: []v1beta1.BGPAdvertisement{*named("tor")}, BGPPeers: []v1beta2.BGPPeer{*peer("tor")},
+			},
+			after:    policy.Objects{Pools: fine, BGPAdvertisements: []v1beta1.BGPAdvertisement{*named("tor")}},
+			warnings: `BGPAdvertisement "ad": no valid BGPPeer "tor"`,
+		},
+		"what was known already is not told again": {
+			changed: policy.ObjectRef{Kind: policy.KindBGPAdvertisement, Name: "ad"},
+			before:  policy.Objects{Pools: fine, BGPAdvertisements: []v1beta1.BGPAdvertisement{*named("tor")}},
+			after:   policy.Objects{Pools: fine, BGPAdvertisements: []v1beta1.BGPAdvertisement{*named("tor")}},
 		},
 		"a name that goes is a warning, also for what is wrong besides": {
 			changed:  policy.ObjectRef{Kind: policy.KindBGPAdvertisement, Name: "ad"},
