@@ -38,7 +38,7 @@ func Open() (*Lab, error) {
 		return nil, fmt.Errorf("reading the lab's interface: %w", err)
 	}
 	lab := &Lab{variables: parse(string(content))}
-	for _, host := range append(lab.Nodes(), lab.Client(), lab.Stranger(), lab.RoutedClient(), lab.Router()) {
+	for _, host := range append(lab.Nodes(), lab.Client(), lab.Stranger(), lab.RoutedClient(), lab.Router(), lab.SecondRouter()) {
 		if !netspace.Exists(host.Name) {
 			return nil, fmt.Errorf("the lab of %s is gone, host %q is missing: start it with `make lab-up`", root, host.Name)
 		}

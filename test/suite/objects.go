@@ -3,7 +3,11 @@
 package suite
 
 import (
+	"context"
+	"fmt"
 	"maps"
+	"net/netip"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/api/v1beta2"
 )
 
 // helloImage is the test server's image, which the lab loads on every node.
@@ -32,6 +37,48 @@ func L2Advertisement(name string, pools ...string) *v1beta1.L2Advertisement {
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: Namespace},
 		Spec:       v1beta1.L2AdvertisementSpec{IPAddressPools: pools},
 	}
+}
+
+// OwnASN is the autonomous system of the cluster in the tests.
+const OwnASN = 64512
+
+// BGPPeer returns a peer of another autonomous system at an address.
+func BGPPeer(name string, asn uint32, address netip.Addr) *v1beta2.BGPPeer {
+	return &v1beta2.BGPPeer{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: Namespace},
+		Spec:       v1beta2.BGPPeerSpec{MyASN: OwnASN, PeerASN: asn, PeerAddress: address.String(), ConnectTime: &metav1.Duration{Duration: time.Second}},
+	}
+}
+
+// BGPAdvertisement returns an advertisement for these pools.
+func BGPAdvertisement(name string, pools ...string) *v1beta1.BGPAdvertisement {
+	return &v1beta1.BGPAdvertisement{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: Namespace},
+		Spec:       v1beta1.BGPAdvertisementSpec{IPAddressPools: pools},
+	}
+}
+
+// BFDProfile returns a profile of these intervals, in ms, in both directions.
+func BFDProfile(name string, interval, multiplier uint32) *v1beta1.BFDProfile {
+	return &v1beta1.BFDProfile{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: Namespace},
+		Spec:       v1beta1.BFDProfileSpec{TransmitInterval: &interval, ReceiveInterval: &interval, DetectMultiplier: &multiplier},
+	}
+}
+
+// Sessions returns what each node tells of its session with a BGPPeer, by node.
+func (s *Suite) Sessions(ctx context.Context, peer string) (map[string]v1beta1.BGPSessionStatusStatus, error) {
+	var list v1beta1.BGPSessionStatusList
+	if err := s.Client.List(ctx, &list, client.InNamespace(Namespace)); err != nil {
+		return nil, fmt.Errorf("listing the sessions with %s: %w", peer, err)
+	}
+	all := map[string]v1beta1.BGPSessionStatusStatus{}
+	for _, i := range list.Items {
+		if i.Status.Peer == peer {
+			all[i.Status.Node] = i.Status
+		}
+	}
+	return all, nil
 }
 
 // ours marks the namespaces of the tests, so that whoever comes next finds and removes them.

@@ -254,8 +254,8 @@ func ready(n corev1.Node) bool {
 	return false
 }
 
-// Reset removes what an earlier demo or test left behind: its namespaces, the suite's pools, reservations, advertisements and conflicts,
-// and the MetalLB resource. A lab on which nothing was installed yet is left as it is.
+// Reset removes what an earlier demo or test left behind: its namespaces, the suite's pools, reservations, advertisements, peers and
+// conflicts, the MetalLB resource, and what was configured on the router. A lab on which nothing was installed yet is left as it is.
 func (s *Suite) Reset(ctx context.Context) error {
 	var namespaces corev1.NamespaceList
 	if err := s.Client.List(ctx, &namespaces, ours); err != nil {
@@ -266,13 +266,16 @@ func (s *Suite) Reset(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, kind := range []client.Object{&v1beta1.MetalLB{}, &v1beta1.IPAddressPool{}, &v1beta1.IPReservation{}, &v1beta1.L2Advertisement{}, &v1beta1.AddressConflict{}} {
+	for _, kind := range []client.Object{
+		&v1beta1.MetalLB{}, &v1beta1.IPAddressPool{}, &v1beta1.IPReservation{}, &v1beta1.L2Advertisement{}, &v1beta1.AddressConflict{},
+		&v1beta1.BGPAdvertisement{}, &v1beta2.BGPPeer{}, &v1beta1.BFDProfile{}, &v1beta1.Community{},
+	} {
 		err := s.Client.DeleteAllOf(ctx, kind, client.InNamespace(Namespace))
 		if err != nil && !meta.IsNoMatchError(err) && client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("deleting %T: %w", kind, err)
 		}
 	}
-	return nil
+	return s.Lab.FRR().Restore(ctx)
 }
 
 // Gone deletes an object and waits until it is gone.
