@@ -32,7 +32,9 @@ var modules = map[string]func(environment) (announcers.Announcer, error){
 			Log: e.log, Registerer: e.registerer, ExcludeInterfaces: e.excludeInterfaces, RefreshInterval: e.refreshInterval,
 		})
 	},
-	bgp.Name: func(environment) (announcers.Announcer, error) { return bgp.New(), nil },
+	bgp.Name: func(e environment) (announcers.Announcer, error) {
+		return bgp.New(bgp.Options{Log: e.log, Registerer: e.registerer})
+	},
 }
 
 // Names returns the names of all announcers, sorted.

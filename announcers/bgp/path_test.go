@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bgp
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"metalsuite.io/announcers"
+	"metalsuite.io/announcers/bgp/bfd"
+	"metalsuite.io/api/reason"
+)
+
+// watched is a peer with BFD.
+func watched() announcers.PeerSettings {
+	s := tor
+	s.BFD = announcers.BFD{Enabled: true}
+	return s
+}
+
+func up(s *bfd.State) {
+	s.Phase = bfd.Up
+	s.Ups++
+}
+
+func failed(why bfd.Diagnostic) func(*bfd.State) {
+	return func(s *bfd.State) {
+		s.Phase, s.Diagnostic = bfd.Down, why
+		s.Downs++
+	}
+}
+
+func TestPathThatFailsEndsTheSession(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.apply(peer("tor", watched(), first))
+		w.detector.put("tor", up)
+		pass(grace)
+		w.detector.put("tor", failed(bfd.DetectionTimeExpired))
+		synctest.Wait()
+		w.expectHistory(t, "tor connect", "tor reset")
+		w.expectPhase(t, "tor", announcers.Idle, reason.BFDDown)
+		w.detector.put("tor", up)
+		synctest.Wait()
+		w.expectHistory(t, "tor connect", "tor reset", "tor connect")
+		w.expectPhase(t, "tor", announcers.Established, "")
+	})
+}
+
+func TestPeerThatBeginsBFDAfterBGP(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.apply(peer("tor", watched(), first))
+		w.detector.put("tor", up)
+		pass(grace)
+		w.detector.put("tor", failed(bfd.DetectionTimeExpired))
+		pass(pathPatience)
+		w.expectPhase(t, "tor", announcers.Established, "") // BFD has not come back, and the session is tried nevertheless
+	})
+}
+
+func TestWhatBFDSaysThatIsNoFailure(t *testing.T) {
+	for name, play := range map[string]func(w *world){
+		"it never came up": func(w *world) {
+			w.detector.put("tor", func(s *bfd.State) { s.Phase, s.Diagnostic = bfd.Down, bfd.DetectionTimeExpired })
+		},
+		"the peer stopped it on purpose": func(w *world) {
+			w.detector.put("tor", up)
+			pass(time.Minute)
+			w.detector.put("tor", func(s *bfd.State) {
+				s.Phase, s.Diagnostic = bfd.Down, bfd.NeighborSignaledDown
+				s.PeerAdminDowns++
+			})
+		},
+		"the peer began it anew with the session": func(w *world) {
+			w.detector.put("tor", up)
+			w.detector.put("tor", failed(bfd.NeighborSignaledDown))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(t *testing.T, w *world) {
+				w.apply(peer("tor", watched(), first))
+				play(w)
+				pass(time.Hour)
+				w.expectHistory(t, "tor connect")
+				w.expectPhase(t, "tor", announcers.Established, "")
+			})
+		})
+	}
+}
+
+func TestPeerThatSignalsDownLater(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.apply(peer("tor", watched(), first))
+		w.detector.put("tor", up)
+		pass(grace)
+		w.detector.put("tor", failed(bfd.NeighborSignaledDown))
+		synctest.Wait()
+		w.expectHistory(t, "tor connect", "tor reset")
+	})
+}
