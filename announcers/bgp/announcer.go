@@ -69,10 +69,9 @@ func New(o Options) (*Announcer, error) {
 		notice: make(chan struct{}, 1), wake: make(chan struct{}, 1), rewatch: make(chan struct{}, 1), stopped: reason.New(reason.AnnouncerNotRunning, ""),
 		runners: map[string]*runner{}, lengths: map[string][]length{},
 	}
-	a.surroundings = surroundings{
-		log: o.Log, clock: o.Clock, engine: o.Engine, detector: o.Detector, network: o.Network, routerID: routerID(o.Node, o.Address),
-		changed: func() { fire(a.notice) }, watched: func() { fire(a.rewatch) },
-	}
+	a.log, a.clock, a.routerID = o.Log, o.Clock, routerID(o.Node, o.Address)
+	a.engine, a.detector, a.network = o.Engine, o.Detector, o.Network
+	a.changed, a.watched = func() { fire(a.notice) }, func() { fire(a.rewatch) }
 	if a.clock == nil {
 		a.clock = clock.RealClock{}
 	}

@@ -128,6 +128,7 @@ func (a *Announcer) supervise(ctx context.Context) {
 			fire(a.notice)
 			continue
 		case <-a.network.Changed():
+			a.moves.Add(1)
 			a.stirAll()
 			continue
 		}

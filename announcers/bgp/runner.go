@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -52,6 +53,8 @@ type surroundings struct {
 	network  Network
 	// routerID is used for peers that name none.
 	routerID netip.Addr
+	// moves counts how often the network has changed.
+	moves atomic.Uint64
 	// born is when the process started.
 	born time.Time
 	// changed is called after the state of a peer has changed, watched after its BFD session is to be another one.
@@ -77,6 +80,9 @@ type runner struct {
 	base      announcers.MessageCounts
 	statsDue  time.Time
 	restarted bool
+	// seen are the moves that the path was looked at after, lookDue is when to look again anyway.
+	seen    uint64
+	lookDue time.Time
 
 	mu sync.Mutex
 	// routes, drain and leaving are what is asked for; since is when drain or leaving was asked for first.

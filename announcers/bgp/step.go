@@ -24,8 +24,7 @@ func (r *runner) step(ctx context.Context, s Session, e *endpoint) (time.Duratio
 	if err := r.act(ctx, s, disconnect, path); err != nil {
 		return 0, err
 	}
-	moved := r.follow(e)
-	if moved {
+	if r.follow(e, now) {
 		return 0, errMoved
 	}
 	wish, due := r.wish(now)
@@ -107,8 +106,14 @@ func (r *runner) act(ctx context.Context, s Session, a action, pathUp bool) erro
 	return nil
 }
 
-// follow takes in what has changed on this node's interfaces; it says whether another session is needed.
-func (r *runner) follow(e *endpoint) bool {
+// follow takes in what has changed on this node's interfaces; it says whether another session is needed. Changes are told, those of routes
+// alone are not: so it looks now and then.
+func (r *runner) follow(e *endpoint, now time.Time) bool {
+	moves := r.moves.Load()
+	if moves == r.seen && now.Before(r.lookDue) {
+		return false
+	}
+	r.seen, r.lookDue = moves, now.Add(statsInterval)
 	next, problem := r.endpoint()
 	if problem != nil {
 		return r.settings.Interface != "" && problem.Reason == reason.InterfaceMissing
