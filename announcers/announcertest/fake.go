@@ -32,6 +32,8 @@ type Fake struct {
 	states   map[netip.Addr]announcers.State
 	applied  []announcers.Desired
 	repeated int
+	sessions map[string]announcers.PeerState
+	left     int
 }
 
 var (
@@ -40,12 +42,14 @@ var (
 	_ announcers.LinkReporter     = (*Fake)(nil)
 	_ announcers.ConflictReporter = (*Fake)(nil)
 	_ announcers.Reannouncer      = (*Fake)(nil)
+	_ announcers.PeerReporter     = (*Fake)(nil)
+	_ announcers.Leaver           = (*Fake)(nil)
 )
 
 // NewFake returns a module that is fit and, while it runs, announces everything.
 func NewFake(name string, ownership announcers.Ownership) *Fake {
 	return &Fake{name: name, ownership: ownership, changed: make(chan struct{}, 1), states: map[netip.Addr]announcers.State{},
-		uses: map[netip.Addr]*reason.Problem{}}
+		uses: map[netip.Addr]*reason.Problem{}, sessions: map[string]announcers.PeerState{}}
 }
 
 // Name implements announcers.Announcer.
@@ -83,6 +87,7 @@ func (f *Fake) Apply(_ context.Context, desired announcers.Desired) announcers.R
 	defer f.mu.Unlock()
 	f.applied = append(f.applied, announcers.Desired{
 		Addresses: slices.Clone(desired.Addresses), Prefixes: slices.Clone(desired.Prefixes), Allies: slices.Clone(desired.Allies),
+		Peers: slices.Clone(desired.Peers), Drain: desired.Drain,
 	})
 	report := announcers.Report{States: make(map[netip.Addr]announcers.State, len(desired.Addresses))}
 	if !f.running {
@@ -151,6 +156,45 @@ func (f *Fake) Reannounce() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.repeated++
+}
+
+// Peers implements announcers.PeerReporter: a peer of which nothing was set is established and was sent all its routes.
+func (f *Fake) Peers() []announcers.PeerState {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.applied) == 0 {
+		return nil
+	}
+	var all []announcers.PeerState
+	for _, p := range f.applied[len(f.applied)-1].Peers {
+		state, set := f.sessions[p.Name]
+		if !set {
+			state = announcers.PeerState{Phase: announcers.Established, Announced: len(p.Routes)}
+		}
+		state.Name, state.Desired = p.Name, len(p.Routes)
+		all = append(all, state)
+	}
+	return all
+}
+
+// SetPeer sets what Peers says of a desired peer, and notifies.
+func (f *Fake) SetPeer(name string, s announcers.PeerState) {
+	f.change(func() { f.sessions[name] = s })
+}
+
+// Leave implements announcers.Leaver: it announces nothing until Run has ended and begins anew.
+func (f *Fake) Leave(context.Context) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.left++
+	f.running = false
+}
+
+// Left counts the calls of Leave.
+func (f *Fake) Left() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.left
 }
 
 // Reannounced counts the calls of Reannounce.

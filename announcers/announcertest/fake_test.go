@@ -3,6 +3,7 @@
 package announcertest_test
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"slices"
@@ -78,5 +79,39 @@ func TestFakeCountsRepeats(t *testing.T) {
 	f.Reannounce()
 	if n := f.Reannounced(); n != 2 {
 		t.Errorf("Reannounced() = %d, want 2", n)
+	}
+}
+
+func TestFakeReportsSessions(t *testing.T) {
+	f := announcertest.NewFake("fake", announcers.Shared)
+	routes := []announcers.Route{{Prefix: netip.MustParsePrefix("192.0.2.1/32")}}
+	f.Apply(t.Context(), announcers.Desired{Peers: []announcers.Peer{{Name: "a", Routes: routes}, {Name: "b"}}, Drain: true})
+	f.SetPeer("b", announcers.PeerState{Phase: announcers.Active})
+	got := f.Peers()
+	if len(got) != 2 || got[0].Phase != announcers.Established || got[0].Announced != 1 || got[1].Name != "b" || got[1].Phase != announcers.Active {
+		t.Errorf("Peers() = %+v", got)
+	}
+	if last := f.Last(); !last.Drain || len(last.Peers) != 2 {
+		t.Errorf("Last() = %+v", last)
+	}
+}
+
+func TestFakeLeaves(t *testing.T) {
+	f := announcertest.NewFake("fake", announcers.Shared)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx) }()
+	<-f.Changed()
+	f.Apply(ctx, announcers.Desired{Addresses: []announcers.Address{{Addr: addresses[0]}}})
+	if got := f.Announced(); len(got) != 1 {
+		t.Fatalf("Announced() = %v", got)
+	}
+	f.Leave(ctx)
+	if got := f.Announced(); len(got) != 0 || f.Left() != 1 {
+		t.Errorf("after Leave: Announced() = %v, Left() = %d", got, f.Left())
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"metalsuite.io/announcers"
 	"metalsuite.io/api/reason"
 )
 
@@ -67,26 +68,43 @@ func newEvents(recorder record.EventRecorder, reader client.Reader, node string,
 
 // tell records what is new about a Service since it was told last. It returns after how long it wants to be asked again, zero for never.
 func (e *events) tell(ctx context.Context, key string, o serviceOutcome) time.Duration {
-	now := e.about(o)
+	now, before := e.about(o)
 	nobody, again := e.nobody(key, o)
-	if nobody != nil {
-		now = append(now, *nobody)
-	}
-	for _, n := range e.swap(key, now) {
+	untold, next := e.untold(key, o)
+	now = slices.Concat(now, nobody, untold)
+	for _, n := range e.swap(key, now, before) {
 		if target, ok := e.target(ctx, key); ok {
 			e.recorder.Event(target, n.kind, n.reason, n.message)
 		}
 	}
-	return again
+	return soonest(again, next)
 }
 
-// nobody returns the event that no node announces a Service or one of its addresses, once that has lasted: a Service that is just being
-// made has no endpoints for a moment, and nobody wants to read that. All speakers see the same, so the first of them speaks for all.
-func (e *events) nobody(key string, o serviceOutcome) (*event, time.Duration) {
+// nobody returns the event that no node announces a Service or one of its addresses. All speakers see the same, so the first of them speaks
+// for all.
+func (e *events) nobody(key string, o serviceOutcome) ([]event, time.Duration) {
+	problem, what := o.Verdict.unannounced()
+	if !o.Speaks {
+		problem = nil
+	}
+	return e.lasting(key, problem, "no node announces "+what)
+}
+
+// untold returns the event that routers are not told of a Service.
+func (e *events) untold(key string, o serviceOutcome) ([]event, time.Duration) {
+	problem := o.Verdict.SharedProblem
+	if !o.Verdict.SharedSpeaks {
+		problem = nil
+	}
+	return e.lasting(key+"@routers", problem, "routers are not told of the Service")
+}
+
+// lasting returns the event that there is a problem, once that has lasted: a Service that is just being made has no endpoints for a moment,
+// and nobody wants to read that. It also returns after how long to ask again, zero for never.
+func (e *events) lasting(key string, problem *reason.Problem, what string) ([]event, time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	problem, what := o.Verdict.unannounced()
-	if problem == nil || !o.Speaks {
+	if problem == nil {
 		delete(e.silent, key)
 		return nil, 0
 	}
@@ -98,7 +116,7 @@ func (e *events) nobody(key string, o serviceOutcome) (*event, time.Duration) {
 	if rest := silenceTold - e.clock.Since(since.since); rest > 0 {
 		return nil, rest
 	}
-	return &event{corev1.EventTypeWarning, string(problem.Reason), "no node announces " + what + ": " + problem.Message()}, 0
+	return []event{{corev1.EventTypeWarning, string(problem.Reason), what + ": " + problem.Message()}}, 0
 }
 
 // unannounced says why no node announces the Service or one of its addresses, and which of the two; nil when it is announced or nobody
@@ -115,29 +133,36 @@ func (v Verdict) unannounced() (*reason.Problem, string) {
 	return v.Problem, "the Service"
 }
 
-// about returns what there is to say of a Service on this node.
-func (e *events) about(o serviceOutcome) []event {
-	var out []event
+// about returns what there is to say of a Service on this node, and what stays true if it was said before. That an announcer without owner
+// waits, for a router or for its own start, concerns all Services at once and is told elsewhere: else each of them would have two events
+// whenever a session is lost and comes back.
+func (e *events) about(o serviceOutcome) (now, before []event) {
 	for _, name := range slices.Sorted(maps.Keys(o.States)) {
-		announced := false
+		assigned := event{corev1.EventTypeNormal, eventNodeAssigned, fmt.Sprintf("announced from node %q with protocol %q", e.node, protocol(name))}
+		announced, waits := false, false
 		for _, state := range o.States[name] {
-			announced = announced || state.Problem == nil
-			if state.Problem != nil && !o.withdrawn(state.address) {
-				out = append(out, event{corev1.EventTypeWarning, eventAnnounceFailed,
+			switch {
+			case state.Problem == nil:
+				announced = true
+			case state.shared && state.Phase == announcers.Waiting:
+				waits = true
+			case !o.withdrawn(state.address):
+				now = append(now, event{corev1.EventTypeWarning, eventAnnounceFailed,
 					fmt.Sprintf("address %s is not announced from node %q with protocol %q: %s: %s",
 						state.address, e.node, protocol(name), state.Problem.Reason, state.Problem.Message())})
 			}
 		}
 		if announced {
-			out = append(out, event{corev1.EventTypeNormal, eventNodeAssigned,
-				fmt.Sprintf("announced from node %q with protocol %q", e.node, protocol(name))})
+			now = append(now, assigned)
+		} else if waits {
+			before = append(before, assigned)
 		}
 	}
 	for _, s := range o.Strangers {
 		problem := reason.New(s.why, "%s", s.sentence(s.address, e.node))
-		out = append(out, event{corev1.EventTypeWarning, string(s.why), problem.Message()})
+		now = append(now, event{corev1.EventTypeWarning, string(s.why), problem.Message()})
 	}
-	return out
+	return now, before
 }
 
 // withdrawn says whether users are told that an address is left to a stranger, which is why it is not announced.
@@ -145,14 +170,19 @@ func (o serviceOutcome) withdrawn(a netip.Addr) bool {
 	return slices.ContainsFunc(o.Strangers, func(s conflictTold) bool { return s.address == a && s.withdrawn })
 }
 
-// swap remembers what is said now and returns what is new in it.
-func (e *events) swap(key string, now []event) []event {
+// swap remembers what is said now and returns what is new in it. What was said before and stays true is remembered with it.
+func (e *events) swap(key string, now, before []event) []event {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var fresh []event
 	for _, n := range now {
 		if !slices.Contains(e.told[key], n) {
 			fresh = append(fresh, n)
+		}
+	}
+	for _, b := range before {
+		if slices.Contains(e.told[key], b) {
+			now = append(now, b)
 		}
 	}
 	if len(now) == 0 {

@@ -25,13 +25,13 @@ func TestThatNobodyAnnouncesIsToldOnceItHasLasted(t *testing.T) {
 	}
 	now.SetTime(now.Now().Add(silenceTold))
 	told, again := e.nobody("default/web", silent)
-	if told == nil || told.reason != string(reason.NoEndpoints) || told.kind != corev1.EventTypeWarning || again != 0 {
+	if len(told) != 1 || told[0].reason != string(reason.NoEndpoints) || told[0].kind != corev1.EventTypeWarning || again != 0 {
 		t.Fatalf("later: got %v and %v, want a warning and no other look", told, again)
 	}
-	if fresh := e.swap("default/web", []event{*told}); len(fresh) != 1 {
+	if fresh := e.swap("default/web", told, nil); len(fresh) != 1 {
 		t.Fatalf("the first time it is new, got %v", fresh)
 	}
-	if fresh := e.swap("default/web", []event{*told}); len(fresh) != 0 {
+	if fresh := e.swap("default/web", told, nil); len(fresh) != 0 {
 		t.Fatalf("the second time it is not, got %v", fresh)
 	}
 	other := silent
@@ -44,7 +44,7 @@ func TestThatNobodyAnnouncesIsToldOnceItHasLasted(t *testing.T) {
 		t.Fatalf("a duplicate, at once: got %v and %v", told, again)
 	}
 	now.SetTime(now.Now().Add(silenceTold))
-	if told, _ := e.nobody("default/api", taken); told == nil || told.reason != string(reason.AddressDuplicate) {
+	if told, _ := e.nobody("default/api", taken); len(told) != 1 || told[0].reason != string(reason.AddressDuplicate) {
 		t.Fatalf("a duplicate that lasts: got %v", told)
 	}
 }
@@ -71,11 +71,11 @@ func TestWhatIsToldOfAnAnnouncement(t *testing.T) {
 	o := serviceOutcome{
 		Verdict: Verdict{Owner: "n1"},
 		States: map[string][]addressState{"l2": {
-			{netip.MustParseAddr("2001:db8::1"), announcers.State{Phase: announcers.Refused, Problem: reason.New(reason.FamilyNotServed, "")}},
-			{netip.MustParseAddr("192.0.2.1"), announcers.State{Phase: announcers.Effective}},
+			{netip.MustParseAddr("2001:db8::1"), announcers.State{Phase: announcers.Refused, Problem: reason.New(reason.FamilyNotServed, "")}, false},
+			{netip.MustParseAddr("192.0.2.1"), announcers.State{Phase: announcers.Effective}, false},
 		}},
 	}
-	got := e.about(o)
+	got, _ := e.about(o)
 	if len(got) != 2 || got[0].reason != eventAnnounceFailed || got[1].reason != eventNodeAssigned {
 		t.Fatalf("got %v, want one address refused and one assigned", got)
 	}
@@ -83,7 +83,7 @@ func TestWhatIsToldOfAnAnnouncement(t *testing.T) {
 
 func TestAStrangerIsToldOfAndTheSameIsNotToldTwice(t *testing.T) {
 	address := netip.MustParseAddr("192.0.2.1")
-	refused := map[string][]addressState{"l2": {{address, announcers.State{Phase: announcers.Refused, Problem: reason.New(reason.AddressConflict, "")}}}}
+	refused := map[string][]addressState{"l2": {{address, announcers.State{Phase: announcers.Refused, Problem: reason.New(reason.AddressConflict, "")}, false}}}
 	stranger := conflictTold{address, sighting{why: reason.AddressConflict, nic: "eth0", hardware: theirs}}
 	withdrawn := stranger
 	withdrawn.withdrawn = true
@@ -94,7 +94,7 @@ func TestAStrangerIsToldOfAndTheSameIsNotToldTwice(t *testing.T) {
 	}{
 		{"an address that is left to the stranger", serviceOutcome{States: refused, Strangers: []conflictTold{withdrawn}}, []string{"AddressConflict"}},
 		{"one that is announced in spite of it", serviceOutcome{
-			States:    map[string][]addressState{"l2": {{address, announcers.State{Phase: announcers.Effective}}}},
+			States:    map[string][]addressState{"l2": {{address, announcers.State{Phase: announcers.Effective}, false}}},
 			Strangers: []conflictTold{stranger},
 		}, []string{eventNodeAssigned, "AddressConflict"}},
 		{"one that is refused before more is known", serviceOutcome{States: refused}, []string{eventAnnounceFailed}},
@@ -105,12 +105,55 @@ func TestAStrangerIsToldOfAndTheSameIsNotToldTwice(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			var got []string
 			e := newEvents(nil, nil, "n1", clocktesting.NewFakePassiveClock(time.Unix(1000, 0)))
-			for _, event := range e.about(row.serviceOutcome) {
+			now, _ := e.about(row.serviceOutcome)
+			for _, event := range now {
 				got = append(got, event.reason)
 			}
 			if !slices.Equal(got, row.want) {
 				t.Errorf("got %v, want %v", got, row.want)
 			}
 		})
+	}
+}
+
+func TestALostSessionIsNotToldOfToEveryService(t *testing.T) {
+	e := newEvents(nil, nil, "n1", clocktesting.NewFakePassiveClock(time.Unix(1000, 0)))
+	address := netip.MustParseAddr("192.0.2.1")
+	outcome := func(s announcers.State) serviceOutcome {
+		return serviceOutcome{Verdict: Verdict{SharedHere: true}, States: map[string][]addressState{"bgp": {{address, s, true}}}}
+	}
+	told := func(s announcers.State) int {
+		now, before := e.about(outcome(s))
+		return len(e.swap("default/web", now, before))
+	}
+	waiting := announcers.State{Phase: announcers.Waiting, Problem: reason.New(reason.PeerUnreachable, "")}
+	if n := told(waiting); n != 0 {
+		t.Errorf("%d events before the session is there, want none", n)
+	}
+	if n := told(announcers.State{Phase: announcers.Effective}); n != 1 {
+		t.Errorf("%d events once it is, want that it is announced", n)
+	}
+	if n := told(waiting) + told(announcers.State{Phase: announcers.Effective}); n != 0 {
+		t.Errorf("%d events when it is lost and comes back, want none", n)
+	}
+	if n := told(announcers.State{Phase: announcers.Refused, Problem: reason.New(reason.FamilyNotServed, "")}); n != 1 {
+		t.Errorf("%d events when the address is refused, want that", n)
+	}
+}
+
+func TestWhatRoutersAreNotToldIsSaidByOneSpeaker(t *testing.T) {
+	now := clocktesting.NewFakePassiveClock(time.Unix(1000, 0))
+	e := newEvents(nil, nil, "n1", now)
+	conflict := Verdict{Shared: true, SharedProblem: reason.New(reason.LocalPrefConflict, "")}
+	if told, again := e.untold("default/web", serviceOutcome{Verdict: conflict}); told != nil || again != 0 {
+		t.Fatalf("another speaker says so: got %v and %v", told, again)
+	}
+	conflict.SharedSpeaks = true
+	if told, again := e.untold("default/web", serviceOutcome{Verdict: conflict}); told != nil || again != silenceTold {
+		t.Fatalf("at once: got %v and %v", told, again)
+	}
+	now.SetTime(now.Now().Add(silenceTold))
+	if told, _ := e.untold("default/web", serviceOutcome{Verdict: conflict}); len(told) != 1 || told[0].reason != string(reason.LocalPrefConflict) {
+		t.Fatalf("later: got %v", told)
 	}
 }

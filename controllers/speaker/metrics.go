@@ -3,6 +3,7 @@
 package speaker
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,7 +18,7 @@ type Metrics struct {
 	client    *kube.ClientMetrics
 
 	mu      sync.Mutex
-	current map[series]bool
+	current map[string][]series
 }
 
 type series struct{ service, protocol, ip string }
@@ -31,7 +32,7 @@ func NewMetrics(registerer prometheus.Registerer, node string) *Metrics {
 			Help: "1 for every address that this node announces.",
 		}, []string{"service", "protocol", "ip"}),
 		client:  kube.NewClientMetrics(),
-		current: map[series]bool{},
+		current: map[string][]series{},
 	}
 	registerer.MustRegister(m.announced, m.client)
 	return m
@@ -45,8 +46,8 @@ func (m *Metrics) counting(c client.Client) client.Client {
 	return m.client.Counting(c)
 }
 
-// update makes the series those of the newest outcome; what is no longer announced has no series.
-func (m *Metrics) update(o Outcome) {
+// update makes the series of the changed Services those of the newest outcome; what is no longer announced has no series.
+func (m *Metrics) update(o Outcome, changed []string) {
 	if m == nil {
 		return
 	}
@@ -55,24 +56,32 @@ func (m *Metrics) update(o Outcome) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	next := map[series]bool{}
-	for key := range o.Plan.Verdicts {
-		service := o.service(key)
-		for name, states := range service.States {
-			for _, state := range states {
-				if state.Problem == nil {
-					next[series{key, protocol(name), state.address.String()}] = true
-				}
+	for _, key := range changed {
+		next := o.series(key)
+		for _, s := range m.current[key] {
+			if !slices.Contains(next, s) {
+				m.announced.DeleteLabelValues(s.service, s.protocol, s.ip)
+			}
+		}
+		for _, s := range next {
+			m.announced.WithLabelValues(s.service, s.protocol, s.ip).Set(1)
+		}
+		m.current[key] = next
+		if len(next) == 0 {
+			delete(m.current, key)
+		}
+	}
+}
+
+// series are those of a Service.
+func (o Outcome) series(key string) []series {
+	var all []series
+	for name, states := range o.service(key).States {
+		for _, state := range states {
+			if state.Problem == nil {
+				all = append(all, series{key, protocol(name), state.address.String()})
 			}
 		}
 	}
-	for s := range m.current {
-		if !next[s] {
-			m.announced.DeleteLabelValues(s.service, s.protocol, s.ip)
-		}
-	}
-	for s := range next {
-		m.announced.WithLabelValues(s.service, s.protocol, s.ip).Set(1)
-	}
-	m.current = next
+	return all
 }

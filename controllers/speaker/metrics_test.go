@@ -24,7 +24,7 @@ func TestMetricsSayWhetherTheConfigurationIsInUse(t *testing.T) {
 		{"an object is left out", &policy.Policy{Problems: make([]policy.Problem, 2)}, "1", "1"},
 		{"all in use", &policy.Policy{}, "1", "0"},
 	} {
-		m.update(Outcome{World: World{Policy: row.policy}})
+		m.update(Outcome{World: World{Policy: row.policy}}, nil)
 		want := `
 # HELP metallb_k8s_client_config_loaded_bool 1 once a configuration was read and taken into use.
 # TYPE metallb_k8s_client_config_loaded_bool gauge

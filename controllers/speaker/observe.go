@@ -105,7 +105,8 @@ func ingress(s *corev1.Service) []netip.Addr {
 
 func observeNode(n *corev1.Node) Node {
 	_, excluded := n.Labels[labelExclude]
-	node := Node{Excluded: excluded}
+	drain, marked := n.Labels[v1beta1.LabelDrain]
+	node := Node{Excluded: excluded, Cordoned: n.Spec.Unschedulable, Drain: marked && (drain == "" || drain == "true")}
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeNetworkUnavailable && c.Status == corev1.ConditionTrue {
 			node.NetworkUnavailable = true

@@ -83,7 +83,10 @@ func TestWhatIsObservedOfANode(t *testing.T) {
 		{"cordoned, tainted and not ready", corev1.Node{
 			Spec:   corev1.NodeSpec{Unschedulable: true, Taints: []corev1.Taint{{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoExecute}}},
 			Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionFalse}}},
-		}, Node{}},
+		}, Node{Cordoned: true}},
+		{"to be drained", corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{v1beta1.LabelDrain: ""}}}, Node{Drain: true}},
+		{"to be drained, in a word", corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{v1beta1.LabelDrain: "true"}}}, Node{Drain: true}},
+		{"not to be drained", corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{v1beta1.LabelDrain: "false"}}}, Node{}},
 		{"no network", corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{
 			{Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue},
 		}}}, Node{NetworkUnavailable: true}},

@@ -18,6 +18,12 @@ type Plan struct {
 	Exclusive []announcers.Address
 	// Shared is what announcers get that announce an address from every selected node.
 	Shared []announcers.Address
+	// Peers are the routers that this node speaks with, sorted by name, with what each is told. LeftOut says why it does not speak with
+	// others that it is to speak with.
+	Peers   []announcers.Peer
+	LeftOut map[string]*reason.Problem
+	// Drain is whether the traffic is to leave this node.
+	Drain bool
 	// Verdicts say for every Service, by key, who announces it and why not.
 	Verdicts map[string]Verdict
 }
@@ -32,6 +38,12 @@ type Verdict struct {
 	Interfaces []string
 	// Shared is whether announcers that need no owner are to announce it, from any node; SharedHere, from this one.
 	Shared, SharedHere bool
+	// Peers are the names of the routers that this node tells of it, sorted.
+	Peers []string
+	// SharedProblem says why announcers that need no owner do not announce it, or no router is told of it, from this node; nil when they do
+	// or are not to. SharedSpeaks is whether this node is the one that tells users of it.
+	SharedProblem *reason.Problem
+	SharedSpeaks  bool
 	// Problem says why no owner announces it; nil when there is one.
 	Problem *reason.Problem
 	// Withheld says why no node announces an address of the Service: another Service bears it too, or a node uses it itself. It is nil
@@ -46,37 +58,97 @@ type Verdict struct {
 // Services that share an address are decided together: the nodes that all of them allow are the candidates, and the lowest address of
 // the group is the key of the election, so that one address never has two owners.
 func Decide(w World) Plan {
-	plan := Plan{Verdicts: make(map[string]Verdict, len(w.Services))}
-	var claims, shared []claim
+	plan := Plan{Verdicts: make(map[string]Verdict, len(w.Services)), Drain: w.draining()}
+	peers, leftOut := w.neighbours()
+	plan.LeftOut = leftOut
 	refused := w.withheld()
-	w.subnets = w.onSubnets()
-	for _, s := range w.Services {
+	w.subnets, w.pools = w.onSubnets(), map[string]*reason.Problem{}
+	w.unserved = reason.New(reason.ComponentDisabled, "no announcer runs that announces what L2Advertisements select")
+	if len(refused) > 0 {
+		w.Services = slices.Clone(w.Services)
+	}
+	verdicts := make([]Verdict, len(w.Services))
+	var claims []claim
+	bearers := make([]bearer, 0, len(w.Services))
+	routing := w.routing(peers)
+	for i := range w.Services {
+		s := &w.Services[i]
 		taken := firstWithheld(s.Addresses, refused[s.Key])
-		s = s.without(refused[s.Key])
-		pool, problem := w.announceable(s)
-		v := Verdict{Addresses: s.Addresses, Shared: len(w.Policy.BGP(pool, s.Labels)) > 0, Withheld: taken}
+		if len(refused[s.Key]) > 0 {
+			*s = s.without(refused[s.Key])
+		}
+		c, by, v := w.judge(*s, routing)
+		v.Withheld = taken
 		if len(s.Addresses) == 0 {
-			problem = taken
-		}
-		if problem == nil && w.sharedHere(s, pool) {
-			v.SharedHere = true
-			shared = append(shared, claim{service: s})
-		}
-		var c claim
-		if problem == nil {
-			c, problem = w.claim(s, pool)
-		}
-		if problem == nil {
+			v.Problem, v.SharedHere = taken, false
+		} else if v.Problem == nil {
 			claims = append(claims, c)
 		}
-		v.Problem = problem
-		plan.Verdicts[s.Key] = v
+		if v.SharedHere {
+			for _, a := range s.Addresses {
+				bearers = append(bearers, bearer{address: a, service: i, by: by})
+			}
+		}
+		verdicts[i] = v
 	}
-	plan.Shared = addresses(shared, w.Self)
+	routing.announce(&plan, bearers, verdicts)
+	for i := range w.Services {
+		plan.Verdicts[w.Services[i].Key] = verdicts[i]
+	}
 	for _, group := range groups(claims) {
 		plan.settle(group, w)
 	}
 	return plan
+}
+
+// judge looks at one Service by itself: how an owner may announce it, and whether announcers that need none do, through what.
+func (w World) judge(s Service, r *routing) (claim, *selection, Verdict) {
+	v := Verdict{Addresses: s.Addresses}
+	pool, problem := w.poolOf(s)
+	by := r.of(pool, s)
+	v.Shared = len(by.all) > 0
+	if problem == nil {
+		problem = w.announceable(s, v.Shared)
+	}
+	if problem != nil {
+		v.Problem = problem
+		return claim{}, by, v
+	}
+	v.SharedHere, v.SharedProblem = w.sharedHere(s, by)
+	v.SharedSpeaks = v.SharedProblem != nil && w.speaksOf(v.SharedProblem, by)
+	c, problem := w.claim(s, pool)
+	v.Problem = problem
+	return c, by, v
+}
+
+// sharedHere says whether announcers that need no owner announce the Service from this node, and what is wrong if they do not or no router
+// is told.
+func (w World) sharedHere(s Service, by *selection) (bool, *reason.Problem) {
+	if len(by.all) == 0 {
+		return false, nil
+	}
+	if len(by.here) == 0 {
+		return false, by.stranded
+	}
+	if problem := w.blocked(w.Self, []claim{{service: s}}); problem != nil {
+		return false, problem
+	}
+	if problem := by.refused(s.Addresses); problem != nil {
+		return false, problem
+	}
+	return true, by.stranded
+}
+
+// speaksOf says whether this node tells users what is wrong with the announcement of a Service to routers. What concerns a node alone is
+// told on that node's own objects.
+func (w World) speaksOf(problem *reason.Problem, by *selection) bool {
+	switch problem.Reason {
+	case reason.NoPeers:
+		return by.nowhere && len(w.Members) > 0 && w.Members[0].Name == w.Self
+	case reason.LocalPrefConflict, reason.TooManyCommunities:
+		return by.spokesman(w) == w.Self
+	}
+	return false
 }
 
 // settle elects the owner of a group and notes what that means for this node.
@@ -92,21 +164,15 @@ func (p *Plan) settle(group []claim, w World) {
 	}
 }
 
-// announceable checks what every kind of announcement needs, and returns the pool of the addresses.
-func (w World) announceable(s Service) (string, *reason.Problem) {
-	pool, problem := w.poolOf(s)
+// announceable checks what every kind of announcement needs.
+func (w World) announceable(s Service, shared bool) *reason.Problem {
 	switch {
-	case problem != nil:
-	case w.Ownerless && len(w.Policy.BGP(pool, s.Labels)) == 0:
-		problem = unserved() // nobody need be told that endpoints are missing for what is not to be announced
+	case w.Ownerless && !shared:
+		return w.unserved // nobody need be told that endpoints are missing for what is not to be announced
 	case len(s.ServingNodes) == 0:
-		problem = reason.New(reason.NoEndpoints, "")
+		return reason.New(reason.NoEndpoints, "")
 	}
-	return pool, problem
-}
-
-func unserved() *reason.Problem {
-	return reason.New(reason.ComponentDisabled, "no announcer runs that announces what L2Advertisements select")
+	return nil
 }
 
 // poolOf returns the one pool that holds all addresses.
@@ -125,26 +191,17 @@ func (w World) poolOf(s Service) (string, *reason.Problem) {
 	return pool, nil
 }
 
-// sharedHere says whether announcers that need no owner announce the Service from this node.
-func (w World) sharedHere(s Service, pool string) bool {
-	if w.blocked(w.Self, []claim{{service: s}}) != nil {
-		return false
-	}
-	for _, ad := range w.Policy.BGP(pool, s.Labels) {
-		if _, mine := ad.Nodes[w.Self]; mine {
-			return true
-		}
-	}
-	return false
-}
-
 // claim collects what the L2Advertisements say of a Service.
 func (w World) claim(s Service, pool string) (claim, *reason.Problem) {
 	if w.Ownerless {
-		return claim{}, unserved()
+		return claim{}, w.unserved
+	}
+	ads := w.Policy.L2(pool, s.Labels)
+	if len(ads) == 0 {
+		return claim{}, w.unselected(pool)
 	}
 	c := claim{service: s, nodes: map[string]reach{}}
-	for _, ad := range w.Policy.L2(pool, s.Labels) {
+	for _, ad := range ads {
 		if ad.ServiceSelected && s.Shares {
 			return claim{}, reason.New(reason.SharingExcludesServiceSelectors, "L2Advertisement %s has serviceSelectors and the Service shares its address", ad.Name)
 		}
@@ -153,9 +210,19 @@ func (w World) claim(s Service, pool string) (claim, *reason.Problem) {
 		}
 	}
 	if len(c.nodes) == 0 {
-		return claim{}, reason.New(reason.NoMatchingAdvertisement, "no L2Advertisement selects pool %s, this Service and a node", pool)
+		return claim{}, w.unselected(pool)
 	}
 	return c, nil
+}
+
+// unselected says that no L2Advertisement selects Services of a pool; the sentence is made once for all of them.
+func (w World) unselected(pool string) *reason.Problem {
+	said := w.pools[pool]
+	if said == nil {
+		said = reason.New(reason.NoMatchingAdvertisement, "no L2Advertisement selects pool %s, this Service and a node", pool)
+		w.pools[pool] = said
+	}
+	return said
 }
 
 // elect returns the owner of a group of Services, or why it has none. A node that was cut off from all others and is not sure of itself

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +44,13 @@ type Membership interface {
 	SetPeers([]netip.Addr)
 }
 
+// PasswordReader is where the loop gets the passwords of sessions from.
+type PasswordReader interface {
+	// Read returns what is known of the Secrets of these names; the trigger fires when that has changed. Others are forgotten. It never
+	// blocks. Nil when nothing is known.
+	Read(secrets []string) map[string]Password
+}
+
 // Options are what a speaker is made of.
 type Options struct {
 	// Node is the name of this node.
@@ -52,32 +58,20 @@ type Options struct {
 	// Version is told to the other speakers.
 	Version            string
 	IgnoreExcludeLabel bool
+	// DrainOnCordon takes the traffic away from this node, as far as no owner announces it, while it is cordoned.
+	DrainOnCordon bool
 	// Hold is how long a returning node must be able to announce before it counts in elections, and an interface that comes up must be up.
 	Hold time.Duration
 	// HomeLink says whether the interface with this node's address has carrier; nil when nobody knows. It must not block.
 	HomeLink  func() bool
 	Observer  Observer
+	Passwords PasswordReader
 	Members   Membership
 	Modules   []announcers.Announcer
 	Trigger   kube.Trigger
 	Clock     clock.Clock
 	Log       logr.Logger
 	OnOutcome func(Outcome)
-}
-
-// Outcome is what one pass of the loop has led to: the input of everything that writes status.
-type Outcome struct {
-	Node  string
-	World World
-	Plan  Plan
-	// Reports are what the announcers answered, by name; Ownership is what they are.
-	Reports   map[string]announcers.Report
-	Ownership map[string]announcers.Ownership
-	// Unable says why this node cannot announce; nil when it can.
-	Unable *reason.Problem
-	// Conflicts are what the announcers heard of strangers on addresses; Uses say which addresses of Services this node uses itself.
-	Conflicts []announcers.Conflict
-	Uses      map[netip.Addr]*reason.Problem
 }
 
 // Speaker is the loop of one node.
@@ -198,7 +192,7 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 		return 0
 	}
 	s.grants.see(world.Services)
-	world.Self, world.IgnoreExcludeLabel, world.Ownerless = s.Node, s.IgnoreExcludeLabel, s.ownerless()
+	s.complete(&world)
 	world.Members = s.Members.Members()
 	s.Members.SetPeers(peers(world))
 	if wait := max(s.settling(world), s.acquainting(world.Members)); wait > 0 {
@@ -215,13 +209,22 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 	allies, forget := s.allies.see(s.Clock.Now(), s.Node, world.Members)
 	outcome := Outcome{
 		Node: s.Node, World: world, Plan: plan, Reports: s.apply(ctx, plan, allies), Ownership: s.ownership(), Unable: s.unable.Load(),
-		Conflicts: s.conflicts(), Uses: s.used,
+		Conflicts: s.conflicts(), Uses: s.used, Routed: world.Routed, Sessions: s.sessions(),
 	}
 	repeat := s.repeatClaims(world.Members)
 	if s.OnOutcome != nil {
 		s.OnOutcome(outcome)
 	}
 	return soonest(again, linger, parted, forget, repeat)
+}
+
+// complete adds to the world what does not come from the cluster's objects.
+func (s *Speaker) complete(w *World) {
+	w.Self, w.IgnoreExcludeLabel, w.DrainOnCordon = s.Node, s.IgnoreExcludeLabel, s.DrainOnCordon
+	w.Ownerless, w.Routed = s.ownerless(), s.routed()
+	if s.Passwords != nil {
+		w.Passwords = s.Passwords.Read(w.secrets())
+	}
 }
 
 // markFresh notes in the plan which addresses no node has announced before, or a stranger had.
@@ -332,12 +335,31 @@ func (s *Speaker) ownerless() bool {
 	return !slices.ContainsFunc(s.modules, func(m *module) bool { return m.Ownership() == announcers.Exclusive })
 }
 
+// routed says whether an announcer speaks with routers.
+func (s *Speaker) routed() bool {
+	return slices.ContainsFunc(s.modules, func(m *module) bool {
+		_, speaks := m.Announcer.(announcers.PeerReporter)
+		return speaks && m.Ownership() == announcers.Shared
+	})
+}
+
+// sessions returns how the sessions of the announcers that speak with routers are.
+func (s *Speaker) sessions() []announcers.PeerState {
+	var all []announcers.PeerState
+	for _, m := range s.modules {
+		if r, ok := m.Announcer.(announcers.PeerReporter); ok && m.Ownership() == announcers.Shared {
+			all = append(all, r.Peers()...)
+		}
+	}
+	return all
+}
+
 func (s *Speaker) apply(ctx context.Context, plan Plan, allies []string) map[string]announcers.Report {
 	reports := make(map[string]announcers.Report, len(s.modules))
 	for _, m := range s.modules {
 		desired := announcers.Desired{Addresses: plan.Exclusive, Allies: allies}
 		if m.Ownership() == announcers.Shared {
-			desired.Addresses = plan.Shared
+			desired.Addresses, desired.Peers, desired.Drain = plan.Shared, plan.Peers, plan.Drain
 		}
 		desired.Prefixes = s.pools.including(desired.Addresses)
 		report := m.Apply(ctx, desired)
@@ -359,35 +381,4 @@ func peers(w World) []netip.Addr {
 	}
 	slices.SortFunc(out, netip.Addr.Compare)
 	return out
-}
-
-// problems returns what is wrong with the announcers, by name.
-func (o Outcome) problems() map[string]*reason.Problem {
-	out := map[string]*reason.Problem{}
-	for name, r := range o.Reports {
-		if r.Problem != nil {
-			out[name] = r.Problem
-		}
-	}
-	return out
-}
-
-// latest hands the newest outcome from the loop to those who write status.
-type latest struct {
-	mu      sync.Mutex
-	outcome Outcome
-}
-
-func (l *latest) swap(o Outcome) Outcome {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	old := l.outcome
-	l.outcome = o
-	return old
-}
-
-func (l *latest) get() Outcome {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.outcome
 }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -28,7 +27,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"metalsuite.io/announcers"
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/internal/kube"
@@ -132,58 +130,15 @@ func (s *Status) repair(o client.Object) {
 // Report takes the newest outcome and enqueues what differs from the one before.
 func (s *Status) Report(o Outcome) {
 	old := s.newest.swap(o)
-	s.metrics.update(o)
 	s.reportConflicts(o)
-	for key := range o.Plan.Verdicts {
-		if !reflect.DeepEqual(old.service(key), o.service(key)) {
-			s.writer.Enqueue(key)
-		}
+	changed := o.changed(old)
+	s.metrics.update(o, changed)
+	for _, key := range changed {
+		s.writer.Enqueue(key)
 	}
-	for key := range old.Plan.Verdicts {
-		if _, still := o.Plan.Verdicts[key]; !still {
-			s.writer.Enqueue(key)
-		}
-	}
-	if old.World.Policy != o.World.Policy || !reflect.DeepEqual(old.problems(), o.problems()) || !reflect.DeepEqual(old.Unable, o.Unable) {
+	if old.World.Policy != o.World.Policy || !maps.EqualFunc(old.problems(), o.problems(), alike) || !alike(old.Unable, o.Unable) {
 		s.writer.Enqueue(stateKey)
 	}
-}
-
-// serviceOutcome is the part of an outcome that concerns one Service.
-type serviceOutcome struct {
-	Verdict Verdict
-	// Speaks is whether this node tells users what concerns all nodes: the first live speaker does.
-	Speaks bool
-	// Mine is whether this node owns the Service and announces at least one of its addresses.
-	Mine bool
-	// States are what each announcer that was asked to announce the Service reported, in the order of its addresses.
-	States map[string][]addressState
-	// Strangers are what is to be told of other machines on its addresses.
-	Strangers []conflictTold
-}
-
-type addressState struct {
-	address netip.Addr
-	announcers.State
-}
-
-func (o Outcome) service(key string) serviceOutcome {
-	verdict := o.Plan.Verdicts[key]
-	out := serviceOutcome{Verdict: verdict, States: map[string][]addressState{}}
-	out.Speaks = len(o.World.Members) > 0 && o.World.Members[0].Name == o.Node
-	for name, report := range o.Reports {
-		owned := o.Ownership[name] == announcers.Exclusive
-		if owned && verdict.Owner != o.Node || !owned && !verdict.SharedHere {
-			continue
-		}
-		for _, a := range verdict.Addresses {
-			if state, ok := report.States[a]; ok {
-				out.States[name] = append(out.States[name], addressState{a, state})
-				out.Mine = out.Mine || owned && state.Phase == announcers.Effective
-			}
-		}
-	}
-	return out
 }
 
 func (s *Status) write(ctx context.Context, key string) error {

@@ -5,6 +5,8 @@ package speaker
 import (
 	"net/netip"
 
+	"metalsuite.io/announcers"
+	"metalsuite.io/api/reason"
 	"metalsuite.io/internal/allocation"
 	"metalsuite.io/internal/kube"
 	"metalsuite.io/internal/membership"
@@ -32,11 +34,21 @@ type World struct {
 	Isolated bool
 	// Ownerless is whether no announcer runs that announces an address from one node.
 	Ownerless bool
+	// Routed is whether an announcer runs that speaks with routers.
+	Routed bool
+	// DrainOnCordon takes the traffic away from nodes that are cordoned.
+	DrainOnCordon bool
+	// Passwords are what was read of the Secrets that BGPPeers of this node name, by name of the Secret; those that are just being read
+	// for the first time are missing.
+	Passwords map[string]Password
 	// IgnoreExcludeLabel lets nodes announce that carry node.kubernetes.io/exclude-from-external-load-balancers.
 	IgnoreExcludeLabel bool
 
-	// subnets are what the live speakers tell to be on the link, by node; Decide fills it.
+	// subnets are what the live speakers tell to be on the link, by node; Decide fills it and what follows.
 	subnets map[string][]netip.Prefix
+	// unserved says that no announcer runs that has owners, pools by name that no L2Advertisement selects a Service of a pool.
+	unserved *reason.Problem
+	pools    map[string]*reason.Problem
 }
 
 // Node is what a decision has to know about a node.
@@ -45,8 +57,23 @@ type Node struct {
 	NetworkUnavailable bool
 	// Excluded is whether the node carries the label node.kubernetes.io/exclude-from-external-load-balancers.
 	Excluded bool
+	// Cordoned is whether no new pods are put on the node (spec.unschedulable); Drain is whether the node carries the label
+	// metallb.io/drain, empty or "true".
+	Cordoned, Drain bool
 	// Addresses are the node's own.
 	Addresses []netip.Addr
+}
+
+// Password is what was read of a Secret, or why it has no password.
+type Password struct {
+	Value   announcers.Secret
+	Problem *reason.Problem
+}
+
+// draining says whether the traffic is to leave this node.
+func (w World) draining() bool {
+	n := w.Nodes[w.Self]
+	return n.Drain || n.Cordoned && w.DrainOnCordon
 }
 
 // Service is what a decision has to know about a Service of type LoadBalancer.

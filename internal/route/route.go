@@ -159,7 +159,7 @@ func (x index) mentions(claims []Claim, meant []bool) []mention {
 		address := c.Address.Unmap()
 		for _, ad := range c.Through {
 			number := x.numbers[ad]
-			if prefix, err := address.Prefix(ad.length(address)); err == nil && meant[number] {
+			if prefix, ok := ad.Prefix(address); ok && meant[number] {
 				out = append(out, mention{prefix, number})
 			}
 		}
@@ -173,9 +173,12 @@ func (x index) mentions(claims []Claim, meant []bool) []mention {
 	return slices.Compact(out)
 }
 
-func (a *Advertisement) length(address netip.Addr) int {
+// Prefix returns the prefix that an address is announced as, and false when there is none of that length.
+func (a *Advertisement) Prefix(address netip.Addr) (netip.Prefix, bool) {
+	length := a.Length6
 	if address.Is4() {
-		return a.Length4
+		length = a.Length4
 	}
-	return a.Length6
+	prefix, err := address.Prefix(length)
+	return prefix, err == nil
 }

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"metalsuite.io/announcers"
+	"metalsuite.io/api/reason"
+	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/api/v1beta2"
+	"metalsuite.io/internal/policy"
+)
+
+// Values of a BFDProfile that leaves them out, in milliseconds and packets.
+const (
+	bfdInterval   = 300
+	bfdEcho       = 50
+	bfdMultiplier = 3
+	bfdTTL        = 254
+)
+
+// neighbours returns the routers that this node speaks with, without routes, sorted by name, and those that it cannot speak with, with why.
+// One whose password is just being read is in neither.
+func (w World) neighbours() ([]announcers.Peer, map[string]*reason.Problem) {
+	var peers []announcers.Peer
+	var out map[string]*reason.Problem
+	for i := range w.Policy.Peers {
+		p := &w.Policy.Peers[i]
+		if _, mine := p.Nodes[w.Self]; !mine {
+			continue
+		}
+		password, problem, known := w.password(p)
+		switch {
+		case problem != nil:
+			if out == nil {
+				out = map[string]*reason.Problem{}
+			}
+			out[p.Name] = problem
+		case known:
+			peers = append(peers, announcers.Peer{Name: p.Name, PeerSettings: settings(p, password, w.Policy.BFDProfiles)})
+		}
+	}
+	return peers, out
+}
+
+// secrets are the names of the Secrets with the passwords of this node's sessions, sorted and distinct.
+func (w World) secrets() []string {
+	var names []string
+	for i := range w.Policy.Peers {
+		p := &w.Policy.Peers[i]
+		if _, mine := p.Nodes[w.Self]; mine && p.Spec.PasswordSecret.Name != "" {
+			names = append(names, p.Spec.PasswordSecret.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// password returns the password of a peer, or what is wrong with it; known is false while it is being read.
+func (w World) password(p *policy.Peer) (_ announcers.Secret, problem *reason.Problem, known bool) {
+	name := p.Spec.PasswordSecret.Name
+	if name == "" {
+		return announcers.Secret(p.Spec.Password), nil, true
+	}
+	read, known := w.Passwords[name]
+	return read.Value, read.Problem, known
+}
+
+// settings is what a valid BGPPeer means for a session.
+func settings(p *policy.Peer, password announcers.Secret, profiles map[string]v1beta1.BFDProfileSpec) announcers.PeerSettings {
+	s := announcers.PeerSettings{
+		LocalASN: cmp.Or(p.Spec.LocalASN, p.Spec.MyASN), RemoteASN: p.Spec.PeerASN, Accept: accepted(p.Spec.DynamicASN),
+		Address: p.Address, Interface: p.Spec.Interface, Source: p.Source, Port: p.Port, RouterID: p.RouterID,
+		Password: password, GracefulRestart: p.Spec.EnableGracefulRestart, MultiHop: p.Spec.EBGPMultiHop, VRF: p.Spec.VRF,
+		BothFamilies: p.Spec.DualStackAddressFamily,
+	}
+	if p.HoldTime != nil && p.KeepaliveTime != nil {
+		s.Timers, s.HoldTime, s.KeepaliveTime = true, *p.HoldTime, *p.KeepaliveTime
+	}
+	if p.Spec.ConnectTime != nil {
+		s.ConnectTime = p.Spec.ConnectTime.Duration
+	}
+	if profile, named := profiles[p.Spec.BFDProfile]; named {
+		s.BFD = bfd(&profile, p.Spec.EBGPMultiHop)
+	}
+	return s
+}
+
+func accepted(d v1beta2.DynamicASN) announcers.ASNKind {
+	switch d {
+	case v1beta2.DynamicASNInternal:
+		return announcers.InternalASN
+	case v1beta2.DynamicASNExternal:
+		return announcers.ExternalASN
+	}
+	return announcers.AnyASN
+}
+
+func bfd(p *v1beta1.BFDProfileSpec, multiHop bool) announcers.BFD {
+	b := announcers.BFD{
+		Enabled: true, Transmit: milliseconds(p.TransmitInterval, bfdInterval), Receive: milliseconds(p.ReceiveInterval, bfdInterval),
+		Multiplier: uint8(or(p.DetectMultiplier, bfdMultiplier)), Passive: p.PassiveMode != nil && *p.PassiveMode,
+	}
+	if p.EchoMode != nil && *p.EchoMode {
+		b.Echo = milliseconds(p.EchoInterval, bfdEcho)
+	}
+	if multiHop {
+		b.MinimumTTL = uint8(or(p.MinimumTTL, bfdTTL))
+	}
+	return b
+}
+
+func milliseconds(given *uint32, otherwise uint32) time.Duration {
+	return time.Duration(or(given, otherwise)) * time.Millisecond
+}
+
+func or(given *uint32, otherwise uint32) uint32 {
+	if given == nil {
+		return otherwise
+	}
+	return *given
+}
+
+// carries says whether a session has routes of a family.
+func carries(s *announcers.PeerSettings, ipv4 bool) bool {
+	return s.BothFamilies || !s.Address.IsValid() || s.Address.Is4() == ipv4
+}
