@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"metalsuite.io/cmd/bgpchild"
 	"metalsuite.io/cmd/controller"
 	"metalsuite.io/cmd/endpointcopier"
 	"metalsuite.io/cmd/operator"
@@ -40,6 +41,6 @@ func New() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(operator.New(), controller.New(), speaker.New(), endpointcopier.New(), version.New())
+	root.AddCommand(operator.New(), controller.New(), speaker.New(), endpointcopier.New(), version.New(), bgpchild.New())
 	return root
 }

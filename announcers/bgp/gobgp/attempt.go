@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gobgp
+
+import (
+	"context"
+
+	api "github.com/osrg/gobgp/v3/api"
+
+	"metalsuite.io/announcers"
+	"metalsuite.io/announcers/bgp"
+)
+
+// attempt is a peer in GoBGP from Connect to Disconnect. Its goroutine alone changes that peer once it is there. After the first connection
+// has ended it takes the peer away, because GoBGP would wait 5 s and then go on by itself.
+type attempt struct {
+	*session
+	stream api.GobgpApi_WatchEventClient
+	cancel context.CancelFunc
+	heard  chan *api.WatchEventResponse_PeerEvent
+	leave  chan bgp.Cease
+	done   chan struct{}
+
+	// at is the phase of the connection, over that GoBGP has no peer any more.
+	at   announcers.SessionPhase
+	over bool
+}
+
+// Connect implements bgp.Session. Events are asked for before there is a peer, so none is missed, and ended with it, so that none of an
+// earlier peer is heard.
+func (s *session) Connect(ctx context.Context) error {
+	if s.attempt != nil {
+		return nil
+	}
+	ctx, cancel := either(ctx, s.life)
+	defer cancel()
+	a, err := s.watch(ctx)
+	if err != nil {
+		return s.failure(ctx, err)
+	}
+	s.clues.reset()
+	s.mu.Lock()
+	restarting := s.restarting
+	s.mu.Unlock()
+	if _, err := s.server.api.AddPeer(ctx, &api.AddPeerRequest{Peer: peerOf(s.settings, restarting)}); err != nil {
+		a.cancel()
+		return s.failure(ctx, err)
+	}
+	s.counting.Lock()
+	s.present = true
+	s.counting.Unlock()
+	if !s.task(a.receive) || !s.task(a.follow) {
+		a.cancel()
+		return s.failure(ctx, errNotRunning)
+	}
+	s.attempt = a
+	return nil
+}
+
+// watch begins to hear events, and waits until GoBGP tells them.
+func (s *session) watch(ctx context.Context) (*attempt, error) {
+	life, cancel := context.WithCancel(s.life)
+	stop := context.AfterFunc(ctx, cancel)
+	defer stop()
+	stream, err := s.server.api.WatchEvent(life, &api.WatchEventRequest{Peer: &api.WatchEventRequest_Peer{}})
+	for err == nil {
+		var r *api.WatchEventResponse
+		if r, err = stream.Recv(); r.GetPeer().GetType() == api.WatchEventResponse_PeerEvent_END_OF_INIT {
+			break
+		}
+	}
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return &attempt{
+		session: s, stream: stream, cancel: cancel, heard: make(chan *api.WatchEventResponse_PeerEvent),
+		leave: make(chan bgp.Cease, 1), done: make(chan struct{}),
+	}, nil
+}
+
+// Disconnect implements bgp.Session.
+func (s *session) Disconnect(ctx context.Context, cease bgp.Cease) error {
+	a := s.attempt
+	if a == nil {
+		return nil
+	}
+	select {
+	case a.leave <- cease:
+	default: // it was told before, and somebody did not wait for it
+	}
+	select {
+	case <-a.done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	s.attempt = nil
+	return context.Cause(s.life)
+}
+
+// receive passes events on.
+func (a *attempt) receive() {
+	defer close(a.heard)
+	for {
+		r, err := a.stream.Recv()
+		if err != nil {
+			return
+		}
+		select {
+		case a.heard <- r.GetPeer():
+		case <-a.stream.Context().Done():
+			return
+		}
+	}
+}
+
+// follow tells what happens until it is to leave or the session ends.
+func (a *attempt) follow() {
+	defer close(a.done)
+	defer a.cancel()
+	for {
+		select {
+		case event, ok := <-a.heard:
+			if !ok {
+				a.broken()
+				return
+			}
+			a.note(event)
+		case <-a.clues.dialed:
+			a.notConnected()
+		case cease := <-a.leave:
+			a.part(cease)
+			return
+		}
+	}
+}
+
+// broken is called when there are no more events: the process is about to end, or has.
+func (a *attempt) broken() {
+	ctx, cancel := context.WithTimeout(a.life, callWait)
+	defer cancel()
+	<-ctx.Done()
+	a.end(errLostEvents)
+}
+
+func (a *attempt) notConnected() {
+	if p := a.clues.failure(); p != nil && a.at == announcers.Active {
+		a.tell(bgp.Event{Phase: announcers.Active, Problem: p})
+	}
+}
+
+// note takes a step of the session.
+func (a *attempt) note(event *api.WatchEventResponse_PeerEvent) {
+	if a.over || event.GetType() != api.WatchEventResponse_PeerEvent_STATE {
+		return
+	}
+	phase := phaseOf(event.GetPeer().GetState().GetSessionState())
+	if phase == a.at {
+		return
+	}
+	a.at = phase
+	switch phase {
+	case announcers.Idle:
+		a.dropped()
+	case announcers.OpenConfirm, announcers.Established:
+		a.open(phase, event.GetPeer())
+	default:
+		a.tell(bgp.Event{Phase: phase})
+	}
+}
+
+func phaseOf(s api.PeerState_SessionState) announcers.SessionPhase {
+	switch s {
+	case api.PeerState_CONNECT:
+		return announcers.Connect
+	case api.PeerState_ACTIVE:
+		return announcers.Active
+	case api.PeerState_OPENSENT:
+		return announcers.OpenSent
+	case api.PeerState_OPENCONFIRM:
+		return announcers.OpenConfirm
+	case api.PeerState_ESTABLISHED:
+		return announcers.Established
+	default:
+		return announcers.Idle
+	}
+}
+
+// open tells what was agreed.
+func (a *attempt) open(phase announcers.SessionPhase, event *api.Peer) {
+	ctx, cancel := context.WithTimeout(a.life, callWait)
+	defer cancel()
+	p, err := a.server.peer(ctx)
+	opened := openedOf(a.settings, p, event)
+	if err == nil && opened.RemoteASN != 0 {
+		err = a.table.settle(ctx, opened.RemoteASN != a.settings.LocalASN)
+	}
+	if err != nil {
+		_ = a.fail(err) // the session says why
+		return
+	}
+	a.tell(bgp.Event{Phase: phase, Opened: opened})
+}
+
+// dropped tells why the connection has ended, and takes the peer away.
+func (a *attempt) dropped() {
+	words, cancel := context.WithTimeout(a.life, wordWait)
+	a.tell(bgp.Event{Phase: announcers.Idle, Problem: a.clues.why(words)})
+	cancel()
+	ctx, cancel := context.WithTimeout(a.life, callWait)
+	defer cancel()
+	a.remove(ctx)
+}
+
+// remove takes the peer away.
+func (a *attempt) remove(ctx context.Context) {
+	a.counting.Lock()
+	defer a.counting.Unlock()
+	err := a.keepCounts(ctx)
+	if err == nil {
+		_, err = a.server.api.DeletePeer(ctx, &api.DeletePeerRequest{Address: neighbour(a.settings)})
+	}
+	a.over = true
+	_ = a.fail(err) // the session says why
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gobgp
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/go-logr/logr"
+)
+
+// childEnvironment keeps a child small: it has little to do, and nothing to do fast.
+func childEnvironment() []string {
+	return []string{"GOMAXPROCS=2", "GOGC=50", "GOMEMLIMIT=64MiB", "GOTRACEBACK=single"}
+}
+
+// child is a process with one or more GoBGP servers.
+type child struct {
+	run     *run
+	number  int
+	log     logr.Logger
+	command *exec.Cmd
+	orders  io.WriteCloser
+	// alive ends with the process; its cause says in words why. done is closed after that, when the process is reaped.
+	alive  context.Context
+	expire context.CancelCauseFunc
+	done   chan struct{}
+	// sessions are those that have a place; run.mu guards it.
+	sessions int
+
+	// starting lets one server start at a time: GoBGP has variables that all its servers write then.
+	starting sync.Mutex
+
+	mu sync.Mutex
+	// servers are all that were made, free those that are stopped.
+	servers []*server
+	free    []*server
+	hearers map[int]*clues
+	last    epitaph
+}
+
+// startChild starts a process. The caller holds run.mu.
+func startChild(r *run, number int) (*child, error) {
+	c := &child{run: r, number: number, log: r.options.Log, done: make(chan struct{}), hearers: map[int]*clues{}}
+	c.alive, c.expire = context.WithCancelCause(context.Background())
+	c.command = exec.CommandContext(r.ctx, r.options.Executable, r.options.Args...)
+	c.command.Env, c.command.Dir = childEnvironment(), "/"
+	c.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	orders, err := c.command.StdinPipe()
+	if err != nil {
+		return nil, lost("making a pipe to a BGP process", err)
+	}
+	report, err := c.command.StderrPipe()
+	if err != nil {
+		return nil, lost("making a pipe from a BGP process", err)
+	}
+	c.orders = orders
+	if err := startPowerless(c.command); err != nil {
+		return nil, lost("starting a BGP process", err)
+	}
+	r.tasks.Go(func() { c.attend(report) })
+	return c, nil
+}
+
+// attend reads what the process has to tell, and reaps it.
+func (c *child) attend(report io.Reader) {
+	defer close(c.done)
+	c.read(report)
+	err := c.command.Wait()
+	c.mu.Lock()
+	words, servers := c.last.words(err), c.servers
+	c.free, c.servers = nil, nil
+	c.mu.Unlock()
+	c.expire(errors.New(words))
+	for _, s := range servers {
+		s.forget()
+	}
+}
+
+func (c *child) read(report io.Reader) {
+	lines := bufio.NewReaderSize(report, 16<<10)
+	for {
+		text, err := lines.ReadSlice('\n')
+		if len(text) > 0 {
+			c.hear(text)
+		}
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return
+		}
+	}
+}
+
+func (c *child) hear(text []byte) {
+	l, ok := decode(text)
+	c.mu.Lock()
+	var hearer *clues
+	if ok {
+		hearer = c.hearers[l.Server]
+	}
+	if !ok || l.Level == levelFatal {
+		c.last.add(l, string(text))
+	}
+	c.mu.Unlock()
+	if hearer == nil {
+		return
+	}
+	hearer.hear(l)
+	if l.Level != levelDebug {
+		c.log.V(1).Info("GoBGP wrote", "peer", hearer.settings.Name, "reason", l.text())
+	}
+}
+
+func (c *child) over() bool { return c.alive.Err() != nil }
+
+// kill ends the process at once; its peers hear nothing.
+func (c *child) kill() {
+	_ = c.command.Process.Kill() // fails only when it has ended
+}
+
+// server returns a GoBGP server that answers and has not been started.
+func (c *child) server(ctx context.Context) (*server, error) {
+	c.mu.Lock()
+	if n := len(c.free); n > 0 {
+		s := c.free[n-1]
+		c.free = c.free[:n-1]
+		c.mu.Unlock()
+		return s, nil
+	}
+	s, err := c.order()
+	c.mu.Unlock()
+	if err == nil {
+		err = s.answer(ctx)
+	}
+	if err != nil && c.over() {
+		return nil, context.Cause(c.alive)
+	}
+	if err != nil {
+		return nil, lost("waiting for GoBGP", err)
+	}
+	return s, nil
+}
+
+// order makes one more server. The caller holds mu.
+func (c *child) order() (*server, error) {
+	n := len(c.servers)
+	path := c.run.socket(c.number, n)
+	if _, err := fmt.Fprintf(c.orders, "%s %s\n", serveCommand, path); err != nil {
+		return nil, err
+	}
+	s, err := newServer(c, n, path)
+	if err != nil {
+		return nil, err
+	}
+	c.servers = append(c.servers, s)
+	return s, nil
+}
+
+// giveBack takes a stopped server for later.
+func (c *child) giveBack(s *server) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over() {
+		return
+	}
+	c.free = append(c.free, s)
+}
+
+// listen lets clues hear what server n has to tell; nil ends that.
+func (c *child) listen(n int, to *clues) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if to == nil {
+		delete(c.hearers, n)
+		return
+	}
+	c.hearers[n] = to
+}
+
+// epitaph keeps what is worth telling of a process that ended by itself.
+type epitaph struct {
+	cause, place string
+	tail         []string
+}
+
+// tailLines bounds what is kept of a dying process.
+const tailLines = 20
+
+// add takes a line that is a last word, or not a line of ours at all: a panic with its stack.
+func (e *epitaph) add(l line, text string) {
+	text = strings.TrimSpace(text)
+	switch {
+	case l.Level == levelFatal:
+		e.cause = "GoBGP gave up: " + l.text()
+	case strings.HasPrefix(text, "panic: "), strings.HasPrefix(text, "fatal error: "):
+		if e.cause == "" {
+			e.cause = strings.TrimSuffix(text, " [recovered]")
+		}
+	case e.cause != "" && e.place == "" && strings.Contains(text, ".go:") && !strings.Contains(text, "runtime/"):
+		e.place = placeOf(text)
+	}
+	if e.tail = append(e.tail, text); len(e.tail) > tailLines {
+		e.tail = e.tail[1:]
+	}
+}
+
+// placeOf shortens "/path/to/pkg/server/fsm.go:917 +0x15a" to "server/fsm.go:917".
+func placeOf(text string) string {
+	text, _, _ = strings.Cut(text, " ")
+	parts := strings.Split(text, "/")
+	return strings.Join(parts[max(0, len(parts)-2):], "/")
+}
+
+// words says how the process ended.
+func (e *epitaph) words(err error) string {
+	status := "exit status 0"
+	if err != nil {
+		status = err.Error()
+	}
+	out := "the BGP process ended (" + status + ")"
+	switch {
+	case e.cause != "" && e.place != "":
+		out += ": " + e.cause + " at " + e.place
+	case e.cause != "":
+		out += ": " + e.cause
+	case len(e.tail) > 0:
+		out += ": " + e.tail[len(e.tail)-1]
+	}
+	return out
+}

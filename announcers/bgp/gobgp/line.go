@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gobgp
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// line is what a child writes to its standard error for one message of a GoBGP server; everything else there is a panic or noise.
+type line struct {
+	// Server is the number of the server in the child, from 0.
+	Server int `json:"server"`
+	// Level is one of the levels below.
+	Level level `json:"level"`
+	// Message is GoBGP's own text, Fields what it gave with it.
+	Message string            `json:"message"`
+	Fields  map[string]string `json:"fields,omitempty"`
+}
+
+type level string
+
+const (
+	levelFatal   level = "fatal"
+	levelError   level = "error"
+	levelWarning level = "warning"
+	levelInfo    level = "info"
+	levelDebug   level = "debug"
+)
+
+// Texts of GoBGP that mean something to us. If another version has others, sessions work all the same; only the reasons get vaguer.
+const (
+	textState           = "state changed"
+	textDialFailed      = "failed to connect"
+	textBadSource       = "failed to resolve local address"
+	textNotifySent      = "sent notification"
+	textNotifyReceived  = "received notification"
+	textHoldTimer       = "hold timer expired"
+	textNothingToRemove = "No matching path for withdraw found"
+)
+
+func (l line) encode() []byte {
+	b, err := json.Marshal(l)
+	if err != nil {
+		return nil // strings alone cannot fail
+	}
+	return append(b, '\n')
+}
+
+// decode returns false for what is not a line of ours.
+func decode(text []byte) (line, bool) {
+	var l line
+	if len(text) == 0 || text[0] != '{' || json.Unmarshal(text, &l) != nil {
+		return line{}, false
+	}
+	return l, l.Message != ""
+}
+
+// text returns the message with its fields in a fixed order, for people.
+func (l line) text() string {
+	var b strings.Builder
+	b.WriteString(l.Message)
+	for _, key := range []string{"Key", "State", "Reason", "Code", "Subcode", "Communicated-Reason", "Error", "Err", "error", "Data"} {
+		if v := l.Fields[key]; v != "" {
+			b.WriteString(" " + strings.ToLower(key) + "=" + v)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gobgp
+
+import (
+	"context"
+	"errors"
+
+	api "github.com/osrg/gobgp/v3/api"
+
+	"metalsuite.io/announcers"
+	"metalsuite.io/announcers/bgp"
+)
+
+var errLostEvents = errors.New("GoBGP tells nothing any more")
+
+// Texts that a peer is sent with a NOTIFICATION (RFC 9003).
+const (
+	textShutdown = "metalsuite: the node takes its leave"
+	textReset    = "metalsuite: the session begins afresh"
+)
+
+// part ends the connection, with a NOTIFICATION if there is a session, and takes the peer away.
+func (a *attempt) part(cease bgp.Cease) {
+	if a.over {
+		return
+	}
+	ctx, cancel := context.WithTimeout(a.life, callWait)
+	defer cancel()
+	gone := true
+	if a.at == announcers.Established {
+		gone = a.cease(ctx, cease)
+	}
+	if !a.over {
+		a.remove(ctx)
+	}
+	if a.at != announcers.Idle {
+		a.tell(bgp.Event{Phase: announcers.Idle})
+	}
+	if !gone && a.run.alone(a.child) {
+		a.end(errStuck)
+		a.child.kill()
+	}
+}
+
+// cease sends a NOTIFICATION and waits until the connection is closed; false when that took too long, because the peer takes nothing.
+func (a *attempt) cease(ctx context.Context, why bgp.Cease) bool {
+	ctx, cancel := context.WithTimeout(ctx, partWait)
+	defer cancel()
+	a.counting.Lock()
+	err := a.keepCounts(ctx) // GoBGP forgets what it has counted when a peer is disabled
+	a.base.NotificationsSent++
+	a.base.TotalSent++
+	a.counting.Unlock()
+	if err == nil {
+		err = a.order(ctx, why)
+	}
+	return err == nil && a.closed(ctx)
+}
+
+// order makes GoBGP send the NOTIFICATION. With a peer that is taken away it sends no text.
+func (a *attempt) order(ctx context.Context, why bgp.Cease) error {
+	address := neighbour(a.settings)
+	var err error
+	switch why {
+	case bgp.AdministrativeReset:
+		_, err = a.server.api.ResetPeer(ctx, &api.ResetPeerRequest{Address: address, Communication: textReset})
+	case bgp.PeerDeconfigured:
+		_, err = a.server.api.DeletePeer(ctx, &api.DeletePeerRequest{Address: address})
+		a.over = err == nil
+	default:
+		_, err = a.server.api.DisablePeer(ctx, &api.DisablePeerRequest{Address: address, Communication: textShutdown})
+	}
+	return err
+}
+
+// closed waits until GoBGP tells that the connection has ended.
+func (a *attempt) closed(ctx context.Context) bool {
+	for {
+		select {
+		case event, ok := <-a.heard:
+			if !ok {
+				return false
+			}
+			// A peer that is taken away is told with another type.
+			if phaseOf(event.GetPeer().GetState().GetSessionState()) == announcers.Idle {
+				return true
+			}
+		case <-ctx.Done():
+			return false
+		}
+	}
+}

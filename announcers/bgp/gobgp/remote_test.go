@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gobgp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	api "github.com/osrg/gobgp/v3/api"
+	"google.golang.org/protobuf/proto"
+
+	"metalsuite.io/announcers"
+	"metalsuite.io/announcers/bgp"
+)
+
+// remote is the router at the other end: another GoBGP, in a process of its own, which waits for us.
+type remote struct {
+	*server
+	t    *testing.T
+	addr netip.AddrPort
+	asn  uint32
+}
+
+type remoteOptions struct {
+	asn, ourASN uint32
+	addr, our   string
+	password    string
+	restart     bool
+	both        bool
+	hold        uint64
+}
+
+// newRemote starts a router that has us as its neighbour.
+func newRemote(t *testing.T, o remoteOptions) *remote {
+	t.Helper()
+	if o.addr == "" {
+		o.addr, o.our = "127.0.0.1", "127.0.0.1"
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	e := startEngine(t, 1)
+	var r *run
+	NewWithT(t).Eventually(func() *run { r, _ = e.state(); return r }, patience).ShouldNot(BeNil())
+	c, err := r.reserve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.server(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &remote{server: s, t: t, asn: o.asn}
+	c.listen(0, newClues(bgp.Settings{Name: "remote"}))
+	out.listen(ctx, o)
+	if _, err := s.api.AddPeer(ctx, &api.AddPeerRequest{Peer: o.peer()}); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func (r *remote) listen(ctx context.Context, o remoteOptions) {
+	free, err := net.Listen("tcp", net.JoinHostPort(o.addr, "0"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.addr = free.Addr().(*net.TCPAddr).AddrPort()
+	free.Close()
+	_, err = r.api.StartBgp(ctx, &api.StartBgpRequest{Global: &api.Global{
+		Asn: o.asn, RouterId: "192.0.2.9", ListenPort: int32(r.addr.Port()), ListenAddresses: []string{o.addr},
+	}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (o remoteOptions) peer() *api.Peer {
+	s := bgp.Settings{IPv4: true, IPv6: o.both}
+	if netip.MustParseAddr(o.addr).Is6() {
+		s = bgp.Settings{IPv6: true, IPv4: o.both}
+	}
+	s.LocalASN, s.RemoteASN, s.Remote, s.Password = o.asn, o.ourASN, netip.MustParseAddr(o.our), announcers.Secret(o.password)
+	s.GracefulRestart = o.restart
+	if o.hold != 0 {
+		s.Timers, s.HoldTime, s.KeepaliveTime = true, time.Duration(o.hold)*time.Second, time.Second
+	}
+	p := peerOf(s, false)
+	p.Transport.PassiveMode = true
+	return p
+}
+
+// settings are ours for a session with r.
+func (r *remote) settings(ourASN uint32) bgp.Settings {
+	return bgp.Settings{
+		PeerSettings: announcers.PeerSettings{
+			LocalASN: ourASN, RemoteASN: r.asn, Address: r.addr.Addr(), Port: r.addr.Port(), RouterID: netip.MustParseAddr("192.0.2.1"),
+			ConnectTime: time.Second,
+		},
+		Name: r.t.Name(), Remote: r.addr.Addr(), IPv4: r.addr.Addr().Is4(), IPv6: r.addr.Addr().Is6(),
+	}
+}
+
+// seen is a route as the remote has it.
+type seen struct {
+	next             string
+	path             []uint32
+	med, pref        int64
+	communities      []uint32
+	largeCommunities [][3]uint32
+	stale            bool
+}
+
+// routes returns what the remote was told.
+func (r *remote) routes(family *api.Family) map[string]seen {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	stream, err := r.api.ListPath(ctx, &api.ListPathRequest{TableType: api.TableType_GLOBAL, Family: family})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	out := map[string]seen{}
+	for {
+		answer, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return out
+		}
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for _, p := range answer.GetDestination().GetPaths() {
+			out[answer.GetDestination().GetPrefix()] = seenOf(r.t, p)
+		}
+	}
+}
+
+func seenOf(t *testing.T, p *api.Path) seen {
+	t.Helper()
+	out := seen{med: -1, pref: -1, stale: p.GetStale()}
+	for _, packed := range p.GetPattrs() {
+		a, err := packed.UnmarshalNew()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.add(a)
+	}
+	return out
+}
+
+func (s *seen) add(attribute proto.Message) {
+	switch a := attribute.(type) {
+	case *api.NextHopAttribute:
+		s.next = a.GetNextHop()
+	case *api.MpReachNLRIAttribute:
+		s.next = a.GetNextHops()[0]
+	case *api.AsPathAttribute:
+		for _, segment := range a.GetSegments() {
+			s.path = append(s.path, segment.GetNumbers()...)
+		}
+	case *api.MultiExitDiscAttribute:
+		s.med = int64(a.GetMed())
+	case *api.LocalPrefAttribute:
+		s.pref = int64(a.GetLocalPref())
+	case *api.CommunitiesAttribute:
+		s.communities = a.GetCommunities()
+	case *api.LargeCommunitiesAttribute:
+		for _, c := range a.GetCommunities() {
+			s.largeCommunities = append(s.largeCommunities, [3]uint32{c.GetGlobalAdmin(), c.GetLocalData1(), c.GetLocalData2()})
+		}
+	}
+}
+
+// route announces prefix with nothing special.
+func route(prefix string) bgp.Announcement {
+	return bgp.Announcement{Route: announcers.Route{Prefix: netip.MustParsePrefix(prefix)}}
+}

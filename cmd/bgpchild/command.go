@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package bgpchild wires the child process in which the speaker keeps GoBGP. Nobody but the speaker starts it.
+package bgpchild
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"metalsuite.io/announcers/bgp/gobgp"
+)
+
+// Name is the command as the speaker calls it.
+const Name = "bgp-session"
+
+// New returns the command; it is hidden, since it is of no use to people.
+func New() *cobra.Command {
+	return &cobra.Command{
+		Use:    Name,
+		Short:  "Speak with BGP peers on behalf of the speaker that started this process",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE:   func(*cobra.Command, []string) error { return gobgp.Serve(os.Stdin, os.Stderr) },
+	}
+}
