@@ -99,7 +99,7 @@ webhooks() {
 for name in ${*:-operator controller speaker endpoint-copier}; do
 	case $name in
 	operator) role operator metalsuite-operator "./controllers/operator/...;./controllers/admission/..."; webhooks ;;
-	controller) role controller controller "./controllers/service/..." ;;
+	controller) role controller controller "./controllers/service/...;./controllers/peering/..." ;;
 	speaker) role speaker speaker "./controllers/speaker/..." ;;
 	endpoint-copier) role endpoint-copier endpoint-copier "./endpointcopier/..." ;;
 	*)

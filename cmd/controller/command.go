@@ -20,7 +20,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 
 	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/api/v1beta2"
 	"metalsuite.io/cmd/process"
+	"metalsuite.io/controllers/peering"
 	"metalsuite.io/controllers/service"
 )
 
@@ -98,7 +100,7 @@ func (o *options) serve(ctx context.Context, log logr.Logger) error {
 		return err
 	}
 	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme), v1beta2.AddToScheme(scheme)); err != nil {
 		return fmt.Errorf("building the scheme: %w", err)
 	}
 	ctx, end := context.WithCancelCause(ctx)
@@ -119,7 +121,7 @@ func (o *options) serve(ctx context.Context, log logr.Logger) error {
 	if err != nil {
 		return fmt.Errorf("creating the manager: %w", err)
 	}
-	if err := errors.Join(service.Setup(mgr, role), mgr.AddHealthzCheck("ping", healthz.Ping)); err != nil {
+	if err := errors.Join(service.Setup(mgr, role), peering.Setup(mgr, o.Namespace), mgr.AddHealthzCheck("ping", healthz.Ping)); err != nil {
 		return fmt.Errorf("registering the role: %w", err)
 	}
 	log.Info("Starting", "namespace", o.Namespace, "class", o.class, "pod", o.podName)
@@ -133,6 +135,7 @@ func (o *options) serve(ctx context.Context, log logr.Logger) error {
 func (o *options) managerOptions(scheme *runtime.Scheme, log logr.Logger) ctrl.Options {
 	options := o.ManagerOptions(scheme, log)
 	options.Cache = service.CacheOptions(o.Namespace)
+	peering.AddToCache(&options.Cache, o.Namespace)
 	// The check is against two controllers of one name at the same time, which the Lease prevents.
 	options.Controller.SkipNameValidation = ptr.To(true)
 	options.LeaderElection = o.leaderElect
