@@ -104,3 +104,7 @@ lab-down: ## Stop the lab and remove all of it
 .PHONY: demo
 demo: ## Show the main job on real input: lab, install, Service, failover
 	$(GO) run ./test/demo
+
+.PHONY: demo-bgp
+demo-bgp: ## Show the same with a router: three next hops by BGP, HTTP through them
+	$(GO) run ./test/demo/bgp

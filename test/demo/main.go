@@ -12,12 +12,11 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
+	"metalsuite.io/test/demo/steps"
 	"metalsuite.io/test/suite"
 )
 
@@ -31,7 +30,7 @@ func main() {
 	defer stop()
 	d := &demo{}
 	err := d.run(ctx)
-	d.table()
+	d.Print()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo: failed:", err)
 		os.Exit(1)
@@ -55,75 +54,34 @@ To remove it: make lab-down
 
 // demo is the state between steps, and what the table shows.
 type demo struct {
+	steps.Table
 	suite *suite.Suite
 	addr  netip.Addr
 	owner string
-	rows  []row
-}
-
-type row struct {
-	step, seen string
-	took       time.Duration
-}
-
-// step is one line of the table: it returns what was seen.
-type step struct {
-	name string
-	run  func(context.Context) (string, error)
 }
 
 func (d *demo) run(ctx context.Context) error {
-	for _, s := range []step{
-		{"start a Kubernetes of three nodes", d.labUp},
-		{"install the operator", d.install},
-		{"apply one MetalLB resource", d.metallb},
-		{"make a pool and an L2Advertisement", d.pool},
-		{"deploy three HTTP servers", d.deploy},
-		{"create a LoadBalancer Service", d.service},
-		{"ask by ARP who has its address", d.askARP},
-		{"HTTP from the client", d.http},
-		{"cut the owner's link", d.cut},
-		{"HTTP from the client", d.http},
-		{"give the link back", d.heal},
-	} {
-		fmt.Printf("--- %s\n", s.name)
-		begin := time.Now()
-		seen, err := s.run(ctx)
-		if err != nil {
-			d.rows = append(d.rows, row{s.name, "FAILED", time.Since(begin)})
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
-		d.rows = append(d.rows, row{s.name, seen, time.Since(begin)})
-		fmt.Printf("    %s\n", seen)
-	}
-	return nil
-}
-
-// table prints the steps with what was seen and how long each took.
-func (d *demo) table() {
-	fmt.Printf("\n%-36s %-66s %9s\n%s\n", "step", "seen", "time", strings.Repeat("-", 113))
-	for _, r := range d.rows {
-		fmt.Printf("%-36s %-66s %8.2fs\n", r.step, r.seen, r.took.Seconds())
-	}
-	fmt.Println()
+	return d.Run(ctx,
+		steps.Step{Name: "start a Kubernetes of three nodes", Run: d.labUp},
+		steps.Step{Name: "install the operator", Run: d.install},
+		steps.Step{Name: "apply one MetalLB resource", Run: d.metallb},
+		steps.Step{Name: "make a pool and an L2Advertisement", Run: d.pool},
+		steps.Step{Name: "deploy three HTTP servers", Run: d.deploy},
+		steps.Step{Name: "create a LoadBalancer Service", Run: d.service},
+		steps.Step{Name: "ask by ARP who has its address", Run: d.askARP},
+		steps.Step{Name: "HTTP from the client", Run: d.http},
+		steps.Step{Name: "cut the owner's link", Run: d.cut},
+		steps.Step{Name: "HTTP from the client", Run: d.http},
+		steps.Step{Name: "give the link back", Run: d.heal},
+	)
 }
 
 func (d *demo) labUp(ctx context.Context) (string, error) {
-	up := exec.CommandContext(ctx, "go", "run", "./test/lab/cmd/lab", "up")
-	up.Stdout, up.Stderr = os.Stdout, os.Stderr
-	if err := up.Run(); err != nil {
-		return "", fmt.Errorf("starting the lab: %w", err)
-	}
 	var err error
-	if d.suite, err = suite.Open(); err != nil {
+	if d.suite, err = steps.LabUp(ctx); err != nil {
 		return "", err
 	}
-	for _, node := range d.suite.Lab.Nodes() {
-		if err := d.suite.Lab.Heal(ctx, node.Name); err != nil {
-			return "", err
-		}
-	}
-	return fmt.Sprintf("%d nodes are Ready", len(d.suite.Lab.Nodes())), d.suite.Reset(ctx)
+	return fmt.Sprintf("%d nodes are Ready", len(d.suite.Lab.Nodes())), nil
 }
 
 func (d *demo) install(ctx context.Context) (string, error) {

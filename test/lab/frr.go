@@ -213,19 +213,41 @@ func (FRR) BFD(ctx context.Context) (map[string]BFD, error) {
 	return sessions, nil
 }
 
-// Ups returns how often the BFD session with a peer came up.
-func (FRR) Ups(ctx context.Context, peer string) (int, error) {
-	var all []struct {
-		Peer string `json:"peer"`
-		Ups  int    `json:"session-up"`
-	}
+type counters struct {
+	Peer         string `json:"peer"`
+	Ups          int    `json:"session-up"`
+	Downs        int    `json:"session-down"`
+	EchoSent     int    `json:"echo-packet-output"`
+	EchoReceived int    `json:"echo-packet-input"`
+}
+
+func (FRR) counters(ctx context.Context, peer string) (counters, error) {
+	var all []counters
 	if err := show(ctx, "show bfd peers counters", &all); err != nil {
-		return 0, err
+		return counters{}, err
 	}
-	for _, s := range all {
-		if s.Peer == peer {
-			return s.Ups, nil
+	for _, c := range all {
+		if c.Peer == peer {
+			return c, nil
 		}
 	}
-	return 0, fmt.Errorf("the router has no BFD session with %s", peer)
+	return counters{}, fmt.Errorf("the router has no BFD session with %s", peer)
+}
+
+// Ups returns how often the BFD session with a peer came up.
+func (f FRR) Ups(ctx context.Context, peer string) (int, error) {
+	c, err := f.counters(ctx, peer)
+	return c.Ups, err
+}
+
+// Downs returns how often the BFD session with a peer went down.
+func (f FRR) Downs(ctx context.Context, peer string) (int, error) {
+	c, err := f.counters(ctx, peer)
+	return c.Downs, err
+}
+
+// Echoes returns how many echo packets the router sent to a peer, and how many came from there, its own among them.
+func (f FRR) Echoes(ctx context.Context, peer string) (sent, received int, err error) {
+	c, err := f.counters(ctx, peer)
+	return c.EchoSent, c.EchoReceived, err
 }
