@@ -39,7 +39,9 @@ spec:
   aggregationLength: 24
   aggregationLengthV6: 64
   localPref: 100
-  communities: ["65000:100", "large:65000:1:2", my-alias]
+  med: 4294967295
+  asPathPrepend: 10
+  communities: ["65000:100", "large:65000:1:2", my-alias, no-export]
   ipAddressPools: [blue]
   ipAddressPoolSelectors: [{matchLabels: {zone: a}}]
   nodeSelectors: [{matchLabels: {rack: r1}}]
@@ -58,6 +60,10 @@ spec: {serviceSelectors: [{matchLabels: {app: web}}], aggregationLengthV6: 64}`,
 	Entry("aggregationLength 0", `spec: {aggregationLength: 0}`, "greater than or equal to 1"),
 	Entry("aggregationLength 33", `spec: {aggregationLength: 33}`, "less than or equal to 32"),
 	Entry("aggregationLengthV6 129", `spec: {aggregationLengthV6: 129}`, "less than or equal to 128"),
+	Entry("MED 0", `spec: {med: 0, asPathPrepend: 0}`, accepted),
+	Entry("MED too large", `spec: {med: 4294967296}`, "spec.med"),
+	Entry("MED below 0", `spec: {med: -1}`, "greater than or equal to 0"),
+	Entry("too long a path", `spec: {asPathPrepend: 11}`, "less than or equal to 10"),
 	Entry("localPref no number", `spec: {localPref: high}`, "spec.localPref"),
 )
 

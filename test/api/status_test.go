@@ -44,6 +44,42 @@ var _ = Describe("what speakers report", func() {
 		Expect(api.Status().Update(ctx, bgp)).To(Succeed())
 	})
 
+	It("says how a session is, and keeps whose it is", func(ctx context.Context) {
+		session := create(ctx, "BGPSessionStatus", `
+status:
+  node: n1
+  peer: tor
+  state: Established
+  since: "2026-01-01T00:00:00Z"
+  reason: SessionEstablished
+  message: the session is established
+  lastError: "the peer refuses the connection"
+  lastErrorTime: "2026-01-01T00:00:00Z"
+  localAddress: 192.0.2.7
+  remoteAddress: "192.0.2.1:179"
+  localASN: 4294967295
+  remoteASN: 64999
+  remoteRouterID: 192.0.2.1
+  holdTime: 90s
+  keepaliveTime: 30s
+  families: [ipv4-unicast, ipv6-unicast]
+  gracefulRestart: true
+  prefixesDesired: 2
+  prefixesSent: 2
+  establishedCount: 2
+  droppedCount: 1
+  bfd: {state: Up, remoteState: Up, since: "2026-01-01T00:00:00Z", diagnostic: "", transmitInterval: 300ms, detectionTime: 900ms}`)
+		with := func(field string, value any) client.Object {
+			changed := session.DeepCopy()
+			changed.Object["status"].(map[string]any)[field] = value
+			return changed
+		}
+		Expect(api.Update(ctx, with("state", "Up"))).To(MatchError(ContainSubstring(`status.state: Unsupported value: "Up"`)))
+		Expect(api.Update(ctx, with("node", "other"))).To(MatchError(ContainSubstring("Value is immutable")))
+		Expect(api.Update(ctx, with("peer", "other"))).To(MatchError(ContainSubstring("Value is immutable")))
+		Expect(api.Update(ctx, with("bfd", map[string]any{"state": "Down"}))).To(Succeed())
+	})
+
 	It("has a result of three", func(ctx context.Context) {
 		state := create(ctx, "ConfigurationState", `{}`)
 		for _, result := range []string{"Valid", "Invalid", "Unknown"} {
@@ -73,6 +109,7 @@ var _ = DescribeTable("kubectl get shows",
 	Entry("BFDProfile", "v1beta1", "bfdprofiles", "Passive Mode", "Transmit Interval", "Receive Interval", "Multiplier"),
 	Entry("ServiceL2Status", "v1beta1", "servicel2statuses", "Allocated Node", "Service Name", "Service Namespace"),
 	Entry("ServiceBGPStatus", "v1beta1", "servicebgpstatuses", "Node", "Service Name", "Service Namespace"),
+	Entry("BGPSessionStatus", "v1beta1", "bgpsessionstatuses", "Node", "Peer", "State", "BFD", "Prefixes", "Since", "Reason", "Last Error"),
 	Entry("ConfigurationState", "v1beta1", "configurationstates", "Result", "ErrorSummary", "Age"),
 )
 
