@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What takes longer than a test may: random histories of a million steps, every fuzz target, many overlaps of two leaders, the stories on a lab
-# whose kube-proxy uses iptables (those of the tests use nftables). Ends with the first failure. FUZZTIME (60s) is for each target,
+# whose kube-proxy uses iptables (those of the tests use nftables), and the smallest interval of BFD that holds for BFD_SOAK (5m) while all
+# cores are busy. Ends with the first failure. FUZZTIME (60s) is for each target,
 # SOAK_STEPS (1000000) for each random test, TRIALS (20) for the overlaps. The envtest binaries are expected in KUBEBUILDER_ASSETS. The lab of
 # this machine, if one runs, is replaced, and is gone at the end.
 set -eu
@@ -38,4 +39,7 @@ echo "stories with kube-proxy in mode iptables"
 trap 'rm -rf "$scratch"; make lab-down' EXIT
 PROXY_MODE=iptables make lab-up
 go test -count=1 -timeout 25m ./test/e2e/stories -ginkgo.fail-on-pending -ginkgo.no-color
+
+echo "BFD while all cores are busy"
+go run ./test/bench bfd-soak
 echo "soak: ok"

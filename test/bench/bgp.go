@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 
+	"metalsuite.io/api/v1beta2"
 	"metalsuite.io/test/lab"
 	"metalsuite.io/test/suite"
 )
@@ -36,22 +37,29 @@ func (b bench) advertised(ctx context.Context) error {
 	return errors.Join(b.Apply(ctx, suite.Pool(bgpPool, b.Lab.RoutedPool4().String())), b.Apply(ctx, suite.BGPAdvertisement(bgpPool, bgpPool)))
 }
 
-// peered makes the router a peer of every node, with BFD at an interval unless that is 0, in both directions.
-func (b bench) peered(ctx context.Context, interval uint32) error {
+// router is the router as a peer of every node, with BFD unless the interval is 0.
+func (b bench) router(interval uint32) *v1beta2.BGPPeer {
 	peer := suite.BGPPeer(bgpPeer, lab.RouterASN, b.Lab.Router().Addr4())
 	if interval > 0 {
 		peer.Spec.BFDProfile = bgpPeer
+	}
+	return peer
+}
+
+// peered makes the router a peer of every node, with BFD at an interval unless that is 0, in both directions.
+func (b bench) peered(ctx context.Context, interval uint32) error {
+	if interval > 0 {
 		if err := errors.Join(b.Apply(ctx, suite.BFDProfile(bgpPeer, interval, 3)), b.routerBFD(ctx, interval)); err != nil {
 			return err
 		}
 	}
-	return b.Apply(ctx, peer)
+	return b.Apply(ctx, b.router(interval))
 }
 
 // unpeered ends peered.
 func (b bench) unpeered(ctx context.Context) error {
 	return errors.Join(
-		b.Gone(ctx, suite.BGPPeer(bgpPeer, lab.RouterASN, b.Lab.Router().Addr4()), limit), b.Gone(ctx, suite.BFDProfile(bgpPeer, 300, 3), limit), b.Lab.FRR().Restore(ctx))
+		b.Gone(ctx, b.router(0), limit), b.Gone(ctx, suite.BFDProfile(bgpPeer, 300, 3), limit), b.Lab.FRR().Restore(ctx))
 }
 
 // routerBFD lets the router send and receive at an interval.
@@ -95,7 +103,7 @@ func (b bench) bgpFailovers(ctx context.Context) error {
 		if err := b.peered(ctx, interval); err != nil {
 			return err
 		}
-		err := b.lose(ctx, fmt.Sprintf("BGP, node cut off silently, BFD %d ms x 3 -> next hop gone from the router's kernel", interval),
+		err := b.lose(ctx, interval, fmt.Sprintf("BGP, node cut off silently, BFD %d ms x 3 -> next hop gone from the router's kernel", interval),
 			b.Lab.CutSilently, func(ctx context.Context, node string) error { return b.Lab.Heal(ctx, node) })
 		if err := errors.Join(err, b.unpeered(ctx)); err != nil {
 			return err
@@ -104,8 +112,9 @@ func (b bench) bgpFailovers(ctx context.Context) error {
 	return b.Gone(ctx, suite.HelloService(namespace, name, app), limit)
 }
 
-// lose takes one node after the other from the router and measures how long that takes, and how long the return.
-func (b bench) lose(ctx context.Context, name string, act, undo func(context.Context, string) error) error {
+// lose takes one node after the other from the router and measures how long that takes, and how long the return. The peer is made anew each
+// time, since the wait before a session is begun again grows when it is lost often.
+func (b bench) lose(ctx context.Context, interval uint32, name string, act, undo func(context.Context, string) error) error {
 	routes, err := b.Lab.Router().Routes()
 	if err != nil {
 		return err
@@ -132,6 +141,9 @@ func (b bench) lose(ctx context.Context, name string, act, undo func(context.Con
 			return err
 		}
 		gone, back = append(gone, at.Sub(begin)), append(back, returned.Sub(healed))
+		if err := errors.Join(b.Gone(ctx, b.router(interval), limit), b.Apply(ctx, b.router(interval))); err != nil {
+			return err
+		}
 	}
 	figure(name, gone)
 	figure("of that, the way back until it is a next hop again", back)
@@ -168,7 +180,7 @@ func (b bench) bgpKills(ctx context.Context) error {
 	if err := errors.Join(b.advertised(ctx), b.Apply(ctx, b.asking(name, corev1.IPFamilyPolicySingleStack, b.routed(1))), b.peered(ctx, 0)); err != nil {
 		return err
 	}
-	err := b.lose(ctx, "BGP, SIGKILL of the speaker -> next hop gone from the router's kernel", b.killSpeaker, b.renewSpeaker)
+	err := b.lose(ctx, 0, "BGP, SIGKILL of the speaker -> next hop gone from the router's kernel", b.killSpeaker, b.renewSpeaker)
 	return errors.Join(err, b.unpeered(ctx), b.Gone(ctx, suite.HelloService(namespace, name, app), limit))
 }
 
