@@ -131,7 +131,7 @@ type MatchExpression struct {
 
 // BGPPeerStatus says whether the peer is in use.
 type BGPPeerStatus struct {
-	// Conditions has the type Valid.
+	// Conditions has the types Valid and Established.
 	//
 	// +optional
 	// +listType=map

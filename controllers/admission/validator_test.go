@@ -202,7 +202,9 @@ var _ = Describe("webhooks", Ordered, ContinueOnFailure, func() {
 	})
 
 	It("tell that the Secret of a password is in no other namespace", func(ctx context.Context) {
-		r := peer("r", func(s *v1beta2.BGPPeerSpec) { s.PasswordSecret = v1beta2.SecretReference{Name: "s", Namespace: "other"} })
+		r := peer("r", func(s *v1beta2.BGPPeerSpec) {
+			s.PasswordSecret = v1beta2.SecretReference{Name: "s", Namespace: "other"}
+		})
 		Expect(api.Create(ctx, r)).To(Succeed())
 		Expect(heard.take()).To(ConsistOf(ContainSubstring("passwordSecret.namespace is ignored")))
 		Expect(update(ctx, r, func(p *v1beta2.BGPPeer) { p.Spec.MyASN = 1 })).To(Succeed())
