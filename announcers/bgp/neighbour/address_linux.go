@@ -75,9 +75,9 @@ func (k *Kernel) HasInterface(name string) (has bool, err error) {
 	return has, nil
 }
 
-// Source returns the address that the kernel would speak from to reach the peer, and the interface it would send on. With the name of a
-// VRF's device it looks in that VRF. The zone of a link-local peer is its interface. It fails when the kernel knows no way, or has no address to speak from.
-func (k *Kernel) Source(peer netip.Addr, vrf string) (local netip.Addr, via string, err error) {
+// Way returns how the kernel would reach the peer. With the name of a VRF's device it looks in that VRF. The zone of a link-local peer is
+// its interface. It fails when the kernel knows no way, or has no address to speak from.
+func (k *Kernel) Way(peer netip.Addr, vrf string) (w Way, err error) {
 	err = k.netlink(func(h *netlink.Handle) error {
 		routes, err := h.RouteGetWithOptions(peer.AsSlice(), &netlink.RouteGetOptions{VrfName: vrf, Oif: peer.Zone()})
 		if err != nil {
@@ -93,15 +93,15 @@ func (k *Kernel) Source(peer netip.Addr, vrf string) (local netip.Addr, via stri
 			if err != nil {
 				return err
 			}
-			local, via = a.Unmap(), link.Attrs().Name
+			w = Way{Local: a.Unmap(), Interface: link.Attrs().Name, OnLink: r.Gw == nil && r.Via == nil}
 			return nil
 		}
 		return errors.New("no address of this node can be used for it")
 	})
 	if err != nil {
-		return netip.Addr{}, "", fmt.Errorf("looking for the way to %v: %w", peer, err)
+		return Way{}, fmt.Errorf("looking for the way to %v: %w", peer, err)
 	}
-	return local, via, nil
+	return w, nil
 }
 
 // GlobalAddress returns an address of a family that others can use as next hop to this node: on the interface that has the address local,

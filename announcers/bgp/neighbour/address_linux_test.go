@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -65,7 +66,7 @@ func (p *pair) route(text, via string) {
 	must(p, p.inNode.RouteAdd(&netlink.Route{Dst: to, Gw: net.ParseIP(via)}))
 }
 
-func TestSourceAndAddresses(t *testing.T) {
+func TestWaysAndAddresses(t *testing.T) {
 	g := NewWithT(t)
 	p := newPair(t)
 	p.add()
@@ -85,14 +86,14 @@ func TestSourceAndAddresses(t *testing.T) {
 		"192.0.2.9": "192.0.2.1", "203.0.113.7": "192.0.2.1", "2001:db8::9": "2001:db8::1", "2001:db8:9::7": "2001:db8::1",
 		"fe80::9%lan0": "fe80::ff:fe00:1",
 	} {
-		local, via, err := p.kernel.Source(address(peer), "")
+		way, err := p.kernel.Way(address(peer), "")
 		g.Expect(err).NotTo(HaveOccurred(), peer)
-		g.Expect(local).To(Equal(address(want)), peer)
-		g.Expect(via).To(Equal("lan0"), peer)
+		routed := strings.HasSuffix(peer, "7")
+		g.Expect(way).To(Equal(Way{Local: address(want), Interface: "lan0", OnLink: !routed}), peer)
 	}
-	_, _, err := p.kernel.Source(address("198.18.0.1"), "")
+	_, err := p.kernel.Way(address("198.18.0.1"), "")
 	g.Expect(errors.Is(err, unix.ENETUNREACH)).To(BeTrue(), "%v", err)
-	_, _, err = p.kernel.Source(address("192.0.2.9"), "gone")
+	_, err = p.kernel.Way(address("192.0.2.9"), "gone")
 	g.Expect(err).To(HaveOccurred())
 
 	for _, row := range []struct {
@@ -129,7 +130,7 @@ func TestSourceAndAddresses(t *testing.T) {
 	}
 }
 
-func TestSourceInAVRF(t *testing.T) {
+func TestWayInAVRF(t *testing.T) {
 	p := newPair(t)
 	p.add()
 	attributes := netlink.NewLinkAttrs()
@@ -145,11 +146,10 @@ func TestSourceInAVRF(t *testing.T) {
 	must(t, p.inNode.LinkSetMaster(p.lan0(), vrf))
 	p.configure("lan0", "192.0.2.1/24")
 	g := NewWithT(t)
-	local, via, err := p.kernel.Source(netip.MustParseAddr("192.0.2.9"), "red")
+	way, err := p.kernel.Way(netip.MustParseAddr("192.0.2.9"), "red")
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(local).To(Equal(netip.MustParseAddr("192.0.2.1")))
-	g.Expect(via).To(Equal("lan0"))
-	_, _, err = p.kernel.Source(netip.MustParseAddr("192.0.2.9"), "")
+	g.Expect(way).To(Equal(Way{Local: netip.MustParseAddr("192.0.2.1"), Interface: "lan0", OnLink: true}))
+	_, err = p.kernel.Way(netip.MustParseAddr("192.0.2.9"), "")
 	g.Expect(err).To(HaveOccurred())
 	w := p.watch()
 	p.finds(w, reason.NoRouterAdvertisement, "")

@@ -58,3 +58,12 @@ func (l Link) Equal(o Link) bool {
 func (l Link) sameSocket(o Link) bool {
 	return l.Index == o.Index && l.LinkLocal == o.LinkLocal && slices.Equal(l.Hardware, o.Hardware)
 }
+
+// Way is how the kernel would reach another machine.
+type Way struct {
+	// Local is the address that it would speak from, Interface the one that it would send on.
+	Local     netip.Addr
+	Interface string
+	// OnLink is whether no router is in between, as far as the routes tell.
+	OnLink bool
+}

@@ -31,10 +31,8 @@ func (*Kernel) HasAddress(netip.Addr) (bool, error) { return false, errors.ErrUn
 // HasInterface fails.
 func (*Kernel) HasInterface(string) (bool, error) { return false, errors.ErrUnsupported }
 
-// Source fails.
-func (*Kernel) Source(netip.Addr, string) (netip.Addr, string, error) {
-	return netip.Addr{}, "", errors.ErrUnsupported
-}
+// Way fails.
+func (*Kernel) Way(netip.Addr, string) (Way, error) { return Way{}, errors.ErrUnsupported }
 
 // GlobalAddress fails.
 func (*Kernel) GlobalAddress(netip.Addr, string, bool) (netip.Addr, error) {
