@@ -82,11 +82,24 @@ func (l *listener) deliver(d Datagram) {
 		return
 	}
 	w := known.find(p, d)
-	if w == nil || l.port.MultiHop && d.TTL < w.minimumTTL() {
+	if w == nil {
+		l.knock(known.from(d))
+		return
+	}
+	if l.port.MultiHop && d.TTL < w.minimumTTL() {
 		l.discard(w)
 		return
 	}
 	w.inbox.put(arrival{at: now, packet: p})
+}
+
+// knock discards a packet for a session that is no more, and lets the one that is there now know that its peer is.
+func (l *listener) knock(w *watcher) {
+	l.discard(w)
+	if w != nil && w.config.Load().Passive {
+		w.knocked.Store(true)
+		signal(w.inbox.C)
+	}
 }
 
 func (l *listener) discard(w *watcher) {

@@ -129,6 +129,15 @@ func (m *machine) receive(now, arrived time.Time, p Packet) (out outgoing) {
 	return out
 }
 
+// knock tells that the peer is there, but speaks to a session of an earlier run. It has begun, so a passive session may answer, and has
+// to: FRR, for one, does not forget the discriminator of a session that was stopped (RFC 5880 6.1, 6.8.1).
+func (m *machine) knock(now time.Time) (out outgoing) {
+	if m.phase == Down && m.remote == 0 && m.config.Passive && !now.Before(m.sentAt.Add(slow*3/4)) {
+		out.add(m.packet(now, false))
+	}
+	return out
+}
+
 // hear takes note of what the peer tells about itself.
 func (m *machine) hear(arrived time.Time, p Packet) {
 	m.controlReceived++

@@ -359,6 +359,24 @@ func TestPassive(t *testing.T) {
 	}
 }
 
+func TestPassiveAnswersAPeerThatHasLostItsTrack(t *testing.T) {
+	config := every(50 * ms)
+	config.Passive = true
+	m := at(Down, config)
+	if out := m.knock(epoch); out.count != 1 || out.packets[0].Phase != Down || out.packets[0].Receiver != 0 {
+		t.Fatalf("sent %+v", out.packets[:out.count])
+	}
+	if out := m.knock(epoch.Add(slow / 2)); out.count != 0 {
+		t.Error("answers are not limited")
+	}
+	if !m.next().IsZero() {
+		t.Error("the session sends by itself")
+	}
+	if active := at(Down, every(50*ms)); active.knock(epoch).count != 0 {
+		t.Error("an active session answers")
+	}
+}
+
 func TestDemandIsBrokenByAPoll(t *testing.T) {
 	m := at(Up, every(50*ms))
 	m.receive(epoch, epoch, told(Up, demand))

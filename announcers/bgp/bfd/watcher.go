@@ -22,6 +22,8 @@ type watcher struct {
 	// scope is the index of the interface of the path, 0 when it is bound to none or that is not there.
 	scope     atomic.Int64
 	discarded atomic.Uint64
+	// knocked is whether the peer has spoken to a session that is no more.
+	knocked atomic.Bool
 	// config is what is wanted; wake says that it has changed.
 	config atomic.Pointer[Config]
 	wake   chan struct{}
@@ -96,6 +98,9 @@ func (w *watcher) step() {
 			port.drain()
 		}
 		w.read()
+	}
+	if w.knocked.Swap(false) {
+		w.send(w.machine.knock(w.now()))
 	}
 	w.send(w.machine.configure(w.now(), *w.config.Load()))
 	w.send(w.machine.advance(w.now()))
