@@ -283,18 +283,19 @@ func (m *machine) echoFailed(now time.Time) (out outgoing) {
 	return out
 }
 
-// stop begins to say goodbye (RFC 5880 6.8.16). It goes on for as long as the peer may need to find out, at the pace that was agreed: a
-// goodbye of one packet may be lost, and the peer would take the silence for a failure.
+// stop begins to say goodbye (RFC 5880 6.8.16). A session that is up does so for as long as the peer may need to find out, and at the pace
+// that was agreed: a goodbye of one packet may be lost, and the peer would take the silence for a failure. The others say it once.
 func (m *machine) stop(now time.Time) (out outgoing) {
 	if m.phase == AdminDown {
 		return out
 	}
-	pace, silent := m.interval(), m.remote == 0
+	pace, wasUp := m.interval(), m.phase == Up
 	m.enter(now, AdminDown, AdministrativelyDown)
-	m.transmitInUse = pace
-	m.endAt = now
-	if !silent {
+	m.transmitInUse, m.endAt = pace, now
+	if wasUp {
 		m.endAt = now.Add(time.Duration(m.config.Multiplier) * pace)
+	}
+	if m.remote != 0 {
 		m.news(now, &out)
 	}
 	m.schedule(now)
