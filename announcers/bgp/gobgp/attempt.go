@@ -29,8 +29,8 @@ type attempt struct {
 // Connect implements bgp.Session. Events are asked for before there is a peer, so none is missed, and ended with it, so that none of an
 // earlier peer is heard.
 func (s *session) Connect(ctx context.Context) error {
-	if s.attempt != nil {
-		return nil
+	if s.attempt != nil || s.life.Err() != nil {
+		return context.Cause(s.life)
 	}
 	ctx, cancel := either(ctx, s.life)
 	defer cancel()
@@ -158,10 +158,11 @@ func (a *attempt) note(event *api.WatchEventResponse_PeerEvent) {
 	if phase == a.at {
 		return
 	}
+	before := a.at
 	a.at = phase
 	switch phase {
 	case announcers.Idle:
-		a.dropped()
+		a.dropped(before)
 	case announcers.OpenConfirm, announcers.Established:
 		a.open(phase, event.GetPeer())
 	default:
@@ -203,20 +204,27 @@ func (a *attempt) open(phase announcers.SessionPhase, event *api.Peer) {
 }
 
 // dropped tells why the connection has ended, and takes the peer away.
-func (a *attempt) dropped() {
-	words, cancel := context.WithTimeout(a.life, wordWait)
-	a.tell(bgp.Event{Phase: announcers.Idle, Problem: a.clues.why(words)})
-	cancel()
+func (a *attempt) dropped(from announcers.SessionPhase) {
 	ctx, cancel := context.WithTimeout(a.life, callWait)
 	defer cancel()
+	counts, err := a.keepCounts(ctx)
+	if err != nil {
+		_ = a.fail(err) // the session says why
+		return
+	}
+	words, done := context.WithTimeout(ctx, wordWait)
+	problem := a.clues.why(words)
+	done()
+	if from != announcers.Established && counts.NotificationsReceived > 0 {
+		problem = refusedProblem(a.settings)
+	}
+	a.tell(bgp.Event{Phase: announcers.Idle, Problem: problem})
 	a.remove(ctx)
 }
 
-// remove takes the peer away.
+// remove takes the peer away, and keeps what was counted with it.
 func (a *attempt) remove(ctx context.Context) {
-	a.counting.Lock()
-	defer a.counting.Unlock()
-	err := a.keepCounts(ctx)
+	_, err := a.keepCounts(ctx)
 	if err == nil {
 		_, err = a.server.api.DeletePeer(ctx, &api.DeletePeerRequest{Address: neighbour(a.settings)})
 	}

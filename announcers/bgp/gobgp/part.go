@@ -47,10 +47,9 @@ func (a *attempt) part(cease bgp.Cease) {
 func (a *attempt) cease(ctx context.Context, why bgp.Cease) bool {
 	ctx, cancel := context.WithTimeout(ctx, partWait)
 	defer cancel()
+	_, err := a.keepCounts(ctx) // GoBGP forgets what it has counted when a peer is disabled
 	a.counting.Lock()
-	err := a.keepCounts(ctx) // GoBGP forgets what it has counted when a peer is disabled
-	a.base.NotificationsSent++
-	a.base.TotalSent++
+	a.base = sum(a.base, announcers.MessageCounts{NotificationsSent: 1, TotalSent: 1})
 	a.counting.Unlock()
 	if err == nil {
 		err = a.order(ctx, why)

@@ -17,14 +17,16 @@ import (
 
 	"metalsuite.io/announcers"
 	"metalsuite.io/announcers/bgp"
+	"metalsuite.io/api/reason"
 )
 
 // remote is the router at the other end: another GoBGP, in a process of its own, which waits for us.
 type remote struct {
 	*server
-	t    *testing.T
-	addr netip.AddrPort
-	asn  uint32
+	t     *testing.T
+	addr  netip.AddrPort
+	asn   uint32
+	clues *clues
 }
 
 type remoteOptions struct {
@@ -55,8 +57,8 @@ func newRemote(t *testing.T, o remoteOptions) *remote {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := &remote{server: s, t: t, asn: o.asn}
-	c.listen(0, newClues(bgp.Settings{Name: "remote"}))
+	out := &remote{server: s, t: t, asn: o.asn, clues: newClues(bgp.Settings{Name: "remote"})}
+	c.listen(0, out.clues)
 	out.listen(ctx, o)
 	if _, err := s.api.AddPeer(ctx, &api.AddPeerRequest{Peer: o.peer()}); err != nil {
 		t.Fatal(err)
@@ -92,6 +94,14 @@ func (o remoteOptions) peer() *api.Peer {
 	p := peerOf(s, false)
 	p.Transport.PassiveMode = true
 	return p
+}
+
+// why returns why the remote's session has ended.
+func (r *remote) why() *reason.Problem {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return r.clues.why(ctx)
 }
 
 // settings are ours for a session with r.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -24,14 +25,15 @@ type run struct {
 
 	mu sync.Mutex
 	// ended is set before tasks are waited for; none may be added then.
-	ended    bool
-	children map[*child]struct{}
+	ended bool
+	// children are in the order of their birth; born counts them.
+	children []*child
 	born     int
 }
 
 func newRun(ctx context.Context, o Options, f *folder) *run {
 	ctx, cancel := context.WithCancel(ctx)
-	return &run{options: o, folder: f, ctx: ctx, cancel: cancel, children: map[*child]struct{}{}}
+	return &run{options: o, folder: f, ctx: ctx, cancel: cancel}
 }
 
 // end kills the children without a word to the peers and waits for everything.
@@ -81,12 +83,17 @@ func (r *run) reserve() (*child, error) {
 		return nil, errNotRunning
 	}
 	var best *child
-	for c := range r.children {
-		if !c.over() && (best == nil || c.sessions < best.sessions) {
+	living := 0
+	for _, c := range r.children {
+		if c.over() {
+			continue
+		}
+		living++
+		if best == nil || c.sessions < best.sessions {
 			best = c
 		}
 	}
-	if best != nil && len(r.children) >= r.options.MaxChildren {
+	if living >= r.options.MaxChildren {
 		best.sessions++
 		return best, nil
 	}
@@ -96,7 +103,7 @@ func (r *run) reserve() (*child, error) {
 	}
 	r.born++
 	c.sessions = 1
-	r.children[c] = struct{}{}
+	r.children = append(r.children, c)
 	return c, nil
 }
 
@@ -106,7 +113,7 @@ func (r *run) release(c *child) {
 	c.sessions--
 	last := c.sessions == 0
 	if last {
-		delete(r.children, c)
+		r.children = slices.DeleteFunc(r.children, func(one *child) bool { return one == c })
 	}
 	r.mu.Unlock()
 	if last {

@@ -173,6 +173,9 @@ func (s *session) Err() error {
 func (s *session) Update(ctx context.Context, withdraw []netip.Prefix, announce []bgp.Announcement) error {
 	ctx, cancel := either(ctx, s.life)
 	defer cancel()
+	if s.life.Err() != nil {
+		return context.Cause(s.life)
+	}
 	refused, err := s.table.update(ctx, withdraw, announce)
 	for prefix, why := range refused {
 		s.run.options.Log.Info("Route not given to GoBGP", "peer", s.settings.Name, "prefix", prefix, "reason", why)
@@ -209,17 +212,18 @@ func (s *session) announced() int {
 	return s.table.count(opened.IPv4, opened.IPv6)
 }
 
-// keepCounts adds the messages of the present peer to those of earlier ones, before GoBGP forgets them. The caller holds counting.
-func (s *session) keepCounts(ctx context.Context) error {
+// keepCounts adds the messages of the present peer to those of earlier ones, before GoBGP forgets them, and returns them.
+func (s *session) keepCounts(ctx context.Context) (announcers.MessageCounts, error) {
+	s.counting.Lock()
+	defer s.counting.Unlock()
 	if !s.present {
-		return nil
+		return announcers.MessageCounts{}, nil
 	}
 	s.present = false
 	p, err := s.server.peer(ctx)
-	if err == nil {
-		s.base = sum(s.base, countsOf(p))
-	}
-	return err
+	counts := countsOf(p)
+	s.base = sum(s.base, counts)
+	return counts, err
 }
 
 // failure returns err as the session's methods do: the end of the caller's context, or, since nothing else can fail for a good reason, the end

@@ -4,6 +4,7 @@ package gobgp
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -26,11 +27,17 @@ func TestMain(m *testing.M) {
 	var err error
 	switch {
 	case len(os.Args) > 1 && os.Args[1] == childArgument:
+		// The remote of a test listens, and Go listens with Multipath TCP, which knows no signatures (RFC 2385).
+		_ = os.Setenv("GODEBUG", "multipathtcp=0")
 		err = Serve(os.Stdin, os.Stderr)
 	case len(os.Args) > 1 && os.Args[1] == parentArgument:
 		err = beParent(os.Args[2:])
 	default:
-		os.Exit(m.Run())
+		// Nearly all the time is spent waiting: GoBGP tries to connect after one to two seconds.
+		flag.Parse()
+		if err = flag.Set("test.parallel", "16"); err == nil {
+			os.Exit(m.Run())
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -53,7 +60,7 @@ func startEngine(t *testing.T, children int) *testEngine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &testEngine{Engine: New(Options{Log: testr.New(t), Args: []string{childArgument}, Folder: folder, MaxChildren: children})}
+	e := &testEngine{Engine: New(Options{Log: testr.NewWithOptions(t, testr.Options{Verbosity: 1}), Args: []string{childArgument}, Folder: folder, MaxChildren: children})}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()
@@ -102,6 +109,21 @@ func (s *testSession) connect() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	s.Expect(s.Connect(ctx)).To(Succeed())
+}
+
+// establish connects, and again when that fails: the remote waits for some seconds before it takes a peer back.
+func (s *testSession) establish() bgp.Event {
+	s.t.Helper()
+	for {
+		s.connect()
+		e, _ := s.until("Established", func(e bgp.Event) bool {
+			return e.Phase == announcers.Established || e.Phase == announcers.Idle && e.Problem != nil
+		})
+		if e.Phase == announcers.Established {
+			return e
+		}
+		s.disconnect(bgp.AdministrativeReset)
+	}
 }
 
 func (s *testSession) disconnect(why bgp.Cease) {

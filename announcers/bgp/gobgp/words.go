@@ -120,6 +120,13 @@ func brokenProblem(state, why string) *reason.Problem {
 	return reason.New(reason.SessionEnded, "the connection to the peer was closed or broke")
 }
 
+// refusedProblem is for a NOTIFICATION during the exchange of OPEN messages. GoBGP counts it and drops what it says, but there is one thing
+// above all that a router refuses then.
+func refusedProblem(s bgp.Settings) *reason.Problem {
+	return reason.New(reason.PeerASNMismatch,
+		"the peer answered the OPEN message with a NOTIFICATION, most likely because it expects another ASN than %d", s.LocalASN)
+}
+
 // dialProblem says why no connection was made. Only what the kernel says is known: a wrong password is a peer that does not answer.
 func dialProblem(s bgp.Settings, text string) *reason.Problem {
 	cause := text[strings.LastIndex(text, ": ")+1:]

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gobgp
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"metalsuite.io/announcers"
+	"metalsuite.io/announcers/bgp"
+	"metalsuite.io/api/reason"
+)
+
+func TestDisconnectSaysWhy(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		cease bgp.Cease
+		told  string
+	}{
+		"shutdown":      {cease: bgp.AdministrativeShutdown, told: `Cease/Administrative Shutdown ("` + textShutdown + `")`},
+		"reset":         {cease: bgp.AdministrativeReset, told: `Cease/Administrative Reset ("` + textReset + `")`},
+		"de-configured": {cease: bgp.PeerDeconfigured, told: "Cease/Peer De-configured"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRemote(t, remoteOptions{asn: 64999, ourASN: 64512})
+			s := startEngine(t, 2).open(t, r.settings(64512))
+			s.announce(route("198.51.100.1/32"))
+			s.connect()
+			s.phase(announcers.Established)
+			s.Eventually(func() int { return len(r.routes(familyIPv4)) }, patience).Should(Equal(1))
+			s.disconnect(c.cease)
+			s.Expect(r.why()).To(Equal(reason.New(reason.PeerClosedSession, "the peer sent %s", c.told)))
+			s.Expect(s.phase(announcers.Idle)).To(Equal(bgp.Event{Phase: announcers.Idle}))
+			s.Expect(r.routes(familyIPv4)).To(BeEmpty())
+			messages := s.stats().Messages
+			s.Expect(messages.NotificationsSent).To(BeEquivalentTo(1))
+			s.Expect(messages.OpensSent).To(BeEquivalentTo(1))
+			s.Expect(s.stats().Announced).To(BeZero())
+		})
+	}
+}
+
+func TestTheTableOutlivesTheConnection(t *testing.T) {
+	t.Parallel()
+	r := newRemote(t, remoteOptions{asn: 64999, ourASN: 64512})
+	s := startEngine(t, 2).open(t, r.settings(64512))
+	s.announce(route("198.51.100.1/32"))
+	for range 2 {
+		s.establish()
+		s.Eventually(func() int { return len(r.routes(familyIPv4)) }, patience).Should(Equal(1))
+		s.disconnect(bgp.PeerDeconfigured)
+		s.phase(announcers.Idle)
+	}
+	messages := s.stats().Messages
+	s.Expect(messages.OpensReceived).To(BeEquivalentTo(2))
+	s.Expect(messages.UpdatesSent).To(BeEquivalentTo(2))
+	s.Expect(messages.NotificationsSent).To(BeEquivalentTo(2))
+}
+
+// A session that the peer has ended begins afresh sooner than GoBGP would by itself, which is after more than 6 s.
+func TestConnectAfterADrop(t *testing.T) {
+	t.Parallel()
+	p := newPuppet(t, "127.0.0.1")
+	s := startEngine(t, 2).open(t, p.settings())
+	s.connect()
+	p.establish(p.accept())
+	s.phase(announcers.Established)
+	p.send(messageNotification, []byte{6, 2})
+	e := s.problem()
+	s.Expect(e).To(Equal(bgp.Event{
+		Phase: announcers.Idle, Problem: reason.New(reason.PeerClosedSession, "the peer sent Cease/Administrative Shutdown"),
+	}))
+	began := time.Now()
+	s.disconnect(bgp.AdministrativeReset)
+	s.connect()
+	p.establish(p.accept())
+	s.phase(announcers.Established)
+	s.Expect(time.Since(began)).To(BeNumerically("<", 5*time.Second))
+	messages := s.stats().Messages
+	s.Expect(messages.NotificationsReceived).To(BeEquivalentTo(1))
+	s.Expect(messages.NotificationsSent).To(BeZero())
+	s.Expect(messages.OpensSent).To(BeEquivalentTo(2))
+}
+
+func TestNothingGoesOnAfterADrop(t *testing.T) {
+	t.Parallel()
+	p := newPuppet(t, "127.0.0.1")
+	s := startEngine(t, 2).open(t, p.settings())
+	s.connect()
+	p.accept().Close()
+	s.Expect(s.problem().Problem.Reason).To(Equal(reason.PeerClosedSession))
+	s.Consistently(s.Events(), 7*time.Second).ShouldNot(Receive())
+}
+
+func TestDisconnectInEveryPhase(t *testing.T) {
+	t.Parallel()
+	p := newPuppet(t, "127.0.0.1")
+	s := startEngine(t, 2).open(t, p.settings())
+	for _, phase := range []announcers.SessionPhase{announcers.Idle, announcers.Active, announcers.OpenSent, announcers.OpenConfirm} {
+		s.connect()
+		switch phase {
+		case announcers.OpenSent:
+			p.accept()
+		case announcers.OpenConfirm:
+			p.accept()
+			p.send(messageOpen, p.openBody())
+		}
+		if phase != announcers.Idle {
+			s.phase(phase)
+		}
+		s.disconnect(bgp.AdministrativeShutdown)
+		if phase != announcers.Idle {
+			s.Expect(s.phase(announcers.Idle).Problem).To(BeNil())
+		}
+	}
+	s.disconnect(bgp.AdministrativeShutdown) // without harm
+	s.connect()
+	p.establish(p.accept())
+	s.phase(announcers.Established)
+}
+
+func TestWhyThereIsNoSession(t *testing.T) {
+	t.Parallel()
+	rows := map[string]struct {
+		// what the peer does with our connection
+		peer func(*puppet)
+		want *reason.Problem
+	}{
+		"it closes at once": {
+			peer: func(p *puppet) { p.accept().Close() },
+			want: reason.New(reason.PeerClosedSession, "the peer closed the connection without an OPEN message; it may not know this node as a neighbour"),
+		},
+		"it wants another ASN": {
+			peer: func(p *puppet) { p.accept(); p.send(messageNotification, []byte{2, 2, 0, 0}) },
+			want: reason.New(reason.PeerASNMismatch, "the peer answered the OPEN message with a NOTIFICATION, most likely because it expects another ASN than 64512"),
+		},
+		"it has another ASN": {
+			peer: func(p *puppet) {
+				p.accept()
+				body := p.openBody()
+				body[1], body[2] = 0xfd, 0xe8
+				p.send(messageOpen, body)
+			},
+			want: reason.New(reason.PeerASNMismatch,
+				`the peer's message was answered with OPEN Message Error/Bad Peer AS ("as number mismatch expected 64999, received 65000")`),
+		},
+		"it speaks nonsense": {
+			peer: func(p *puppet) { p.accept(); _, _ = p.conn.Write(make([]byte, 19)) },
+			want: reason.New(reason.InvalidPeerMessage, "the peer's message was answered with Message Header Error/Bad Message Length (%q)", "unknown message type"),
+		},
+		"it closes after the OPEN messages": {
+			peer: func(p *puppet) {
+				p.accept()
+				p.send(messageOpen, p.openBody())
+				p.read(messageKeepalive)
+				p.conn.Close()
+			},
+			want: reason.New(reason.PeerClosedSession, "the peer closed the connection after the OPEN messages"),
+		},
+		"the session breaks": {
+			peer: func(p *puppet) { p.establish(p.accept()); p.conn.Close() },
+			want: reason.New(reason.SessionEnded, "the connection to the peer was closed or broke"),
+		},
+		"it says nothing any more": {
+			peer: func(p *puppet) { p.hold = 3; p.establish(p.accept()) },
+			want: reason.New(reason.HoldTimerExpired, "nothing came from the peer; Hold Timer Expired was sent"),
+		},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPuppet(t, "127.0.0.1")
+			s := startEngine(t, 2).open(t, p.settings())
+			s.connect()
+			row.peer(p)
+			e := s.problem()
+			s.Expect(e.Phase).To(Equal(announcers.Idle))
+			s.Expect(e.Problem).To(Equal(row.want))
+		})
+	}
+}
+
+func TestWhyThereIsNoConnection(t *testing.T) {
+	t.Parallel()
+	t.Run("refused", func(t *testing.T) {
+		t.Parallel()
+		p := newPuppet(t, "127.0.0.1")
+		p.listener.Close()
+		s := startEngine(t, 2).open(t, p.settings())
+		s.connect()
+		e := s.problem()
+		s.Expect([]any{e.Phase, e.Problem.Reason}).To(Equal([]any{announcers.Active, reason.ConnectionRefused}))
+		s.Expect(s.problem().Problem.Reason).To(Equal(reason.ConnectionRefused), "it keeps trying")
+	})
+	t.Run("wrong source", func(t *testing.T) {
+		t.Parallel()
+		p := newPuppet(t, "127.0.0.1")
+		settings := p.settings()
+		settings.Source = netip.MustParseAddr("192.0.2.77")
+		s := startEngine(t, 2).open(t, settings)
+		s.connect()
+		s.Expect(s.problem().Problem).To(Equal(reason.New(reason.NoSourceAddress, "192.0.2.77 is not an address of this node")))
+	})
+	t.Run("no such device", func(t *testing.T) {
+		t.Parallel()
+		p := newPuppet(t, "127.0.0.1")
+		settings := p.settings()
+		settings.VRF = "no-such-vrf"
+		s := startEngine(t, 2).open(t, settings)
+		s.connect()
+		s.Expect(s.problem().Problem.Reason).To(Equal(reason.VRFMissing))
+	})
+	t.Run("wrong password", func(t *testing.T) {
+		t.Parallel()
+		r := newRemote(t, remoteOptions{asn: 64999, ourASN: 64512, password: "right"})
+		settings := r.settings(64512)
+		settings.Password = "wrong"
+		e := startEngine(t, 2)
+		s := e.open(t, settings)
+		s.connect()
+		s.Expect(s.problem().Problem.Reason).To(Equal(reason.PasswordMismatchSuspected))
+		settings.Password = "right"
+		s.Close()
+		s = e.open(t, settings)
+		s.connect()
+		s.phase(announcers.Established)
+	})
+}
+
+func TestGracefulRestart(t *testing.T) {
+	t.Parallel()
+	r := newRemote(t, remoteOptions{asn: 64999, ourASN: 64512, restart: true})
+	settings := r.settings(64512)
+	settings.GracefulRestart = true
+	e := startEngine(t, 2)
+	s := e.open(t, settings)
+	s.announce(route("198.51.100.1/32"), route("198.51.100.2/32"))
+	s.connect()
+	s.Expect(s.phase(announcers.Established).Opened.GracefulRestart).To(BeTrue())
+	s.Eventually(func() int { return len(r.routes(familyIPv4)) }, patience).Should(Equal(2))
+
+	e.quit() // without a word
+	s.Expect(s.ended()).To(HaveOccurred())
+	stale := seen{next: "127.0.0.1", path: []uint32{64512}, med: -1, pref: -1, stale: true}
+	s.Eventually(func() map[string]seen { return r.routes(familyIPv4) }, patience).Should(Equal(map[string]seen{
+		"198.51.100.1/32": stale, "198.51.100.2/32": stale,
+	}))
+
+	settings.Restarting = true
+	s = startEngine(t, 2).open(t, settings)
+	s.announce(route("198.51.100.2/32"))
+	s.establish()
+	fresh := stale
+	fresh.stale = false
+	s.Eventually(func() map[string]seen { return r.routes(familyIPv4) }, patience).Should(Equal(map[string]seen{"198.51.100.2/32": fresh}))
+
+	s.disconnect(bgp.AdministrativeShutdown)
+	s.Eventually(func() map[string]seen { return r.routes(familyIPv4) }, patience).Should(BeEmpty())
+}
+
+// A peer that reads nothing any more has our updates in its buffers, and the NOTIFICATION cannot be sent.
+func TestPeerThatTakesNothing(t *testing.T) {
+	t.Parallel()
+	p := newPuppet(t, "127.0.0.1")
+	e := startEngine(t, 8)
+	s := e.open(t, p.settings())
+	s.connect()
+	p.establish(p.accept())
+	s.phase(announcers.Established)
+	const n = 10000
+	for total := uint64(n); ; total += n {
+		s.announce(manyRoutes(n)...)
+		if s.stats().Messages.UpdatesSent+2*n < total { // the buffers are full, for nobody reads
+			break
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	began := time.Now()
+	s.Expect(s.Disconnect(ctx, bgp.AdministrativeShutdown)).To(MatchError(errStuck))
+	s.Expect(s.ended()).To(MatchError(errStuck))
+	s.Close()
+	s.Expect(time.Since(began)).To(BeNumerically("<", 5*time.Second))
+}
+
+// manyRoutes differ in everything, so that each needs a message.
+func manyRoutes(n int) []bgp.Announcement {
+	out := make([]bgp.Announcement, n)
+	for i := range out {
+		out[i] = route(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32).String())
+		out[i].HasMED, out[i].MED = true, uint32(time.Now().UnixNano())
+	}
+	return out
+}
