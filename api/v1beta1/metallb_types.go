@@ -235,8 +235,14 @@ type L2Announcer struct {
 	RefreshInterval *metav1.Duration `json:"refreshInterval,omitempty"`
 }
 
-// BGPAnnouncer are settings of the module bgp. It has none yet; later versions add to it.
-type BGPAnnouncer struct{}
+// BGPAnnouncer are settings of the module bgp.
+type BGPAnnouncer struct {
+	// DrainOnCordon takes the traffic away from a node for as long as it is cordoned: its routes are marked as about to go (RFC 8326) and
+	// withdrawn a moment later. Absent means false. The label metallb.io/drain on a node does so in any case.
+	//
+	// +optional
+	DrainOnCordon *bool `json:"drainOnCordon,omitempty"`
+}
 
 // EndpointCopier are settings of the endpoint copier, which gives the Kubernetes API a Service of type LoadBalancer.
 type EndpointCopier struct {

@@ -41,6 +41,9 @@ type options struct {
 	excludeInterfaces []string
 	refreshInterval   time.Duration
 	ignoreExcludeLB   bool
+	drainOnCordon     bool
+	runtimeFolder     string
+	daemonSet         string
 }
 
 // New returns the speaker command.
@@ -70,6 +73,9 @@ func New() *cobra.Command {
 	flags.StringArrayVar(&o.excludeInterfaces, "exclude-interfaces", l2.DefaultExcludedInterfaces, "regular expressions of interface names never to announce on")
 	flags.DurationVar(&o.refreshInterval, "l2-refresh-interval", 0, "how often the announcer l2 repeats its claims unasked, from 1s to 24h; 0 means never")
 	flags.BoolVar(&o.ignoreExcludeLB, "ignore-exclude-lb", false, "announce from nodes labelled node.kubernetes.io/exclude-from-external-load-balancers too")
+	flags.BoolVar(&o.drainOnCordon, "bgp-drain-on-cordon", false, "take the traffic of routers away from this node while it is cordoned")
+	flags.StringVar(&o.runtimeFolder, "runtime-folder", os.TempDir(), "folder for the sockets of the announcers' own processes; it must be writable")
+	flags.StringVar(&o.daemonSet, "daemonset", os.Getenv("METALLB_DAEMONSET"), "name of the speakers' DaemonSet; when it is gone, a speaker that ends takes leave of its routers (env METALLB_DAEMONSET)")
 	return cmd
 }
 

@@ -5,6 +5,7 @@ package speaker
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -13,13 +14,21 @@ import (
 
 	"metalsuite.io/announcers"
 	"metalsuite.io/announcers/bgp"
+	"metalsuite.io/announcers/bgp/bfd"
+	"metalsuite.io/announcers/bgp/gobgp"
 	"metalsuite.io/announcers/l2"
+	"metalsuite.io/cmd/bgpchild"
 )
 
 // environment is what a module may be made from.
 type environment struct {
-	log               logr.Logger
-	registerer        prometheus.Registerer
+	// node is the name of this node, address its own address.
+	node       string
+	address    netip.Addr
+	log        logr.Logger
+	registerer prometheus.Registerer
+	// runtimeFolder is where sockets may be made.
+	runtimeFolder     string
 	excludeInterfaces []string
 	// refreshInterval is how often claims are repeated unasked; 0 means never.
 	refreshInterval time.Duration
@@ -33,7 +42,11 @@ var modules = map[string]func(environment) (announcers.Announcer, error){
 		})
 	},
 	bgp.Name: func(e environment) (announcers.Announcer, error) {
-		return bgp.New(bgp.Options{Log: e.log, Registerer: e.registerer})
+		return bgp.New(bgp.Options{
+			Node: e.node, Address: e.address, Log: e.log, Registerer: e.registerer, Network: bgp.HostNetwork(e.log),
+			Engine:   gobgp.New(gobgp.Options{Log: e.log, Args: []string{bgpchild.Name}, Folder: e.runtimeFolder}),
+			Detector: bfd.New(bfd.Options{Log: e.log}),
+		})
 	},
 }
 

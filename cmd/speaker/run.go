@@ -50,8 +50,10 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	address := netip.MustParseAddr(o.bindAddress) // valid, as validate has seen
 	modules, err := build(o.announcers, environment{
-		log: log, registerer: metrics.Registry, excludeInterfaces: o.excludeInterfaces, refreshInterval: o.refreshInterval,
+		node: o.node, address: address, log: log, registerer: metrics.Registry, runtimeFolder: o.runtimeFolder,
+		excludeInterfaces: o.excludeInterfaces, refreshInterval: o.refreshInterval,
 	})
 	if err != nil {
 		return err
@@ -71,15 +73,28 @@ func run(ctx context.Context, o options) error {
 	})
 	trigger := kube.NewTrigger()
 	source := speaker.NewSource(objects.cache, o.Namespace, o.class, trigger)
+	passwords := speaker.NewPasswords(speaker.PasswordsOptions{
+		Reader: objects.direct, Namespace: o.Namespace, Trigger: trigger, Clock: clock.RealClock{}, Log: log.WithName("passwords"),
+	})
 	loop := speaker.New(speaker.Options{
-		HomeLink: homeLink(netip.MustParseAddr(o.bindAddress)),
-		Node:     o.node, Version: version.Version, IgnoreExcludeLabel: o.ignoreExcludeLB, Hold: hold,
-		Observer: source, Members: members, Modules: modules, Trigger: trigger, Clock: clock.RealClock{}, Log: log,
+		HomeLink: homeLink(address), DrainOnCordon: o.drainOnCordon,
+		Node: o.node, Version: version.Version, IgnoreExcludeLabel: o.ignoreExcludeLB, Hold: hold,
+		Passwords: passwords, Observer: source, Members: members, Modules: modules, Trigger: trigger, Clock: clock.RealClock{}, Log: log,
 		OnOutcome: status.Report,
 	})
 
+	// What runs outlives the signal to end until the announcers have taken leave.
+	signalled := ctx
+	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer end()
+		part(signalled, ctx, log, loop, speaker.Installation{Reader: objects.direct, Namespace: o.Namespace, DaemonSet: o.daemonSet})
+		return nil
+	})
 	group.Go(func() error { return members.Run(ctx) })
+	group.Go(func() error { return passwords.Run(ctx) })
 	group.Go(func() error { return loop.Run(ctx) })
 	group.Go(func() error { return status.Run(ctx) })
 	group.Go(func() error { return objects.cache.Start(ctx) })
@@ -95,6 +110,26 @@ func run(ctx context.Context, o options) error {
 	})
 	log.Info("Speaker started", "node", o.node, "announcer", o.announcers)
 	return group.Wait()
+}
+
+// part waits for the signal to end, or for the end of something that runs. After the signal it lets the announcers take leave of the
+// network if this node does not come back; a restart is none of the network's business.
+func part(signalled, running context.Context, log logr.Logger, loop *speaker.Speaker, installed speaker.Installation) {
+	select {
+	case <-running.Done():
+		return
+	case <-signalled.Done():
+	}
+	why := loop.Departing()
+	if why == "" && installed.Removed(running) {
+		why = "the speakers are being removed"
+	}
+	if why == "" {
+		log.Info("Speaker ends for a restart")
+		return
+	}
+	log.Info("Speaker takes leave", "reason", why)
+	loop.Leave(running)
 }
 
 func (o *options) membership(log logr.Logger) (*membership.Membership, error) {
@@ -115,6 +150,8 @@ func (o *options) membership(log logr.Logger) (*membership.Membership, error) {
 type objects struct {
 	cache  cache.Cache
 	client client.Client
+	// direct asks the API server itself.
+	direct client.Reader
 }
 
 func newObjects(config *rest.Config, namespace, node string) (objects, error) {
@@ -134,7 +171,11 @@ func newObjects(config *rest.Config, namespace, node string) (objects, error) {
 	if err != nil {
 		return objects{}, fmt.Errorf("preparing the client: %w", err)
 	}
-	return objects{cache: c, client: writer}, nil
+	direct, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return objects{}, fmt.Errorf("preparing the reader: %w", err)
+	}
+	return objects{cache: c, client: writer, direct: direct}, nil
 }
 
 // newRecorder returns a recorder of events; stop waits for nothing.

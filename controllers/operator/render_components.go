@@ -8,9 +8,16 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"metalsuite.io/api/v1beta1"
+)
+
+// runtimeFolder is where the speaker makes sockets to its own processes, in memory and of this size at most: there is nothing else in it.
+const (
+	runtimeFolder = "/run/metallb"
+	runtimeSize   = "1Mi"
 )
 
 // gossipKeyPath is where the speaker finds the key of its membership.
@@ -65,9 +72,14 @@ func (r renderer) speaker() *appsv1.DaemonSet {
 	pod.Spec.HostNetwork = true
 	pod.Spec.DNSPolicy = corev1.DNSClusterFirstWithHostNet
 	pod.Spec.Tolerations = controlPlaneTolerations()
-	pod.Spec.Volumes = []corev1.Volume{{Name: "memberlist", VolumeSource: corev1.VolumeSource{
-		Secret: &corev1.SecretVolumeSource{SecretName: GossipSecret, DefaultMode: ptr[int32](0o400)},
-	}}}
+	pod.Spec.Volumes = []corev1.Volume{
+		{Name: "memberlist", VolumeSource: corev1.VolumeSource{
+			Secret: &corev1.SecretVolumeSource{SecretName: GossipSecret, DefaultMode: ptr[int32](0o400)},
+		}},
+		{Name: "runtime", VolumeSource: corev1.VolumeSource{
+			EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory, SizeLimit: ptr(resource.MustParse(runtimeSize))},
+		}},
+	}
 	speakerContainer(&pod.Spec.Containers[0])
 	configure(&pod, r.cr.Spec.SpeakerConfig)
 	place(&pod, r.cr.Spec.NodeSelector, r.cr.Spec.SpeakerTolerations)
@@ -78,12 +90,16 @@ func speakerContainer(c *corev1.Container) {
 	c.Env = append(c.Env,
 		fieldEnv("METALLB_NODE_NAME", "spec.nodeName"),
 		fieldEnv("METALLB_ML_BIND_ADDR", "status.hostIP"),
+		corev1.EnvVar{Name: "METALLB_DAEMONSET", Value: speakerName},
 	)
 	c.Ports = append(c.Ports,
 		corev1.ContainerPort{Name: "memberlist-tcp", ContainerPort: gossipPort, Protocol: corev1.ProtocolTCP},
 		corev1.ContainerPort{Name: "memberlist-udp", ContainerPort: gossipPort, Protocol: corev1.ProtocolUDP},
 	)
-	c.VolumeMounts = []corev1.VolumeMount{{Name: "memberlist", MountPath: gossipKeyPath, ReadOnly: true}}
+	c.VolumeMounts = []corev1.VolumeMount{
+		{Name: "memberlist", MountPath: gossipKeyPath, ReadOnly: true},
+		{Name: "runtime", MountPath: runtimeFolder},
+	}
 	c.SecurityContext.RunAsUser = ptr[int64](0)
 	c.SecurityContext.RunAsGroup = ptr[int64](0)
 	c.SecurityContext.Capabilities.Add = []corev1.Capability{"NET_RAW"}
@@ -92,14 +108,24 @@ func speakerContainer(c *corev1.Container) {
 }
 
 func (r renderer) speakerArgs() []string {
-	args := append(r.classArgs(), "--health-probe-host=127.0.0.1")
+	args := append(r.classArgs(), "--health-probe-host=127.0.0.1", "--runtime-folder="+runtimeFolder)
 	if enabled, _, chosen := announcersOf(r.cr.Spec, r.options.KnownAnnouncers); chosen {
 		args = append(args, "--announcers="+strings.Join(enabled, ","))
 	}
 	if ignore := r.cr.Spec.IgnoreExcludeLB; ignore != nil && *ignore {
 		args = append(args, "--ignore-exclude-lb")
 	}
-	return slices.Concat(args, excludeArgs(r.cr.Spec.Announcers), refreshArgs(r.cr.Spec.Announcers))
+	return slices.Concat(args, excludeArgs(r.cr.Spec.Announcers), refreshArgs(r.cr.Spec.Announcers), drainArgs(r.cr.Spec.Announcers))
+}
+
+// drainArgs hands on that cordoned nodes are drained.
+func drainArgs(announcers []v1beta1.Announcer) []string {
+	for _, a := range announcers {
+		if a.BGP != nil && a.BGP.DrainOnCordon != nil && *a.BGP.DrainOnCordon {
+			return []string{"--bgp-drain-on-cordon"}
+		}
+	}
+	return nil
 }
 
 // refreshArgs hands on how often claims are repeated; nothing when they are not.

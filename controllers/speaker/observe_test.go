@@ -87,6 +87,9 @@ func TestWhatIsObservedOfANode(t *testing.T) {
 		{"to be drained", corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{v1beta1.LabelDrain: ""}}}, Node{Drain: true}},
 		{"to be drained, in a word", corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{v1beta1.LabelDrain: "true"}}}, Node{Drain: true}},
 		{"not to be drained", corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{v1beta1.LabelDrain: "false"}}}, Node{}},
+		{"shutting down", corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{
+			{Type: corev1.NodeReady, Status: corev1.ConditionFalse, Reason: "KubeletNotReady", Message: "node is shutting down"},
+		}}}, Node{ShuttingDown: true}},
 		{"no network", corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{
 			{Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue},
 		}}}, Node{NetworkUnavailable: true}},

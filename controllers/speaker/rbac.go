@@ -2,7 +2,8 @@
 
 package speaker
 
-// What the speaker may do. It reads; it writes its own status objects and events, and no Service.
+// What the speaker may do. It reads; it writes its own status objects and events, and no Service. Secrets with the passwords of sessions it
+// gets by their names; it neither lists nor watches them. Of its DaemonSet it asks whether that is still there.
 //
 // +kubebuilder:rbac:groups="",resources=services;nodes;namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch
@@ -10,5 +11,7 @@ package speaker
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 // +kubebuilder:rbac:groups=metallb.io,namespace=metallb-system,resources=ipaddresspools;l2advertisements;bgpadvertisements;bgppeers;bfdprofiles;communities,verbs=get;list;watch
-// +kubebuilder:rbac:groups=metallb.io,namespace=metallb-system,resources=servicel2statuses;configurationstates;addressconflicts,verbs=get;list;watch;create;update;patch;delete
-// +kubebuilder:rbac:groups=metallb.io,namespace=metallb-system,resources=servicel2statuses/status;configurationstates/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=metallb.io,namespace=metallb-system,resources=servicel2statuses;servicebgpstatuses;bgpsessionstatuses;configurationstates;addressconflicts,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups=metallb.io,namespace=metallb-system,resources=servicel2statuses/status;servicebgpstatuses/status;configurationstates/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups="",namespace=metallb-system,resources=secrets,verbs=get
+// +kubebuilder:rbac:groups=apps,namespace=metallb-system,resources=daemonsets,verbs=get

@@ -103,6 +103,8 @@ type Speaker struct {
 	ready   atomic.Bool
 	// unable says why this node cannot announce; nil when it can.
 	unable atomic.Pointer[reason.Problem]
+	// departing says why this node is to serve nobody any more; nil before anything is known.
+	departing atomic.Pointer[string]
 }
 
 // New returns a speaker that does nothing until Run.
@@ -193,6 +195,8 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 	}
 	s.grants.see(world.Services)
 	s.complete(&world)
+	why := world.departure()
+	s.departing.Store(&why)
 	world.Members = s.Members.Members()
 	s.Members.SetPeers(peers(world))
 	if wait := max(s.settling(world), s.acquainting(world.Members)); wait > 0 {

@@ -53,6 +53,7 @@ type rig struct {
 	trigger  kube.Trigger
 	linked   *atomic.Bool
 	outcomes chan Outcome
+	speaker  *Speaker
 }
 
 func start(t *testing.T, modules ...announcers.Announcer) *rig {
@@ -64,6 +65,7 @@ func start(t *testing.T, modules ...announcers.Announcer) *rig {
 		Trigger: r.trigger, Clock: clock.RealClock{}, Log: logr.Discard(), OnOutcome: func(o Outcome) { r.outcomes <- o },
 	})
 	r.linked.Store(true)
+	r.speaker = s
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()

@@ -60,6 +60,8 @@ type Node struct {
 	// Cordoned is whether no new pods are put on the node (spec.unschedulable); Drain is whether the node carries the label
 	// metallb.io/drain, empty or "true".
 	Cordoned, Drain bool
+	// ShuttingDown is whether the kubelet says that the node is shutting down (Kubernetes: graceful node shutdown).
+	ShuttingDown bool
 	// Addresses are the node's own.
 	Addresses []netip.Addr
 }
