@@ -20,8 +20,9 @@ import (
 	"metalsuite.io/announcers"
 )
 
-// patience bounds everything that a module has to do: start, announce, withdraw, drain. A module needs far less; a loaded machine may not.
-const patience = 10 * time.Second
+// patience bounds everything that a module has to do: start, announce, withdraw, drain. A module needs far less; a loaded machine, or a router
+// at the other end that takes its time, may not.
+const patience = 30 * time.Second
 
 // Subject is a module in a world of its own.
 type Subject struct {
