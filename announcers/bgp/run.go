@@ -20,10 +20,6 @@ import (
 // At the end the sessions come first: those that are to end with a word are told so. Then BFD says that it stops on purpose, while what is
 // left of the sessions is still up, and last the engine goes.
 func (a *Announcer) Run(ctx context.Context) error {
-	if a.engine == nil { // TEMPORARY, until the registry hands one over
-		<-ctx.Done()
-		return nil
-	}
 	if err := a.begin(); err != nil {
 		return err
 	}
