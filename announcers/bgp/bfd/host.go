@@ -25,6 +25,11 @@ type Host interface {
 	Domain(device string) string
 }
 
+// hastener is an optional ability of a Host: to let this process wake soon. It is asked once there are sessions.
+type hastener interface {
+	Hasten() error
+}
+
 // Port says which packets a Listener gets.
 type Port struct {
 	IPv6, MultiHop bool

@@ -339,3 +339,13 @@ func TestSourcePortsAreDistinctAndInRange(t *testing.T) {
 		ports[port] = true
 	}
 }
+
+func TestHasten(t *testing.T) {
+	if err := (&host{}).Hasten(); err != nil {
+		t.Fatal(err)
+	}
+	attributes, err := unix.SchedGetAttr(0, 0)
+	if err != nil || attributes.Runtime != 0 && attributes.Runtime != uint64(shortSlice) {
+		t.Errorf("%+v, %v", attributes, err)
+	}
+}

@@ -25,6 +25,8 @@ type runner struct {
 	// cut ends when there is no more time for goodbyes.
 	cut   context.Context
 	group sync.WaitGroup
+	// hastened is whether the host was asked to let this process wake soon.
+	hastened bool
 }
 
 func newRunner(e *Engine) *runner {
@@ -86,10 +88,25 @@ func (r *runner) reconcile(wanted map[Path]Session) {
 			fresh = append(fresh, w)
 		}
 	}
+	if len(fresh) > 0 {
+		r.hasten()
+	}
 	r.listen()
 	r.engine.publish(r.watchers)
 	for _, w := range fresh {
 		r.start(w)
+	}
+}
+
+// hasten is done once; sessions work without it.
+func (r *runner) hasten() {
+	h, ok := r.engine.host.(hastener)
+	if !ok || r.hastened {
+		return
+	}
+	r.hastened = true
+	if err := h.Hasten(); err != nil {
+		r.engine.log.V(1).Info("This process may wake late for BFD", "error", err.Error())
 	}
 }
 
