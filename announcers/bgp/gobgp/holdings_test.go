@@ -12,7 +12,7 @@ import (
 )
 
 // holdingsOf counts what process pid has; goroutines only of this one.
-func holdingsOf(t *testing.T, pid int) holdings {
+func holdingsOf(t testing.TB, pid int) holdings {
 	t.Helper()
 	var out holdings
 	if pid == os.Getpid() {

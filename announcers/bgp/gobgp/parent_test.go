@@ -99,25 +99,30 @@ func TestChildrenHaveNoPower(t *testing.T) {
 	}
 }
 
-// soakSessions is the environment variable with how many sessions are opened and closed; hack/soak.sh sets it.
+// soakSessions is the environment variable with how many sessions are opened and closed, for soaking.
 const soakSessions = "SOAK_BGP_SESSIONS"
 
 // holdings are what must not grow.
 type holdings struct{ Goroutines, Files, Children int }
 
 func TestNothingIsLeftOfClosedSessions(t *testing.T) {
-	g := NewWithT(t)
 	n := 40
 	if text := os.Getenv(soakSessions); text != "" {
 		var err error
 		n, err = strconv.Atoi(text)
-		g.Expect(err).NotTo(HaveOccurred())
+		NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	}
-	e := startEngine(t, 2)
+	t.Run("in processes of their own", func(t *testing.T) { openAndClose(t, n, 16) })
+	t.Run("in shared processes", func(t *testing.T) { openAndClose(t, n, 2) })
+}
+
+func openAndClose(t *testing.T, n, children int) {
+	g := NewWithT(t)
+	e := startEngine(t, children)
 	p := newPuppet(t, "127.0.0.1")
 	stays := e.open(t, p.settings())
 	e.open(t, p.settings())
-	e.open(t, p.settings()).Close() // its server is used again from here on
+	e.open(t, p.settings()).Close() // if it had a server in a shared process, that is used again from here on
 	inChild := func() holdings { return holdingsOf(t, stays.Session.(*session).child.command.Process.Pid) }
 	before, childBefore := holdingsOf(t, os.Getpid()), inChild()
 	for i := range n {
@@ -129,6 +134,6 @@ func TestNothingIsLeftOfClosedSessions(t *testing.T) {
 		s.Close()
 	}
 	g.Eventually(func() holdings { return holdingsOf(t, os.Getpid()) }, patience).Should(Equal(before), "in the parent")
-	g.Eventually(func() holdings { return inChild() }, patience).Should(And(
+	g.Eventually(inChild, patience).Should(And(
 		HaveField("Files", BeNumerically("<=", childBefore.Files+5)), HaveField("Children", 0)), "in the child")
 }

@@ -23,13 +23,13 @@ const (
 
 // puppet is a peer that says exactly what it is told to say.
 type puppet struct {
-	t        *testing.T
+	t        testing.TB
 	listener *net.TCPListener
 	conn     net.Conn
 	hold     uint16
 }
 
-func newPuppet(t *testing.T, address string) *puppet {
+func newPuppet(t testing.TB, address string) *puppet {
 	t.Helper()
 	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(address), 0)))
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 // remote is the router at the other end: another GoBGP, in a process of its own, which waits for us.
 type remote struct {
 	*server
-	t     *testing.T
+	t     testing.TB
 	addr  netip.AddrPort
 	asn   uint32
 	clues *clues
@@ -39,7 +39,7 @@ type remoteOptions struct {
 }
 
 // newRemote starts a router that has us as its neighbour.
-func newRemote(t *testing.T, o remoteOptions) *remote {
+func newRemote(t testing.TB, o remoteOptions) *remote {
 	t.Helper()
 	if o.addr == "" {
 		o.addr, o.our = "127.0.0.1", "127.0.0.1"
@@ -149,7 +149,7 @@ func (r *remote) routes(family *api.Family) map[string]seen {
 	}
 }
 
-func seenOf(t *testing.T, p *api.Path) seen {
+func seenOf(t testing.TB, p *api.Path) seen {
 	t.Helper()
 	out := seen{med: -1, pref: -1, stale: p.GetStale()}
 	for _, packed := range p.GetPattrs() {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/testr"
 	. "github.com/onsi/gomega"
 
@@ -48,19 +49,31 @@ func TestMain(m *testing.M) {
 // patience bounds what a test waits for: a first attempt to connect begins after one to two seconds, and the machine may be busy.
 const patience = 30 * time.Second
 
+// childExecutable is the environment variable with the program that children run, for measuring; the default is the test binary.
+const childExecutable = "BGP_CHILD"
+
+func logTo(t testing.TB) logr.Logger {
+	if test, ok := t.(*testing.T); ok {
+		return testr.NewWithOptions(test, testr.Options{Verbosity: 1})
+	}
+	return logr.Discard()
+}
+
 // testEngine is a running engine. quit ends it and waits.
 type testEngine struct {
 	*Engine
 	quit func()
 }
 
-func startEngine(t *testing.T, children int) *testEngine {
+func startEngine(t testing.TB, children int) *testEngine {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "bgp") // that of the test would be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &testEngine{Engine: New(Options{Log: testr.NewWithOptions(t, testr.Options{Verbosity: 1}), Args: []string{childArgument}, Folder: folder, MaxChildren: children})}
+	e := &testEngine{Engine: New(Options{
+		Log: logTo(t), Executable: os.Getenv(childExecutable), Args: []string{childArgument}, Folder: folder, MaxChildren: children,
+	})}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()
@@ -85,7 +98,7 @@ func startEngine(t *testing.T, children int) *testEngine {
 }
 
 // open returns a session.
-func (e *testEngine) open(t *testing.T, s bgp.Settings) *testSession {
+func (e *testEngine) open(t testing.TB, s bgp.Settings) *testSession {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -101,7 +114,7 @@ func (e *testEngine) open(t *testing.T, s bgp.Settings) *testSession {
 type testSession struct {
 	bgp.Session
 	*WithT
-	t *testing.T
+	t testing.TB
 }
 
 func (s *testSession) connect() {
