@@ -40,15 +40,17 @@ func protocol(announcer string) string {
 
 // events tells users what this node does for their Services, each thing once.
 type events struct {
-	recorder record.EventRecorder
-	reader   client.Reader
-	node     string
+	recorder  record.EventRecorder
+	reader    client.Reader
+	node      string
+	namespace string
 
 	clock clock.PassiveClock
 
-	mu     sync.Mutex
-	told   map[string][]event
-	silent map[string]silence
+	mu       sync.Mutex
+	told     map[string][]event
+	silent   map[string]silence
+	sessions map[string]sessionTold
 }
 
 // silenceTold is how long nobody has announced a Service before users are told.
@@ -62,8 +64,11 @@ type silence struct {
 
 type event struct{ kind, reason, message string }
 
-func newEvents(recorder record.EventRecorder, reader client.Reader, node string, c clock.PassiveClock) *events {
-	return &events{recorder: recorder, reader: reader, node: node, clock: c, told: map[string][]event{}, silent: map[string]silence{}}
+func newEvents(recorder record.EventRecorder, reader client.Reader, node, namespace string, c clock.PassiveClock) *events {
+	return &events{
+		recorder: recorder, reader: reader, node: node, namespace: namespace, clock: c, told: map[string][]event{}, silent: map[string]silence{},
+		sessions: map[string]sessionTold{},
+	}
 }
 
 // tell records what is new about a Service since it was told last. It returns after how long it wants to be asked again, zero for never.

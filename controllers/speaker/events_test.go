@@ -17,7 +17,7 @@ import (
 
 func TestThatNobodyAnnouncesIsToldOnceItHasLasted(t *testing.T) {
 	now := clocktesting.NewFakePassiveClock(time.Unix(1000, 0))
-	e := newEvents(nil, nil, "n1", now)
+	e := newEvents(nil, nil, "n1", namespace, now)
 	silent := serviceOutcome{Speaks: true, Verdict: Verdict{Problem: reason.New(reason.NoEndpoints, "")}}
 
 	if told, again := e.nobody("default/web", silent); told != nil || again != silenceTold {
@@ -58,7 +58,7 @@ func TestWhoStaysSilentAboutNobody(t *testing.T) {
 		"announcers without owner serve it": {Speaks: true, Verdict: Verdict{Problem: problem, Shared: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := newEvents(nil, nil, "n1", clocktesting.NewFakePassiveClock(time.Unix(1000, 0)))
+			e := newEvents(nil, nil, "n1", namespace, clocktesting.NewFakePassiveClock(time.Unix(1000, 0)))
 			if told, again := e.nobody("default/web", o); told != nil || again != 0 {
 				t.Fatalf("got %v and %v", told, again)
 			}
@@ -67,7 +67,7 @@ func TestWhoStaysSilentAboutNobody(t *testing.T) {
 }
 
 func TestWhatIsToldOfAnAnnouncement(t *testing.T) {
-	e := newEvents(nil, nil, "n1", clocktesting.NewFakePassiveClock(time.Unix(1000, 0)))
+	e := newEvents(nil, nil, "n1", namespace, clocktesting.NewFakePassiveClock(time.Unix(1000, 0)))
 	o := serviceOutcome{
 		Verdict: Verdict{Owner: "n1"},
 		States: map[string][]addressState{"l2": {
@@ -104,7 +104,7 @@ func TestAStrangerIsToldOfAndTheSameIsNotToldTwice(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var got []string
-			e := newEvents(nil, nil, "n1", clocktesting.NewFakePassiveClock(time.Unix(1000, 0)))
+			e := newEvents(nil, nil, "n1", namespace, clocktesting.NewFakePassiveClock(time.Unix(1000, 0)))
 			now, _ := e.about(row.serviceOutcome)
 			for _, event := range now {
 				got = append(got, event.reason)
@@ -117,7 +117,7 @@ func TestAStrangerIsToldOfAndTheSameIsNotToldTwice(t *testing.T) {
 }
 
 func TestALostSessionIsNotToldOfToEveryService(t *testing.T) {
-	e := newEvents(nil, nil, "n1", clocktesting.NewFakePassiveClock(time.Unix(1000, 0)))
+	e := newEvents(nil, nil, "n1", namespace, clocktesting.NewFakePassiveClock(time.Unix(1000, 0)))
 	address := netip.MustParseAddr("192.0.2.1")
 	outcome := func(s announcers.State) serviceOutcome {
 		return serviceOutcome{Verdict: Verdict{SharedHere: true}, States: map[string][]addressState{"bgp": {{address, s, true}}}}
@@ -143,7 +143,7 @@ func TestALostSessionIsNotToldOfToEveryService(t *testing.T) {
 
 func TestWhatRoutersAreNotToldIsSaidByOneSpeaker(t *testing.T) {
 	now := clocktesting.NewFakePassiveClock(time.Unix(1000, 0))
-	e := newEvents(nil, nil, "n1", now)
+	e := newEvents(nil, nil, "n1", namespace, now)
 	conflict := Verdict{Shared: true, SharedProblem: reason.New(reason.LocalPrefConflict, "")}
 	if told, again := e.untold("default/web", serviceOutcome{Verdict: conflict}); told != nil || again != 0 {
 		t.Fatalf("another speaker says so: got %v and %v", told, again)

@@ -24,8 +24,8 @@ type Outcome struct {
 	// Conflicts are what the announcers heard of strangers on addresses; Uses say which addresses of Services this node uses itself.
 	Conflicts []announcers.Conflict
 	Uses      map[netip.Addr]*reason.Problem
-	// Routed is whether an announcer speaks with routers; Sessions are how it does, and Plan.LeftOut says with whom it cannot.
-	Routed   bool
+	// Routers are the announcers that speak with routers; Sessions are how they do, and Plan.LeftOut says with whom this node cannot.
+	Routers  []announcers.PeerReporter
 	Sessions []announcers.PeerState
 }
 

@@ -42,8 +42,8 @@ type Source struct {
 	read map[string]toolscache.InformerSynced
 }
 
-// CacheOptions narrows a cache to what the speaker of a node reads: the suite's own kinds in its namespace, of the conflicts only its own,
-// the rest everywhere, nothing copied.
+// CacheOptions narrows a cache to what the speaker of a node reads: the suite's own kinds in its namespace, of what every node writes only
+// its own, the rest everywhere, nothing copied.
 func CacheOptions(namespace, node string) cache.Options {
 	here := cache.ByObject{Namespaces: map[string]cache.Config{namespace: {}}}
 	own := here
@@ -62,6 +62,8 @@ func CacheOptions(namespace, node string) cache.Options {
 			&v1beta1.ServiceL2Status{}:    here,
 			&v1beta1.ConfigurationState{}: here,
 			&v1beta1.AddressConflict{}:    own,
+			&v1beta1.ServiceBGPStatus{}:   own,
+			&v1beta1.BGPSessionStatus{}:   own,
 		},
 	}
 }

@@ -213,7 +213,7 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 	allies, forget := s.allies.see(s.Clock.Now(), s.Node, world.Members)
 	outcome := Outcome{
 		Node: s.Node, World: world, Plan: plan, Reports: s.apply(ctx, plan, allies), Ownership: s.ownership(), Unable: s.unable.Load(),
-		Conflicts: s.conflicts(), Uses: s.used, Routed: world.Routed, Sessions: s.sessions(),
+		Conflicts: s.conflicts(), Uses: s.used, Routers: s.routers(), Sessions: s.sessions(),
 	}
 	repeat := s.repeatClaims(world.Members)
 	if s.OnOutcome != nil {
@@ -225,7 +225,7 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 // complete adds to the world what does not come from the cluster's objects.
 func (s *Speaker) complete(w *World) {
 	w.Self, w.IgnoreExcludeLabel, w.DrainOnCordon = s.Node, s.IgnoreExcludeLabel, s.DrainOnCordon
-	w.Ownerless, w.Routed = s.ownerless(), s.routed()
+	w.Ownerless, w.Routed = s.ownerless(), len(s.routers()) > 0
 	if s.Passwords != nil {
 		w.Passwords = s.Passwords.Read(w.secrets())
 	}
@@ -339,21 +339,22 @@ func (s *Speaker) ownerless() bool {
 	return !slices.ContainsFunc(s.modules, func(m *module) bool { return m.Ownership() == announcers.Exclusive })
 }
 
-// routed says whether an announcer speaks with routers.
-func (s *Speaker) routed() bool {
-	return slices.ContainsFunc(s.modules, func(m *module) bool {
-		_, speaks := m.Announcer.(announcers.PeerReporter)
-		return speaks && m.Ownership() == announcers.Shared
-	})
+// routers are the announcers that speak with routers.
+func (s *Speaker) routers() []announcers.PeerReporter {
+	var all []announcers.PeerReporter
+	for _, m := range s.modules {
+		if r, ok := m.Announcer.(announcers.PeerReporter); ok && m.Ownership() == announcers.Shared {
+			all = append(all, r)
+		}
+	}
+	return all
 }
 
 // sessions returns how the sessions of the announcers that speak with routers are.
 func (s *Speaker) sessions() []announcers.PeerState {
 	var all []announcers.PeerState
-	for _, m := range s.modules {
-		if r, ok := m.Announcer.(announcers.PeerReporter); ok && m.Ownership() == announcers.Shared {
-			all = append(all, r.Peers()...)
-		}
+	for _, r := range s.routers() {
+		all = append(all, r.Peers()...)
 	}
 	return all
 }

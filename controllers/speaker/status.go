@@ -15,8 +15,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -42,10 +40,12 @@ const repairAfter = time.Second
 // conditionNodeAble is True while this node is able to announce.
 const conditionNodeAble = "nodeAble"
 
-// stateKey is the queue's key of this node's ConfigurationState; the keys of Services have a slash, those of conflicts an at sign.
+// stateKey is the queue's key of this node's ConfigurationState; the keys of Services have a slash, those of conflicts and sessions an at
+// sign.
 const stateKey = ""
 
-// Status writes what the loop has led to: ServiceL2Status, ConfigurationState, events and metrics.
+// Status writes what the loop has led to: ServiceL2Status, ServiceBGPStatus, BGPSessionStatus, AddressConflict, ConfigurationState, events
+// and metrics.
 //
 // Report is called by the loop and never blocks; all writes happen in workers, from the newest outcome, and are tried again until they
 // succeed.
@@ -60,6 +60,7 @@ type Status struct {
 	metrics   *Metrics
 	clock     clock.PassiveClock
 	ledger    ledger
+	sessions  steadied
 }
 
 // StatusOptions are what a Status is made of.
@@ -79,7 +80,7 @@ type StatusOptions struct {
 func NewStatus(o StatusOptions) *Status {
 	s := &Status{
 		client: o.Metrics.counting(o.Client), node: o.Node, namespace: o.Namespace, metrics: o.Metrics,
-		events: newEvents(o.Recorder, o.Client, o.Node, o.Clock), clock: o.Clock,
+		events: newEvents(o.Recorder, o.Client, o.Node, o.Namespace, o.Clock), clock: o.Clock,
 	}
 	if o.PodName != "" && o.PodUID != "" {
 		s.owner = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: o.PodName, UID: types.UID(o.PodUID)}}
@@ -93,7 +94,10 @@ func (s *Status) Run(ctx context.Context) error { return s.writer.Run(ctx) }
 
 // Watch writes status objects again that somebody else has changed or deleted.
 func (s *Status) Watch(ctx context.Context, c cache.Cache) error {
-	for _, kind := range []client.Object{&v1beta1.ServiceL2Status{}, &v1beta1.ConfigurationState{}, &v1beta1.AddressConflict{}} {
+	kinds := []client.Object{
+		&v1beta1.ServiceL2Status{}, &v1beta1.ServiceBGPStatus{}, &v1beta1.BGPSessionStatus{}, &v1beta1.ConfigurationState{}, &v1beta1.AddressConflict{},
+	}
+	for _, kind := range kinds {
 		informer, err := c.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
 		if err != nil {
 			return fmt.Errorf("watching %T: %w", kind, err)
@@ -114,8 +118,11 @@ func (s *Status) Watch(ctx context.Context, c cache.Cache) error {
 func (s *Status) repair(o client.Object) {
 	switch status := o.(type) {
 	case *v1beta1.ServiceL2Status:
-		key := status.Labels[v1beta1.LabelServiceNamespace] + "/" + status.Labels[v1beta1.LabelServiceName]
-		s.writer.EnqueueAfter(key, wait.Jitter(repairAfter, 1))
+		s.writer.EnqueueAfter(serviceOf(status), wait.Jitter(repairAfter, 1))
+	case *v1beta1.ServiceBGPStatus:
+		s.writer.EnqueueAfter(serviceOf(status), repairAfter)
+	case *v1beta1.BGPSessionStatus:
+		s.writer.EnqueueAfter(sessionKey(status.Status.Peer), repairAfter)
 	case *v1beta1.ConfigurationState:
 		if status.Name == s.stateName() {
 			s.writer.EnqueueAfter(stateKey, repairAfter)
@@ -127,10 +134,16 @@ func (s *Status) repair(o client.Object) {
 	}
 }
 
+// serviceOf is the key of the Service that a status object speaks of.
+func serviceOf(o client.Object) string {
+	return o.GetLabels()[v1beta1.LabelServiceNamespace] + "/" + o.GetLabels()[v1beta1.LabelServiceName]
+}
+
 // Report takes the newest outcome and enqueues what differs from the one before.
 func (s *Status) Report(o Outcome) {
 	old := s.newest.swap(o)
 	s.reportConflicts(o)
+	o.changedSessions(old, func(peer string) { s.writer.Enqueue(sessionKey(peer)) })
 	changed := o.changed(old)
 	s.metrics.update(o, changed)
 	for _, key := range changed {
@@ -149,25 +162,48 @@ func (s *Status) write(ctx context.Context, key string) error {
 	if a, ok := conflictOf(key); ok {
 		return s.writeConflict(ctx, a)
 	}
+	if outcome.World.Policy == nil {
+		s.writer.EnqueueAfter(key, repairAfter) // nothing was decided yet, so nothing is known to be wrong
+		return nil
+	}
+	if peer, ok := strings.CutPrefix(key, sessionMark); ok {
+		return s.writeSession(ctx, peer, outcome)
+	}
 	service := outcome.service(key)
 	service.Strangers = s.ledger.strangers(s.clock.Now(), service.Verdict.Addresses)
 	if again := s.events.tell(ctx, key, service); again > 0 {
 		s.writer.EnqueueAfter(key, again)
 	}
-	return s.writeService(ctx, key, service)
+	return errors.Join(s.writeService(ctx, key, service), s.writeRouters(ctx, key, service))
+}
+
+// writeRouters leaves one ServiceBGPStatus of this node when it tells routers of the Service, and none when it does not.
+func (s *Status) writeRouters(ctx context.Context, key string, o serviceOutcome) error {
+	name := s.objectName("bgp-", key)
+	if len(o.Verdict.Peers) == 0 {
+		return drop(ctx, s.client, &v1beta1.ServiceBGPStatus{}, s.namespace, name)
+	}
+	want := &v1beta1.ServiceBGPStatus{ObjectMeta: s.objectMeta(name, serviceLabels(key))}
+	namespace, service, _ := strings.Cut(key, "/")
+	want.Status = v1beta1.ServiceBGPStatusStatus{Node: s.node, ServiceNamespace: namespace, ServiceName: service, Peers: o.Verdict.Peers}
+	return bgpStatuses.put(ctx, s.client, &v1beta1.ServiceBGPStatus{}, want)
+}
+
+// serviceLabels are those of the status objects on a Service.
+func serviceLabels(key string) map[string]string {
+	namespace, name, _ := strings.Cut(key, "/")
+	return map[string]string{v1beta1.LabelServiceNamespace: namespace, v1beta1.LabelServiceName: name}
 }
 
 // writeService leaves exactly one ServiceL2Status when this node announces the Service, and none of its own when it does not.
 func (s *Status) writeService(ctx context.Context, key string, o serviceOutcome) error {
-	namespace, name, _ := strings.Cut(key, "/")
+	labels := serviceLabels(key)
 	var existing v1beta1.ServiceL2StatusList
-	err := s.client.List(ctx, &existing, client.InNamespace(s.namespace),
-		client.MatchingLabels{v1beta1.LabelServiceNamespace: namespace, v1beta1.LabelServiceName: name})
-	if err != nil {
+	if err := s.client.List(ctx, &existing, client.InNamespace(s.namespace), client.MatchingLabels(labels)); err != nil {
 		return fmt.Errorf("listing the status of service %s: %w", key, err)
 	}
 	mine := o.Mine
-	want := s.serviceStatus(namespace, name, o.Verdict.Interfaces)
+	want := s.serviceStatus(key, labels, o.Verdict.Interfaces)
 	var errs []error
 	found := false
 	for i := range existing.Items {
@@ -175,13 +211,13 @@ func (s *Status) writeService(ctx context.Context, key string, o serviceOutcome)
 		switch {
 		case mine && e.Name == want.Name && (e.Status.Node == s.node || e.Status.Node == ""):
 			found = true
-			errs = append(errs, s.updateService(ctx, e, want))
+			errs = append(errs, l2Statuses.update(ctx, s.client, e, want))
 		case mine || e.Labels[v1beta1.LabelNode] == nodeLabel(s.node):
 			errs = append(errs, client.IgnoreNotFound(s.client.Delete(ctx, e)))
 		}
 	}
 	if mine && !found {
-		errs = append(errs, s.createService(ctx, want))
+		errs = append(errs, l2Statuses.create(ctx, s.client, want))
 	}
 	return errors.Join(errs...)
 }
@@ -196,62 +232,13 @@ func nodeLabel(node string) string {
 	return node[:validation.LabelValueMaxLength-len(hash)-1] + "-" + hash
 }
 
-func (s *Status) serviceStatus(namespace, name string, interfaces []string) *v1beta1.ServiceL2Status {
-	sum := sha256.Sum256([]byte(namespace + "/" + name + "@" + s.node))
-	status := &v1beta1.ServiceL2Status{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: "l2-" + hex.EncodeToString(sum[:5]), Namespace: s.namespace, OwnerReferences: s.owner,
-			Labels: map[string]string{v1beta1.LabelNode: nodeLabel(s.node), v1beta1.LabelServiceNamespace: namespace, v1beta1.LabelServiceName: name},
-		},
-		Status: v1beta1.ServiceL2StatusStatus{Node: s.node, ServiceName: name, ServiceNamespace: namespace},
-	}
+func (s *Status) serviceStatus(key string, labels map[string]string, interfaces []string) *v1beta1.ServiceL2Status {
+	status := &v1beta1.ServiceL2Status{ObjectMeta: s.objectMeta(s.objectName("l2-", key), labels)}
+	status.Status.Node, status.Status.ServiceNamespace, status.Status.ServiceName = s.node, labels[v1beta1.LabelServiceNamespace], labels[v1beta1.LabelServiceName]
 	for _, i := range interfaces {
 		status.Status.Interfaces = append(status.Status.Interfaces, v1beta1.InterfaceInfo{Name: i})
 	}
 	return status
-}
-
-// updateService makes an object what it is to be. One that an earlier pod of this node made becomes this pod's, before it goes with its
-// owner.
-func (s *Status) updateService(ctx context.Context, have, want *v1beta1.ServiceL2Status) error {
-	next := have.DeepCopy()
-	if next.Labels == nil {
-		next.Labels = map[string]string{}
-	}
-	maps.Copy(next.Labels, want.Labels)
-	if !equality.Semantic.DeepEqual(have.OwnerReferences, want.OwnerReferences) || !maps.Equal(have.Labels, next.Labels) {
-		next.OwnerReferences = want.OwnerReferences
-		if err := s.client.Update(ctx, next); err != nil {
-			return fmt.Errorf("taking over %s: %w", want.Name, err)
-		}
-	}
-	if equality.Semantic.DeepEqual(have.Status, want.Status) {
-		return nil
-	}
-	next.Status = want.Status
-	if err := s.client.Status().Update(ctx, next); err != nil {
-		return fmt.Errorf("updating %s: %w", want.Name, err)
-	}
-	return nil
-}
-
-// createService makes the object and then its status: the API has no way to do both at once. What an interrupted attempt left behind
-// has no status; it is filled in.
-func (s *Status) createService(ctx context.Context, want *v1beta1.ServiceL2Status) error {
-	created := want.DeepCopy()
-	err := s.client.Create(ctx, created)
-	if apierrors.IsAlreadyExists(err) {
-		err = s.client.Get(ctx, client.ObjectKeyFromObject(want), created)
-		created = created.DeepCopy()
-	}
-	if err != nil {
-		return fmt.Errorf("creating %s: %w", want.Name, err)
-	}
-	created.Status = want.Status
-	if err := s.client.Status().Update(ctx, created); err != nil {
-		return fmt.Errorf("writing the status of %s: %w", want.Name, err)
-	}
-	return nil
 }
 
 func (s *Status) stateName() string { return "speaker-" + s.node }

@@ -48,6 +48,7 @@ var _ = Describe("A speaker", Ordered, func() {
 		direct  client.Client
 		members *membership.Fake
 		module  *announcertest.Fake
+		routers *announcertest.Fake
 		told    *record.FakeRecorder
 		cached  client.Client
 		ctx     context.Context
@@ -74,7 +75,9 @@ var _ = Describe("A speaker", Ordered, func() {
 
 		members = membership.NewFake("n1")
 		module, told = announcertest.NewFake("l2", announcers.Exclusive), record.NewFakeRecorder(100)
+		routers = announcertest.NewFake("bgp", announcers.Shared)
 		trigger := kube.NewTrigger()
+		passwords := NewPasswords(PasswordsOptions{Reader: direct, Namespace: namespace, Trigger: trigger, Clock: clock.RealClock{}, Log: logr.Discard()})
 		source := NewSource(objects, namespace, "", trigger)
 		status := NewStatus(StatusOptions{
 			Client: cached, Recorder: told, Node: "n1", Namespace: namespace, PodName: "speaker-x", PodUID: "123",
@@ -82,12 +85,12 @@ var _ = Describe("A speaker", Ordered, func() {
 		})
 		loop := New(Options{
 			Node: "n1", Observer: source, Members: members, Trigger: trigger, Clock: clock.RealClock{}, Log: logr.Discard(),
-			Modules: []announcers.Announcer{module}, OnOutcome: status.Report,
+			Modules: []announcers.Announcer{module, routers}, OnOutcome: status.Report, Passwords: passwords,
 		})
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(context.Background())
 		group, running := errgroup.WithContext(ctx)
-		for _, run := range []func(context.Context) error{objects.Start, source.Start, loop.Run, status.Run, func(ctx context.Context) error {
+		for _, run := range []func(context.Context) error{objects.Start, source.Start, loop.Run, passwords.Run, status.Run, func(ctx context.Context) error {
 			return status.Watch(ctx, objects)
 		}} {
 			group.Go(func() error { return run(running) })
@@ -304,9 +307,115 @@ var _ = Describe("A speaker", Ordered, func() {
 		}, patience).Should(Succeed())
 	})
 
+	announced := func() []v1beta1.ServiceBGPStatus {
+		var list v1beta1.ServiceBGPStatusList
+		Expect(direct.List(ctx, &list, client.InNamespace(namespace))).To(Succeed())
+		return list.Items
+	}
+
+	sessions := func() []v1beta1.BGPSessionStatus {
+		var list v1beta1.BGPSessionStatusList
+		Expect(direct.List(ctx, &list, client.InNamespace(namespace))).To(Succeed())
+		return list.Items
+	}
+
+	It("says which routers are told of a Service, beside what other nodes say", func() {
+		ad := bgpAd("routers", v1beta1.BGPAdvertisementSpec{})
+		theirs := &v1beta1.ServiceBGPStatus{ObjectMeta: metav1.ObjectMeta{Name: "bgp-theirs", Namespace: namespace, Labels: map[string]string{
+			v1beta1.LabelNode: "n2", v1beta1.LabelServiceName: "web", v1beta1.LabelServiceNamespace: "default",
+		}}}
+		create(ctx, direct, theirs)
+		ad.Namespace = namespace
+		create(ctx, direct, &ad)
+		for _, name := range []string{"tor-b", "tor-a"} {
+			peer := bgpPeer(name, "198.51.100.1")
+			peer.Namespace, peer.Spec.PeerPort = namespace, uint16(1000+len(name)+int(name[4]))
+			create(ctx, direct, &peer)
+		}
+		Eventually(announced, patience).Should(ConsistOf(HaveField("Name", "bgp-theirs"), SatisfyAll(
+			HaveField("Name", HavePrefix("bgp-")),
+			HaveField("Labels", Equal(map[string]string{
+				v1beta1.LabelNode: "n1", v1beta1.LabelServiceName: "web", v1beta1.LabelServiceNamespace: "default",
+			})),
+			HaveField("OwnerReferences", ConsistOf(HaveField("Name", "speaker-x"))),
+			HaveField("Status", v1beta1.ServiceBGPStatusStatus{Node: "n1", ServiceName: "web", ServiceNamespace: "default", Peers: []string{"tor-a", "tor-b"}}),
+		)))
+		Expect(direct.Delete(ctx, theirs)).To(Succeed())
+	})
+
+	It("says how its sessions are, as soon as they change", func() {
+		ours := func(peer, state, why string) OmegaMatcher {
+			return SatisfyAll(
+				HaveField("Labels", Equal(map[string]string{v1beta1.LabelNode: "n1", v1beta1.LabelPeer: peer})),
+				HaveField("OwnerReferences", ConsistOf(HaveField("Name", "speaker-x"))),
+				HaveField("Status", SatisfyAll(
+					HaveField("Node", "n1"), HaveField("Peer", peer), HaveField("State", state), HaveField("Reason", why), HaveField("PrefixesSent", BeEquivalentTo(1)),
+					HaveField("LocalASN", BeEquivalentTo(64512)),
+				)),
+			)
+		}
+		Eventually(sessions, patience).Should(ConsistOf(ours("tor-a", "Established", "SessionEstablished"), ours("tor-b", "Established", "SessionEstablished")))
+		Eventually(told.Events, patience).Should(Receive(HavePrefix("Normal SessionEstablished ")))
+		routers.SetPeer("tor-a", announcers.PeerState{Phase: announcers.Connect, Problem: reason.New(reason.ConnectionRefused, ""), Announced: 1})
+		Eventually(sessions, patience).Should(ConsistOf(ours("tor-a", "Active", "ConnectionRefused"), ours("tor-b", "Established", "SessionEstablished")))
+	})
+
+	It("writes what it says of routers again when somebody deletes it", func() {
+		before := append([]types.UID{sessions()[0].UID}, announced()[0].UID)
+		Expect(direct.DeleteAllOf(ctx, &v1beta1.BGPSessionStatus{}, client.InNamespace(namespace))).To(Succeed())
+		Expect(direct.DeleteAllOf(ctx, &v1beta1.ServiceBGPStatus{}, client.InNamespace(namespace))).To(Succeed())
+		Eventually(sessions, patience).Should(ConsistOf(HaveField("Status.Peer", "tor-a"), HaveField("Status.Peer", "tor-b")))
+		Eventually(announced, patience).Should(ConsistOf(SatisfyAll(HaveField("UID", Not(BeElementOf(before))), HaveField("Status.Node", "n1"))))
+	})
+
+	It("finds a session's status again that somebody took the label of", func() {
+		uid := sessions()[0].UID
+		Expect(direct.Patch(ctx, &sessions()[0], client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":null}}`)))).To(Succeed())
+		Eventually(sessions, patience).Should(ContainElement(SatisfyAll(HaveField("UID", uid), HaveField("Labels", HaveKeyWithValue(v1beta1.LabelNode, "n1")))))
+	})
+
+	It("speaks with a router only with its password, and says why not without", func() {
+		peer := bgpPeer("tor-c", "198.51.100.1")
+		peer.Namespace, peer.Spec.PeerPort, peer.Spec.PasswordSecret.Name = namespace, 999, "tor-c"
+		create(ctx, direct, &peer)
+		session := HaveField("Status", SatisfyAll(HaveField("Peer", "tor-c"), HaveField("State", "Idle"), HaveField("Reason", "PasswordSecretMissing")))
+		Eventually(sessions, patience).Should(ContainElement(session))
+		Expect(routers.Last().Peers).To(HaveLen(2))
+
+		create(ctx, direct, &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Name: "tor-c", Namespace: namespace}, Type: corev1.SecretTypeBasicAuth,
+			StringData: map[string]string{"password": "hush", "username": ""},
+		})
+		Eventually(func() []announcers.Peer { return routers.Last().Peers }, patience).Should(ContainElement(SatisfyAll(
+			HaveField("Name", "tor-c"), HaveField("Password", announcers.Secret("hush")),
+		)))
+		Eventually(sessions, patience).Should(ContainElement(HaveField("Status", SatisfyAll(HaveField("Peer", "tor-c"), HaveField("State", "Established")))))
+	})
+
+	It("removes a session's status with its peer", func() {
+		peer := bgpPeer("tor-c", "")
+		peer.Namespace = namespace
+		Expect(direct.Delete(ctx, &peer)).To(Succeed())
+		Eventually(sessions, patience).Should(ConsistOf(HaveField("Status.Peer", "tor-a"), HaveField("Status.Peer", "tor-b")))
+	})
+
+	It("drains the node by its label", func() {
+		var node corev1.Node
+		Expect(direct.Get(ctx, client.ObjectKey{Name: "n1"}, &node)).To(Succeed())
+		node.Labels = map[string]string{v1beta1.LabelDrain: ""}
+		Expect(direct.Update(ctx, &node)).To(Succeed())
+		Eventually(func() bool { return routers.Last().Drain }, patience).Should(BeTrue())
+		Eventually(announced, patience).Should(BeEmpty())
+		delete(node.Labels, v1beta1.LabelDrain)
+		Expect(direct.Update(ctx, &node)).To(Succeed())
+		Eventually(announced, patience).Should(HaveLen(1))
+		Expect(routers.Last().Drain).To(BeFalse())
+	})
+
 	It("withdraws its status when the Service goes", func() {
 		Expect(direct.Delete(ctx, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "default"}})).To(Succeed())
 		Eventually(statuses, patience).Should(BeEmpty())
+		Eventually(announced, patience).Should(BeEmpty())
 	})
 })
 
