@@ -80,6 +80,9 @@ const (
 	NoLocalEndpoints                Reason = "NoLocalEndpoints"
 	NodeNetworkUnavailable          Reason = "NodeNetworkUnavailable"
 	NodeExcluded                    Reason = "NodeExcluded"
+	NodeRemoved                     Reason = "NodeRemoved"
+	NodeShuttingDown                Reason = "NodeShuttingDown"
+	SpeakersRemoved                 Reason = "SpeakersRemoved"
 )
 
 // Membership of the speakers.
@@ -217,6 +220,9 @@ var vocabulary = map[Reason]Text{
 	NoLocalEndpoints:                {Sentence: "the Service has externalTrafficPolicy Local and no endpoint that serves on an eligible node", Fix: "Check that the Service's pods are ready and run on nodes that the advertisement selects"},
 	NodeNetworkUnavailable:          {Sentence: "the node's network is not available", Fix: "Check the network plugin of the node"},
 	NodeExcluded:                    {Sentence: "the node is labelled node.kubernetes.io/exclude-from-external-load-balancers", Fix: "Remove the label from the node"},
+	NodeRemoved:                     {Sentence: "the node is being removed from the cluster"},
+	NodeShuttingDown:                {Sentence: "the node is shutting down"},
+	SpeakersRemoved:                 {Sentence: "the speakers are being removed"},
 
 	GossipKeyInvalid: {Sentence: "the speakers' common key is missing or unusable", Fix: "Delete the Secret memberlist, which the controller makes anew within a minute, then restart the speakers"},
 	GossipKeyDiffers: {Sentence: "a speaker uses another key", Fix: "Restart the speakers, so that all read the same Secret memberlist"},

@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/api/v1beta2"
 	"metalsuite.io/cmd/version"
@@ -122,7 +123,7 @@ func part(signalled, running context.Context, log logr.Logger, loop *speaker.Spe
 	}
 	why := loop.Departing()
 	if why == "" && installed.Removed(running) {
-		why = "the speakers are being removed"
+		why = reason.SpeakersRemoved
 	}
 	if why == "" {
 		log.Info("Speaker ends for a restart")

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"metalsuite.io/announcers"
+	"metalsuite.io/api/reason"
 )
 
 // How long a speaker that ends waits: for the answer whether it is to come back, and for its announcers to take leave. Both are well
@@ -22,29 +23,22 @@ const (
 	leaveTime   = 5 * time.Second
 )
 
-// Why a node parts.
-const (
-	nodeGone     = "the node is being removed"
-	nodeDrained  = "the node is drained"
-	nodeShutDown = "the node is shutting down"
-)
-
 // departure says why this node is to serve nobody any more; empty when it is.
-func (w World) departure() string {
+func (w World) departure() reason.Reason {
 	n, there := w.Nodes[w.Self]
 	switch {
 	case !there:
-		return nodeGone
+		return reason.NodeRemoved
 	case w.draining():
-		return nodeDrained
+		return reason.NodeDraining
 	case n.ShuttingDown:
-		return nodeShutDown
+		return reason.NodeShuttingDown
 	}
 	return ""
 }
 
 // Departing says why this node will not serve again soon if its speaker ends now, as far as it has seen; empty when nothing says so.
-func (s *Speaker) Departing() string {
+func (s *Speaker) Departing() reason.Reason {
 	if why := s.departing.Load(); why != nil {
 		return *why
 	}

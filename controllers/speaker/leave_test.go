@@ -16,6 +16,7 @@ import (
 
 	"metalsuite.io/announcers"
 	"metalsuite.io/announcers/announcertest"
+	"metalsuite.io/api/reason"
 	"metalsuite.io/internal/kube"
 	"metalsuite.io/internal/membership"
 )
@@ -24,13 +25,13 @@ func TestWhyANodeParts(t *testing.T) {
 	for _, row := range []struct {
 		name  string
 		nodes map[string]Node
-		want  string
+		want  reason.Reason
 	}{
 		{"it stays", map[string]Node{"n1": {}}, ""},
 		{"a cordon alone is none", map[string]Node{"n1": {Cordoned: true}}, ""},
-		{"it was deleted", map[string]Node{"n2": {}}, nodeGone},
-		{"it is drained", map[string]Node{"n1": {Drain: true}}, nodeDrained},
-		{"it shuts down", map[string]Node{"n1": {ShuttingDown: true}}, nodeShutDown},
+		{"it was deleted", map[string]Node{"n2": {}}, reason.NodeRemoved},
+		{"it is drained", map[string]Node{"n1": {Drain: true}}, reason.NodeDraining},
+		{"it shuts down", map[string]Node{"n1": {ShuttingDown: true}}, reason.NodeShuttingDown},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			if got := (World{Self: "n1", Nodes: row.nodes}).departure(); got != row.want {
@@ -98,7 +99,7 @@ func TestTheLoopKnowsWhetherItsNodeParts(t *testing.T) {
 	r.world.set(w)
 	r.trigger.Fire()
 	r.until("a pass", func(o Outcome) bool { return o.Plan.Drain })
-	if why := r.speaker.Departing(); why != nodeDrained {
-		t.Errorf("got %q, want %q", why, nodeDrained)
+	if why := r.speaker.Departing(); why != reason.NodeDraining {
+		t.Errorf("got %q, want %q", why, reason.NodeDraining)
 	}
 }

@@ -75,7 +75,7 @@ func (r *routing) selection(ads []policy.BGP) *selection {
 		}
 	}
 	for families := range s.conflicts {
-		s.conflicts[families] = conflict(s.here, families&1 != 0, families&2 != 0)
+		s.conflicts[families] = policy.ConflictingLocalPrefs(s.here, r.world.Self, families&1 != 0, families&2 != 0)
 	}
 	for _, p := range r.peers {
 		for i := range s.peers {
@@ -154,26 +154,6 @@ func (s *selection) spokesman(w World) string {
 		}
 	}
 	return ""
-}
-
-// conflict says which two advertisements give the same prefixes different local preferences on one session; nil when none do.
-func conflict(ads []policy.BGP, ipv4, ipv6 bool) *reason.Problem {
-	for i := range ads {
-		for j := range i {
-			a, b := &ads[j], &ads[i]
-			same := ipv4 && a.Length4 == b.Length4 || ipv6 && a.Length6 == b.Length6
-			if a.LocalPref != b.LocalPref && same && meet(a.Peers, b.Peers) {
-				return reason.New(reason.LocalPrefConflict, "BGPAdvertisement %s gives it local preference %d and BGPAdvertisement %s gives it %d",
-					a.Name, a.LocalPref, b.Name, b.LocalPref)
-			}
-		}
-	}
-	return nil
-}
-
-// meet says whether two choices of peers have one in common; empty means every peer.
-func meet(a, b []string) bool {
-	return len(a) == 0 || len(b) == 0 || slices.ContainsFunc(a, func(name string) bool { return slices.Contains(b, name) })
 }
 
 // bearer is an address of a Service that is announced to routers from here.

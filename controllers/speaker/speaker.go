@@ -104,7 +104,7 @@ type Speaker struct {
 	// unable says why this node cannot announce; nil when it can.
 	unable atomic.Pointer[reason.Problem]
 	// departing says why this node is to serve nobody any more; nil before anything is known.
-	departing atomic.Pointer[string]
+	departing atomic.Pointer[reason.Reason]
 }
 
 // New returns a speaker that does nothing until Run.
