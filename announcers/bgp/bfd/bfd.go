@@ -40,7 +40,8 @@ type Config struct {
 	Multiplier uint8
 	// Passive waits for the peer to begin (RFC 5880 6.1).
 	Passive bool
-	// Echo is the interval of echo packets in both directions (RFC 5880 6.4), on IPv4 over one hop; 0 for none.
+	// Echo is the interval of echo packets in both directions (RFC 5880 6.4), on IPv4 over one hop; 0 for none. Those of the peer are asked
+	// for when this host forwards IPv4, since its kernel then returns them. Control packets keep their intervals beside them.
 	Echo time.Duration
 	// MinimumTTL is the lowest TTL or hop limit that is accepted over several hops (RFC 5883 5); it does not count on a single hop, where
 	// 255 is required (RFC 5881 5).
@@ -124,7 +125,7 @@ type State struct {
 	ControlSent, ControlReceived, ControlDiscarded uint64
 	// EchoSent and EchoReceived count our own echo packets and those that came back.
 	EchoSent, EchoReceived uint64
-	// EchoActive is whether echo packets are being sent.
+	// EchoActive is whether echo packets are being sent and come back, so that their loss ends the session.
 	EchoActive bool
 	// EchoProblem says why there is no echo although it is asked for; the session works without it. It is nil when there is, when it is not
 	// asked for, and before the session is Up.

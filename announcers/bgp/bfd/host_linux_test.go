@@ -313,6 +313,28 @@ func TestDrain(t *testing.T) {
 	l.Drain()
 }
 
+// The kernel of the peer, which forwards, returns echo packets.
+func TestRealEcho(t *testing.T) {
+	m := newMachines(t)
+	m.must(linktest.Inside(m.right, func() error { return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0) }))
+	config := every(200 * ms)
+	config.Echo = 100 * ms
+	a := m.run(m.left, to(netip.MustParseAddr("198.18.0.2"), config))
+	b := m.run(m.right, to(netip.MustParseAddr("198.18.0.1"), config))
+	st := await(t, a, func(s State) bool { return s.EchoActive && s.EchoReceived > 3 })
+	if st.Phase != Up || st.EchoProblem != nil {
+		t.Errorf("%+v", st)
+	}
+	// The left host does not forward, and says so.
+	st = await(t, b, func(s State) bool { return s.Phase == Up && s.EchoProblem != nil })
+	NewWithT(t).Expect(st.EchoProblem.Detail).To(ContainSubstring("does not take echo packets"))
+	m.must(linktest.Inside(m.right, func() error { return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("0"), 0) }))
+	st = await(t, a, func(s State) bool { return s.Downs > 0 })
+	if st.Diagnostic != EchoFailed {
+		t.Errorf("%+v", st)
+	}
+}
+
 func linkIndex(t testing.TB, ns netns.NsHandle) int {
 	t.Helper()
 	l, err := linktest.Handle(t, ns).LinkByName("eth0")

@@ -196,8 +196,14 @@ type side struct {
 
 func start(t *testing.T, host *simulated, sessions ...Session) *side {
 	t.Helper()
+	return startAt(t, host, host, sessions...)
+}
+
+// startAt starts an engine on a Host that can do more than the simulated one.
+func startAt(t *testing.T, host *simulated, as Host, sessions ...Session) *side {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &side{t: t, engine: New(Options{Host: host}), host: host, cancel: cancel, done: make(chan error, 1)}
+	s := &side{t: t, engine: New(Options{Host: as}), host: host, cancel: cancel, done: make(chan error, 1)}
 	s.engine.Set(sessions)
 	go func() { s.done <- s.engine.Run(ctx) }()
 	t.Cleanup(cancel)

@@ -55,12 +55,14 @@ func (m *machine) schedule(now time.Time) {
 }
 
 // jitter is the interval less up to a quarter at random; with a multiplier of 1 at least a tenth less (RFC 5880 6.8.7).
-func (m *machine) jitter() time.Duration {
+func (m *machine) jitter() time.Duration { return m.jittered(m.interval()) }
+
+func (m *machine) jittered(interval time.Duration) time.Duration {
 	most := 100
 	if m.config.Multiplier == 1 {
 		most = 90
 	}
-	lowest, highest := m.interval()*75/100, m.interval()*time.Duration(most)/100
+	lowest, highest := interval*75/100, interval*time.Duration(most)/100
 	return lowest + time.Duration(m.dice.roll()*float64(highest-lowest))
 }
 

@@ -24,9 +24,12 @@ type watcher struct {
 	discarded atomic.Uint64
 	// knocked is whether the peer has spoken to a session that is no more.
 	knocked atomic.Bool
+	// echoReceived counts echo packets that came back, echoBack those since the watcher looked last.
+	echoReceived, echoBack atomic.Uint64
 	// config is what is wanted; wake says that it has changed.
-	config atomic.Pointer[Config]
-	wake   chan struct{}
+	config     atomic.Pointer[Config]
+	configured *Config
+	wake       chan struct{}
 	// farewell ends when the session is to say goodbye, cut when there is no more time for that.
 	farewell, cut context.Context
 	leave         context.CancelFunc
@@ -41,6 +44,7 @@ type watcher struct {
 	sent    uint64
 	problem *reason.Problem
 	buffer  [packetLength]byte
+	echo    echoState
 
 	mu    sync.Mutex
 	state State
@@ -54,6 +58,7 @@ func newWatcher(e *Engine, cut context.Context, s Session, discriminator uint32)
 	w.farewell, w.leave = context.WithCancel(context.Background())
 	w.config.Store(&s.Config)
 	w.machine = newMachine(time.Now(), s.Config, discriminator, e.seed())
+	w.echo.echo.key, w.echo.retry = e.seed(), newBackoff()
 	w.leaveState()
 	return w
 }
@@ -68,6 +73,7 @@ func (w *watcher) due(t time.Time) bool { return !t.IsZero() && !w.now().Before(
 func (w *watcher) run() {
 	defer close(w.done)
 	defer w.hangUp()
+	defer w.endEcho(nil)
 	w.timer = time.NewTimer(0)
 	defer w.timer.Stop()
 	farewell := w.farewell.Done()
@@ -102,8 +108,13 @@ func (w *watcher) step() {
 	if w.knocked.Swap(false) {
 		w.send(w.machine.knock(w.now()))
 	}
-	w.send(w.machine.configure(w.now(), *w.config.Load()))
+	if config := w.config.Load(); config != w.configured {
+		w.configured = config
+		w.offerEcho()
+		w.send(w.machine.configure(w.now(), *config))
+	}
 	w.send(w.machine.advance(w.now()))
+	w.stepEcho()
 	w.leaveState()
 	w.arm()
 }
@@ -116,7 +127,7 @@ func (w *watcher) read() {
 
 // arm sets the timer to when there is something to do.
 func (w *watcher) arm() {
-	next := earliest(w.machine.next(), w.dialAt)
+	next := earliest(earliest(w.machine.next(), w.dialAt), w.nextEcho())
 	if next.Equal(w.armed) {
 		return
 	}
@@ -138,6 +149,7 @@ func (w *watcher) dial() {
 		return
 	}
 	w.sender, w.dialAt, w.problem = sender, time.Time{}, nil
+	w.offerEcho()
 	if scope := int64(sender.Scope()); w.scope.Swap(scope) != scope {
 		w.engine.poke()
 	}
@@ -184,6 +196,7 @@ func (w *watcher) leaveState() {
 		Phase: m.phase, Since: m.since, RemotePhase: m.remotePhase, RemoteDiagnostic: m.remoteReason, Diagnostic: m.lastDown,
 		Transmit: m.interval(), LocalDiscriminator: m.local, RemoteDiscriminator: m.remote, EverUp: m.everUp, Ups: m.ups, Downs: m.downs,
 		PeerAdminDowns: m.peerAdminDowns, ControlSent: w.sent, ControlReceived: m.controlReceived, Problem: w.problem,
+		EchoSent: w.echo.sent, EchoActive: w.echo.socket != nil && w.echo.echo.proven, EchoProblem: w.echo.problem,
 	}
 	if m.remoteReceive == 0 {
 		s.Transmit = 0
@@ -226,7 +239,7 @@ func (w *watcher) snapshot() State {
 	w.mu.Lock()
 	s := w.state
 	w.mu.Unlock()
-	s.ControlDiscarded = w.discarded.Load()
+	s.ControlDiscarded, s.EchoReceived = w.discarded.Load(), w.echoReceived.Load()
 	if port := w.port.Load(); port != nil && s.Problem == nil {
 		s.Problem = port.problem.Load()
 	}
