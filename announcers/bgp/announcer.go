@@ -139,8 +139,8 @@ func (a *Announcer) state(addr netip.Addr) announcers.State {
 	if a.stopped != nil {
 		return announcers.State{Phase: announcers.Waiting, Problem: a.stopped}
 	}
-	problem := reason.New(reason.NoPeers, "no BGPPeer of this node is to have a route to %s", addr)
-	for i, p := range a.desired.Peers {
+	var problem *reason.Problem
+	for _, p := range a.desired.Peers {
 		r := a.runners[p.Name]
 		if r == nil {
 			continue
@@ -149,9 +149,12 @@ func (a *Announcer) state(addr netip.Addr) announcers.State {
 		if has {
 			return announcers.State{Phase: announcers.Effective}
 		}
-		if wants && (i == 0 || problem.Reason == reason.NoPeers) {
+		if wants && problem == nil {
 			problem = reason.New(why.Reason, "peer %s: %s", p.Name, said(why))
 		}
+	}
+	if problem == nil {
+		problem = reason.New(reason.NoPeers, "no BGPPeer of this node is to have a route to %s", addr)
 	}
 	return announcers.State{Phase: announcers.Waiting, Problem: problem}
 }
