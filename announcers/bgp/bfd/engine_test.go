@@ -150,6 +150,27 @@ func TestRepeatedSetChangesNothing(t *testing.T) {
 	})
 }
 
+func TestTwoNamesOfOnePath(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		second := to(right, every(time.Second))
+		second.Name = "second"
+		a, b := start(t, n.host(left), second, to(right, every(50*ms))), start(t, n.host(right), to(left, every(50*ms)))
+		a.until(Up, 3*time.Second)
+		pass(5 * time.Second)
+		st, ok := a.engine.State("second")
+		if !ok || st != a.state() || st.Transmit != 50*ms {
+			t.Errorf("%+v", st)
+		}
+		a.engine.Set([]Session{second})
+		pass(10 * time.Second)
+		if st, _ := a.engine.State("second"); st.Phase != Up || st.Ups != 1 || st.Transmit != time.Second {
+			t.Errorf("%+v", st)
+		}
+		a.stop()
+		b.stop()
+	})
+}
+
 func TestRemovedSessionSaysGoodbye(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		a, b := pair(t, n, every(50*ms), every(50*ms))

@@ -163,6 +163,9 @@ type sender struct {
 // Dial implements Host.
 func (h *host) Dial(path Path) (Sender, error) {
 	s := &sender{host: h, remote: path.Remote}
+	if !path.Remote.IsValid() {
+		return nil, reason.New(reason.BFDNotAvailable, "the session has no peer address")
+	}
 	if err := h.inside(func() error { return s.resolve(path) }); err != nil {
 		return nil, err
 	}

@@ -313,6 +313,34 @@ func TestDrain(t *testing.T) {
 	l.Drain()
 }
 
+// The sockets of VRFs share a port among themselves; a device stands for a VRF here. Nobody else can join them.
+func TestPortIsSharedAmongDomainsOnly(t *testing.T) {
+	m := newMachines(t)
+	h := NewHostAt(m.left)
+	for _, domain := range []string{"", "eth0", "lo"} {
+		l, err := h.Listen(Port{Domain: domain})
+		m.must(err)
+		defer l.Close()
+	}
+	other := NewHostAt(m.left)
+	if l, err := other.Listen(Port{}); err == nil {
+		t.Error("another process could take the port", l.Close())
+	}
+	if _, err := h.Listen(Port{Domain: "eth7"}); err == nil || problemOf(err).Detail != "this node has no interface eth7" {
+		t.Errorf("a device that is not there: %v", err)
+	}
+	if domain := h.Domain("eth0") + h.Domain("eth7"); domain != "" {
+		t.Errorf("the VRF of an ordinary device is %q", domain)
+	}
+}
+
+func TestPathWithoutPeer(t *testing.T) {
+	m := newMachines(t)
+	if _, err := NewHostAt(m.left).Dial(Path{}); err == nil || problemOf(err).Detail != "the session has no peer address" {
+		t.Errorf("error %v", err)
+	}
+}
+
 // The kernel of the peer, which forwards, returns echo packets.
 func TestRealEcho(t *testing.T) {
 	m := newMachines(t)
