@@ -109,6 +109,7 @@ func TestDisconnectInEveryPhase(t *testing.T) {
 		case announcers.OpenConfirm:
 			p.accept()
 			p.send(messageOpen, p.openBody())
+		default:
 		}
 		if phase != announcers.Idle {
 			s.phase(phase)

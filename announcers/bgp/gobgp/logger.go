@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -77,7 +78,7 @@ func (l serverLogger) Error(text string, f log.Fields) { l.say(levelError, text,
 
 // Warn implements log.Logger. One warning comes once for each route that the peer sent, when it goes; it says nothing.
 func (l serverLogger) Warn(text string, f log.Fields) {
-	if text != textNothingToRemove {
+	if !strings.HasPrefix(text, textNothingToRemove) {
 		l.say(levelWarning, text, f)
 	}
 }

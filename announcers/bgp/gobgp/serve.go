@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -25,8 +24,10 @@ const serveCommand = "serve"
 func Serve(in io.Reader, report io.Writer) error {
 	// The parent decides when a session ends, also when a signal was meant for the whole process group.
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	debug.SetTraceback("single")
-	out := newOutput(report, time.Now, os.Exit)
+	return obey(in, newOutput(report, time.Now, os.Exit))
+}
+
+func obey(in io.Reader, out *output) error {
 	orders := bufio.NewScanner(in)
 	for n := 0; orders.Scan(); n++ {
 		path, ok := strings.CutPrefix(orders.Text(), serveCommand+" ")

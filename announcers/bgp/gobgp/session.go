@@ -19,7 +19,7 @@ import (
 // Bounds on what is waited for.
 const (
 	// callWait bounds a question to GoBGP that nobody else bounds.
-	callWait = 2 * time.Second
+	callWait = 5 * time.Second
 	// partWait is how long a peer has for taking our NOTIFICATION.
 	partWait = time.Second
 	// wordWait is how long the words for something may come after it.

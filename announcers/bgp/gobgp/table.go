@@ -66,13 +66,15 @@ func (t *table) update(ctx context.Context, gone []netip.Prefix, announce []bgp.
 		kept = append(kept, a)
 	}
 	paths, err := t.paths(gone, kept)
-	if err == nil {
-		err = t.server.update(ctx, paths)
-	}
 	if err != nil {
 		return refused, err
 	}
-	t.note(gone, kept)
+	// When the call is cut short nobody knows how far it came: what may be announced counts as announced, so that it can be withdrawn.
+	t.add(kept)
+	if err := t.server.update(ctx, paths); err != nil {
+		return refused, err
+	}
+	t.remove(gone, kept)
 	return refused, nil
 }
 
@@ -98,18 +100,11 @@ func (t *table) paths(gone []netip.Prefix, announce []bgp.Announcement) ([]*api.
 	return out, nil
 }
 
-func (t *table) note(gone []netip.Prefix, announce []bgp.Announcement) {
-	for _, prefix := range gone {
-		if _, ok := t.routes[prefix]; ok {
-			delete(t.routes, prefix)
-			delete(t.prepended, prefix)
-			t.add(prefix, -1)
-		}
-	}
-	for _, a := range announce {
+func (t *table) add(announced []bgp.Announcement) {
+	for _, a := range announced {
 		if _, ok := t.routes[a.Prefix]; !ok {
 			t.routes[a.Prefix] = struct{}{}
-			t.add(a.Prefix, 1)
+			*t.counter(a.Prefix)++
 		}
 		if a.Prepend > 0 {
 			t.prepended[a.Prefix] = a
@@ -119,12 +114,26 @@ func (t *table) note(gone []netip.Prefix, announce []bgp.Announcement) {
 	}
 }
 
-func (t *table) add(p netip.Prefix, n int) {
-	if p.Addr().Is4() {
-		t.v4 += n
-	} else {
-		t.v6 += n
+// remove forgets what is gone, unless it was announced again in the same breath.
+func (t *table) remove(gone []netip.Prefix, announced []bgp.Announcement) {
+	stays := map[netip.Prefix]bool{}
+	for _, a := range announced {
+		stays[a.Prefix] = true
 	}
+	for _, prefix := range gone {
+		if _, ok := t.routes[prefix]; ok && !stays[prefix] {
+			delete(t.routes, prefix)
+			delete(t.prepended, prefix)
+			*t.counter(prefix)--
+		}
+	}
+}
+
+func (t *table) counter(p netip.Prefix) *int {
+	if p.Addr().Is4() {
+		return &t.v4
+	}
+	return &t.v6
 }
 
 // settle is told the kind of the peer, and announces again what depends on it.
