@@ -147,8 +147,9 @@ func (w World) speaksOf(problem *reason.Problem, by *selection) bool {
 		return by.nowhere && len(w.Members) > 0 && w.Members[0].Name == w.Self
 	case reason.LocalPrefConflict, reason.TooManyCommunities:
 		return by.spokesman(w) == w.Self
+	default:
+		return false
 	}
-	return false
 }
 
 // settle elects the owner of a group and notes what that means for this node.

@@ -48,7 +48,7 @@ func CacheOptions(namespace, node string) cache.Options {
 	here := cache.ByObject{Namespaces: map[string]cache.Config{namespace: {}}}
 	own := here
 	own.Label = labels.SelectorFromSet(labels.Set{v1beta1.LabelNode: nodeLabel(node)})
-	shared := true
+	shared, thin := true, cache.ByObject{Transform: slim}
 	return cache.Options{
 		DefaultTransform:             cache.TransformStripManagedFields(),
 		DefaultUnsafeDisableDeepCopy: &shared,
@@ -64,6 +64,9 @@ func CacheOptions(namespace, node string) cache.Options {
 			&v1beta1.AddressConflict{}:    own,
 			&v1beta1.ServiceBGPStatus{}:   own,
 			&v1beta1.BGPSessionStatus{}:   own,
+			&corev1.Service{}:             thin,
+			&corev1.Node{}:                thin,
+			&discoveryv1.EndpointSlice{}:  thin,
 		},
 	}
 }
