@@ -11,10 +11,10 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/utils/clock"
 
 	"metalsuite.io/announcers"
 	"metalsuite.io/api/reason"
@@ -38,10 +38,9 @@ type Options struct {
 	Engine   Engine
 	Detector Detector
 	Network  Network
-	// Log may be its zero value; Registerer takes the metrics, nil leaves them unregistered; Clock is the system's when nil.
+	// Log may be its zero value; Registerer takes the metrics, nil leaves them unregistered.
 	Log        logr.Logger
 	Registerer prometheus.Registerer
-	Clock      clock.Clock
 }
 
 // Announcer is the announcer for routers.
@@ -69,13 +68,9 @@ func New(o Options) (*Announcer, error) {
 		notice: make(chan struct{}, 1), wake: make(chan struct{}, 1), rewatch: make(chan struct{}, 1), stopped: reason.New(reason.AnnouncerNotRunning, ""),
 		runners: map[string]*runner{}, lengths: map[string][]length{},
 	}
-	a.log, a.clock, a.routerID = o.Log, o.Clock, routerID(o.Node, o.Address)
+	a.log, a.routerID, a.born = o.Log, routerID(o.Node, o.Address), time.Now()
 	a.engine, a.detector, a.network = o.Engine, o.Detector, o.Network
 	a.changed, a.watched = func() { fire(a.notice) }, func() { fire(a.rewatch) }
-	if a.clock == nil {
-		a.clock = clock.RealClock{}
-	}
-	a.born = a.clock.Now()
 	if o.Registerer != nil {
 		if err := o.Registerer.Register(collector{a}); err != nil {
 			return nil, fmt.Errorf("registering the metrics of %s: %w", Name, err)

@@ -346,6 +346,14 @@ func TestUnnumbered(t *testing.T) {
 			t.Errorf("remote = %v after the peer has moved", got)
 		}
 		w.expectPhase(t, "tor", announcers.Established, "")
+		w.network.put(func(*Path) {}, reason.New(reason.NoRouterAdvertisement, "there are several"))
+		synctest.Wait()
+		if w.engine.session("tor") == nil {
+			t.Error("a session that works was ended")
+		}
+		w.network.put(func(*Path) {}, reason.New(reason.NoCarrier, ""))
+		synctest.Wait()
+		w.expectPhase(t, "tor", announcers.Idle, reason.NoCarrier)
 	})
 }
 

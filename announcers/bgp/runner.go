@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"k8s.io/utils/clock"
 
 	"metalsuite.io/announcers"
 	"metalsuite.io/announcers/bgp/bfd"
@@ -47,7 +46,6 @@ var (
 // surroundings are what all runners share.
 type surroundings struct {
 	log      logr.Logger
-	clock    clock.Clock
 	engine   Engine
 	detector Detector
 	network  Network
@@ -101,7 +99,7 @@ func newRunner(s *surroundings, p announcers.Peer) *runner {
 		surroundings: s, name: p.Name, settings: p.PeerSettings, wake: make(chan struct{}, 1), done: make(chan struct{}), left: make(chan struct{}),
 		routes: p.Routes, told: newTable(),
 		state: announcers.PeerState{
-			Name: p.Name, Since: s.clock.Now(), Desired: len(p.Routes), Problem: reason.New(reason.SessionConnecting, ""),
+			Name: p.Name, Since: time.Now(), Desired: len(p.Routes), Problem: reason.New(reason.SessionConnecting, ""),
 			Remote: netip.AddrPortFrom(p.Address, p.Port),
 		},
 	}
@@ -124,7 +122,7 @@ func (r *runner) want(routes []announcers.Route, drain bool) {
 	r.mu.Lock()
 	same := r.drain == drain && len(routes) == len(r.routes) && (len(routes) == 0 || &routes[0] == &r.routes[0])
 	if drain != r.drain && !r.leaving {
-		r.since = r.clock.Now()
+		r.since = time.Now()
 	}
 	r.routes, r.drain, r.state.Desired = routes, drain, len(routes)
 	r.mu.Unlock()
@@ -137,7 +135,7 @@ func (r *runner) want(routes []announcers.Route, drain bool) {
 func (r *runner) leave() {
 	r.mu.Lock()
 	if !r.leaving {
-		r.leaving, r.since = true, r.clock.Now()
+		r.leaving, r.since = true, time.Now()
 	}
 	r.mu.Unlock()
 	r.stir()
@@ -163,7 +161,7 @@ func (r *runner) run(ctx context.Context) {
 		e, problem := r.endpoint()
 		wait := pathInterval
 		if problem == nil {
-			problem, wait = r.life.problem, r.life.retry.Sub(r.clock.Now())
+			problem, wait = r.life.problem, r.life.retry.Sub(time.Now())
 		}
 		if problem == nil || wait <= 0 {
 			r.live(ctx, e)
@@ -187,7 +185,7 @@ func (r *runner) after(wait time.Duration) <-chan time.Time {
 	if wait <= 0 {
 		return nil
 	}
-	return r.clock.After(wait)
+	return time.After(wait)
 }
 
 // endpoint returns where the peer is now.
@@ -201,7 +199,7 @@ func (r *runner) endpoint() (endpoint, *reason.Problem) {
 	if !e.RouterID.IsValid() {
 		e.RouterID = r.routerID
 	}
-	young := r.clock.Since(r.born) < restartTime && !r.restarted
+	young := time.Since(r.born) < restartTime && !r.restarted
 	e.Restarting = r.settings.GracefulRestart && young
 	if r.settings.BFD.Enabled {
 		r.setWatch(&e.watch)
@@ -283,7 +281,7 @@ func (r *runner) lost(ctx context.Context, err error) {
 	}
 	problem := reason.New(reason.EngineCrashed, "peer %s: %s", r.name, errText(err))
 	r.log.Info("BGP engine lost", "peer", r.name, "reason", problem.Reason, "error", errText(err))
-	r.life.crashed(r.clock.Now(), problem)
+	r.life.crashed(time.Now(), problem)
 }
 
 func errText(err error) string {

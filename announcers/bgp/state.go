@@ -4,6 +4,7 @@ package bgp
 
 import (
 	"net/netip"
+	"time"
 
 	"metalsuite.io/announcers"
 	"metalsuite.io/announcers/bgp/bfd"
@@ -13,7 +14,7 @@ import (
 // publish makes the state that users see follow what the runner knows. Trouble is why there is no session at all, or what cannot be
 // announced although there is one.
 func (r *runner) publish(trouble *reason.Problem) {
-	now := r.clock.Now()
+	now := time.Now()
 	r.mu.Lock()
 	before := r.state
 	s := &r.state

@@ -19,7 +19,7 @@ var errMoved = errors.New("the way to the peer has changed")
 // step does everything that there is to do now. What BFD says comes first: it cannot wait. It returns after how long there is something to
 // do again, zero when only news make a difference.
 func (r *runner) step(ctx context.Context, s Session, e *endpoint) (time.Duration, error) {
-	now := r.clock.Now()
+	now := time.Now()
 	path := r.lookAtPath(now)
 	if err := r.act(ctx, s, disconnect, path); err != nil {
 		return 0, err
@@ -85,7 +85,7 @@ func (r *runner) lookAtPath(now time.Time) bool {
 
 // act does what is to be done about the connection, if that is the action given.
 func (r *runner) act(ctx context.Context, s Session, a action, pathUp bool) error {
-	next, _ := r.life.next(r.clock.Now(), pathUp)
+	next, _ := r.life.next(time.Now(), pathUp)
 	if next != a {
 		return nil
 	}
@@ -116,7 +116,7 @@ func (r *runner) follow(e *endpoint, now time.Time) bool {
 	r.seen, r.lookDue = moves, now.Add(statsInterval)
 	next, problem := r.endpoint()
 	if problem != nil {
-		return r.settings.Interface != "" && problem.Reason == reason.InterfaceMissing
+		return r.settings.Interface != "" && (problem.Reason == reason.InterfaceMissing || problem.Reason == reason.NoCarrier)
 	}
 	if !e.sameSession(next) {
 		return true
@@ -171,7 +171,7 @@ func (r *runner) sync(ctx context.Context, s Session, w wish, e endpoint) (bool,
 // hear takes in an event of the engine.
 func (r *runner) hear(event Event) {
 	established, dropped := r.life.established, r.life.dropped
-	r.life.heard(r.clock.Now(), event, r.accept)
+	r.life.heard(time.Now(), event, r.accept)
 	switch {
 	case event.Opened != nil:
 		r.opened = event.Opened
