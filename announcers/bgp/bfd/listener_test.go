@@ -114,6 +114,17 @@ func TestWhomAPacketIsFor(t *testing.T) {
 	}
 }
 
+// A session that says goodbye takes no packet away from one that stays.
+func TestSessionThatIsLeavingIsNotMeant(t *testing.T) {
+	r := newRoom(Port{}, Session{Path: Path{Remote: left, Local: right}}, Session{Path: Path{Remote: left}})
+	r.watchers[0].leave()
+	r.listener.index.Store(newIndex(r.watchers))
+	r.listener.deliver(Datagram{From: left, To: right, TTL: 255, Payload: Packet{Phase: Down, Multiplier: 3, Sender: 1}.Append(nil)})
+	if _, ok := r.watchers[1].inbox.take(); !ok {
+		t.Error("the session that stays did not get the packet")
+	}
+}
+
 func TestDiscardedPacketsAreCounted(t *testing.T) {
 	r := newRoom(Port{}, Session{Path: Path{Remote: left}})
 	good := Packet{Phase: Down, Multiplier: 3, Sender: 1}.Append(nil)
