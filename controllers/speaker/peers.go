@@ -84,7 +84,7 @@ func settings(p *policy.Peer, password announcers.Secret, profiles map[string]v1
 		s.ConnectTime = p.Spec.ConnectTime.Duration
 	}
 	if profile, named := profiles[p.Spec.BFDProfile]; named {
-		s.BFD = bfd(&profile, p.Spec.EBGPMultiHop)
+		s.BFD = bfd(&profile, far(&s))
 	}
 	return s
 }
@@ -99,7 +99,13 @@ func accepted(d v1beta2.DynamicASN) announcers.ASNKind {
 	return announcers.AnyASN
 }
 
-func bfd(p *v1beta1.BFDProfileSpec, multiHop bool) announcers.BFD {
+// far says whether routers may be between this node and the peer: internal sessions need no permission for that.
+func far(s *announcers.PeerSettings) bool {
+	internal := s.RemoteASN == s.LocalASN || s.RemoteASN == 0 && s.Accept == announcers.InternalASN
+	return s.MultiHop || internal && s.Interface == ""
+}
+
+func bfd(p *v1beta1.BFDProfileSpec, far bool) announcers.BFD {
 	b := announcers.BFD{
 		Enabled: true, Transmit: milliseconds(p.TransmitInterval, bfdInterval), Receive: milliseconds(p.ReceiveInterval, bfdInterval),
 		Multiplier: uint8(or(p.DetectMultiplier, bfdMultiplier)), Passive: p.PassiveMode != nil && *p.PassiveMode,
@@ -107,7 +113,7 @@ func bfd(p *v1beta1.BFDProfileSpec, multiHop bool) announcers.BFD {
 	if p.EchoMode != nil && *p.EchoMode {
 		b.Echo = milliseconds(p.EchoInterval, bfdEcho)
 	}
-	if multiHop {
+	if far {
 		b.MinimumTTL = uint8(or(p.MinimumTTL, bfdTTL))
 	}
 	return b

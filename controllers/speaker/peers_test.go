@@ -55,6 +55,16 @@ func TestWhatABGPPeerMeans(t *testing.T) {
 			p.MultiHop = true
 			p.BFD = announcers.BFD{Enabled: true, Transmit: 300 * time.Millisecond, Receive: 300 * time.Millisecond, Multiplier: 3, MinimumTTL: 254}
 		}},
+		{"BFD with an internal peer, which may be far away", func(s *v1beta2.BGPPeerSpec) { s.BFDProfile, s.PeerASN = "plain", 64512 }, func(p *announcers.PeerSettings) {
+			p.RemoteASN = 64512
+			p.BFD = announcers.BFD{Enabled: true, Transmit: 300 * time.Millisecond, Receive: 300 * time.Millisecond, Multiplier: 3, MinimumTTL: 254}
+		}},
+		{"BFD on an unnumbered internal session", func(s *v1beta2.BGPPeerSpec) {
+			s.BFDProfile, s.PeerASN, s.DynamicASN, s.PeerAddress, s.Interface = "plain", 0, v1beta2.DynamicASNInternal, "", "eth3"
+		}, func(p *announcers.PeerSettings) {
+			p.RemoteASN, p.Accept, p.Address, p.Interface = 0, announcers.InternalASN, netip.Addr{}, "eth3"
+			p.BFD = announcers.BFD{Enabled: true, Transmit: 300 * time.Millisecond, Receive: 300 * time.Millisecond, Multiplier: 3}
+		}},
 		{"BFD with echo", func(s *v1beta2.BGPPeerSpec) { s.BFDProfile = "echo" }, func(p *announcers.PeerSettings) {
 			p.BFD = announcers.BFD{Enabled: true, Transmit: 300 * time.Millisecond, Receive: 300 * time.Millisecond, Multiplier: 3, Echo: 50 * time.Millisecond}
 		}},
