@@ -4,11 +4,13 @@ package gobgp
 
 import (
 	"context"
+	"time"
 
 	api "github.com/osrg/gobgp/v3/api"
 
 	"metalsuite.io/announcers"
 	"metalsuite.io/announcers/bgp"
+	"metalsuite.io/api/reason"
 )
 
 // attempt is a peer in GoBGP from Connect to Disconnect. Its goroutine alone changes that peer once it is there. After the first connection
@@ -21,9 +23,10 @@ type attempt struct {
 	leave  chan bgp.Cease
 	done   chan struct{}
 
-	// at is the phase of the connection, over that GoBGP has no peer any more.
-	at   announcers.SessionPhase
-	over bool
+	// at is the phase of the connection, over that GoBGP has no peer any more. silent fires when the peer sends no OPEN message.
+	at     announcers.SessionPhase
+	over   bool
+	silent <-chan time.Time
 }
 
 // Connect implements bgp.Session. Events are asked for before there is a peer, so none is missed, and ended with it, so that none of an
@@ -128,6 +131,8 @@ func (a *attempt) follow() {
 			a.note(event)
 		case <-a.clues.dialed:
 			a.notConnected()
+		case <-a.silent:
+			a.noOpen()
 		case cease := <-a.leave:
 			a.part(cease)
 			return
@@ -159,15 +164,28 @@ func (a *attempt) note(event *api.WatchEventResponse_PeerEvent) {
 		return
 	}
 	before := a.at
-	a.at = phase
+	a.at, a.silent = phase, nil
 	switch phase {
 	case announcers.Idle:
 		a.dropped(before)
 	case announcers.OpenConfirm, announcers.Established:
 		a.open(phase, event.GetPeer())
+	case announcers.OpenSent:
+		a.silent = time.After(a.run.options.openWait)
+		a.tell(bgp.Event{Phase: phase})
 	default:
 		a.tell(bgp.Event{Phase: phase})
 	}
+}
+
+// noOpen gives up on a peer that took the connection and says nothing.
+func (a *attempt) noOpen() {
+	ctx, cancel := context.WithTimeout(a.life, callWait)
+	defer cancel()
+	a.at, a.silent = announcers.Idle, nil
+	a.tell(bgp.Event{Phase: announcers.Idle, Problem: reason.New(reason.HoldTimerExpired,
+		"the peer took the connection and sent no OPEN message in %s", a.run.options.openWait)})
+	a.remove(ctx)
 }
 
 func phaseOf(s api.PeerState_SessionState) announcers.SessionPhase {

@@ -264,6 +264,22 @@ func TestGracefulRestart(t *testing.T) {
 	s.Eventually(func() map[string]seen { return r.routes(familyIPv4) }, patience).Should(BeEmpty())
 }
 
+func TestPeerThatSendsNoOpen(t *testing.T) {
+	t.Parallel()
+	p := newPuppet(t, "127.0.0.1")
+	e := startEngineWith(t, Options{MaxChildren: 2, openWait: time.Second})
+	s := e.open(t, p.settings())
+	s.connect()
+	p.accept()
+	event := s.problem()
+	s.Expect(event.Phase).To(Equal(announcers.Idle))
+	s.Expect(event.Problem).To(Equal(reason.New(reason.HoldTimerExpired, "the peer took the connection and sent no OPEN message in 1s")))
+	s.disconnect(bgp.AdministrativeReset)
+	s.connect()
+	p.establish(p.accept())
+	s.phase(announcers.Established)
+}
+
 // A peer that reads nothing any more has our updates in its buffers, and the NOTIFICATION cannot be sent.
 func TestPeerThatTakesNothing(t *testing.T) {
 	t.Parallel()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
 
@@ -24,10 +25,17 @@ type Options struct {
 	Folder string
 	// MaxChildren is how many sessions have a process of their own; those beyond share them. The default is 8.
 	MaxChildren int
+
+	// openWait is how long a peer may take for its OPEN message. GoBGP would wait for 4 minutes, as RFC 4271 8 suggests, and all that time
+	// a router that came back after it had taken the connection would get no other.
+	openWait time.Duration
 }
 
-// maxChildren is the default of Options.MaxChildren.
-const maxChildren = 8
+// Defaults of Options.
+const (
+	maxChildren = 8
+	openWait    = 20 * time.Second
+)
 
 // Engine keeps GoBGP servers in child processes. It implements bgp.Engine. Run may be called again after it has returned.
 type Engine struct {
@@ -55,6 +63,9 @@ func New(o Options) *Engine {
 	}
 	if o.MaxChildren <= 0 {
 		o.MaxChildren = maxChildren
+	}
+	if o.openWait <= 0 {
+		o.openWait = openWait
 	}
 	return &Engine{options: o, began: make(chan struct{})}
 }

@@ -67,13 +67,17 @@ type testEngine struct {
 
 func startEngine(t testing.TB, children int) *testEngine {
 	t.Helper()
+	return startEngineWith(t, Options{MaxChildren: children})
+}
+
+func startEngineWith(t testing.TB, o Options) *testEngine {
+	t.Helper()
 	folder, err := os.MkdirTemp("", "bgp") // that of the test would be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &testEngine{Engine: New(Options{
-		Log: logTo(t), Executable: os.Getenv(childExecutable), Args: []string{childArgument}, Folder: folder, MaxChildren: children,
-	})}
+	o.Log, o.Executable, o.Args, o.Folder = logTo(t), os.Getenv(childExecutable), []string{childArgument}, folder
+	e := &testEngine{Engine: New(o)}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()
