@@ -25,6 +25,9 @@ go list ./internal/... ./announcers/... | while read -r package; do
 	done
 done
 
+echo "1000 sessions opened and closed"
+SOAK_BGP_SESSIONS=1000 go test -count=1 -timeout 20m -run TestNothingIsLeft ./announcers/bgp/gobgp
+
 echo "$trials overlaps of two leaders"
 go test -c -o "$scratch/controller.test" ./cmd/controller
 cd cmd/controller
