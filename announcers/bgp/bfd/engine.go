@@ -115,13 +115,14 @@ func (e *Engine) Run(ctx context.Context) error {
 // seed is for jitter.
 func (*Engine) seed() uint64 { return rand.Uint64() }
 
-// publish tells State which watchers there are, and returns what is wanted.
+// snapshot returns what is wanted; nobody changes the map.
 func (e *Engine) snapshot() map[Path]Session {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.wanted
 }
 
+// publish tells State which watchers there are.
 func (e *Engine) publish(watchers map[Path]*watcher) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -327,7 +327,9 @@ func TestSessionsDoNotDisturbEachOther(t *testing.T) {
 			t.Errorf("%d different discriminators", len(discriminators))
 		}
 		cancel()
-		<-done
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 		for _, p := range peers {
 			p.stop()
 		}

@@ -25,11 +25,8 @@ const bound = 20 * time.Second
 
 // machines are two hosts on a veth pair, both ends called eth0; each has an address of both families behind the interface too.
 type machines struct {
-	t              testing.TB
-	left, right    netns.NsHandle
-	local4, local6 netip.Addr
-	peer4, peer6   netip.Addr
-	peerLink       netip.Addr
+	t           testing.TB
+	left, right netns.NsHandle
 }
 
 func newMachines(t testing.TB) *machines {
