@@ -145,6 +145,7 @@ func calm(ctx context.Context) {
 	for _, node := range cluster.Lab.Nodes() {
 		Expect(cluster.Lab.Heal(ctx, node.Name)).To(Succeed())
 		label(ctx, node.Name, corev1.LabelNodeExcludeBalancers, "")
+		label(ctx, node.Name, v1beta1.LabelDrain, "")
 		networkUnavailable(ctx, node.Name, false)
 	}
 }

@@ -63,13 +63,17 @@ var _ = ReportAfterEach(func(report SpecReport) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for _, look := range [][]string{
-		{"get", "nodes,metallb,pods,ipaddresspools,l2advertisements,servicel2statuses,configurationstates", "-A", "-o", "wide"},
+		{"get", "nodes,metallb,pods,ipaddresspools,l2advertisements,servicel2statuses,configurationstates,bgppeers,bgpadvertisements,bgpsessionstatuses", "-A", "-o", "wide"},
 		{"get", "services,events", "-A"},
 		{"-n", suite.Namespace, "logs", "deploy/controller", "--tail=40"},
 		{"-n", suite.Namespace, "logs", "ds/speaker", "--tail=40", "--all-pods"},
 	} {
 		out, err := cluster.Kubectl(ctx, "", look...)
 		fmt.Fprintf(GinkgoWriter, "kubectl %v: %v\n%s\n", look, err, out)
+	}
+	for _, look := range []string{"show bgp summary", "show bfd peers brief", "show running-config bgpd"} {
+		out, err := cluster.Lab.FRR().Run(ctx, look)
+		fmt.Fprintf(GinkgoWriter, "%s: %v\n%s\n", look, err, out)
 	}
 })
 

@@ -136,20 +136,13 @@ func leftOvers(running string) []string {
 	return lines
 }
 
-// Vtysh runs FRR's shell and returns what it prints. What FRR does not take is an error.
+// Vtysh runs FRR's shell and returns what it prints, warnings among it. What FRR does not take is an error.
 func Vtysh(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "vtysh", append([]string{"-N", topology.Router}, args...)...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	text := out.String()
-	for line := range strings.Lines(text) {
-		if err == nil && strings.HasPrefix(line, "% ") {
-			err = errors.New(strings.TrimSpace(line))
-		}
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("vtysh %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(errs.String()+out.String()))
 	}
-	if err != nil {
-		return text, fmt.Errorf("vtysh %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(errs.String()+text))
-	}
-	return text, nil
+	return out.String(), nil
 }
