@@ -66,8 +66,9 @@ type Installation struct {
 	Namespace, DaemonSet string
 }
 
-// Removed says whether the speakers' DaemonSet is gone or going. When the API server does not answer within half a second, it is not: a
-// speaker that is not known to go for good comes back.
+// Removed says whether the speakers' DaemonSet is gone or going. A speaker that may not ask any more is removed as well: its account or its
+// rights went first. When the API server does not answer within half a second, it is not: a speaker that is not known to go for good comes
+// back.
 func (i Installation) Removed(ctx context.Context) bool {
 	if i.DaemonSet == "" {
 		return false
@@ -76,5 +77,6 @@ func (i Installation) Removed(ctx context.Context) bool {
 	defer cancel()
 	var workload appsv1.DaemonSet
 	err := i.Reader.Get(ctx, types.NamespacedName{Namespace: i.Namespace, Name: i.DaemonSet}, &workload)
-	return apierrors.IsNotFound(err) || err == nil && workload.DeletionTimestamp != nil
+	gone := apierrors.IsNotFound(err) || apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err)
+	return gone || err == nil && workload.DeletionTimestamp != nil
 }

@@ -65,7 +65,11 @@ func TestWhenSpeakersAreBeingRemoved(t *testing.T) {
 			d.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)}
 			return nil
 		}, true},
-		{"nobody may know", "speaker", func(context.Context, *appsv1.DaemonSet) error { return errors.New("forbidden") }, false},
+		{"its account is gone", "speaker", func(context.Context, *appsv1.DaemonSet) error { return apierrors.NewUnauthorized("no account") }, true},
+		{"its rights are gone", "speaker", func(context.Context, *appsv1.DaemonSet) error {
+			return apierrors.NewForbidden(schema.GroupResource{Resource: "daemonsets"}, "speaker", errors.New("no role"))
+		}, true},
+		{"the API server is ill", "speaker", func(context.Context, *appsv1.DaemonSet) error { return apierrors.NewInternalError(errors.New("ill")) }, false},
 		{"nobody answers", "speaker", func(ctx context.Context, _ *appsv1.DaemonSet) error {
 			<-ctx.Done()
 			return ctx.Err()

@@ -19,6 +19,7 @@ import (
 	"metalsuite.io/announcers"
 	"metalsuite.io/api/reason"
 	"metalsuite.io/internal/kube"
+	"metalsuite.io/internal/policy"
 )
 
 // How often Secrets are read: those with a password from rereadAfter to a quarter more, so that a new password is used within 30 s; those
@@ -29,9 +30,6 @@ const (
 	rereadJitter = 0.25
 	secretTime   = 5 * time.Second
 )
-
-// longestPassword is the most that a session can be signed with (Linux: TCP_MD5SIG_MAXKEYLEN).
-const longestPassword = 80
 
 // Passwords reads the Secrets that hold the passwords of sessions. Speakers may get Secrets by name and neither list nor watch them, so
 // each is read again from time to time.
@@ -219,8 +217,8 @@ func passwordOf(name string, object *corev1.Secret, exists bool) Password {
 		why = fmt.Sprintf("is of type %s, not %s", object.Type, corev1.SecretTypeBasicAuth)
 	case len(value) == 0:
 		why = "has no key " + corev1.BasicAuthPasswordKey
-	case len(value) > longestPassword:
-		why = fmt.Sprintf("has a password of more than %d bytes", longestPassword)
+	case len(value) > policy.LongestPassword:
+		why = fmt.Sprintf("has a password of more than %d bytes", policy.LongestPassword)
 	default:
 		return Password{Value: announcers.Secret(value)}
 	}

@@ -167,6 +167,12 @@ func TestPeers(t *testing.T) {
 		{name: "keepalive alone", change: func(s *v1beta2.BGPPeerSpec) { s.KeepaliveTime = duration(4 * time.Second) }, hold: 12 * time.Second, keep: 4 * time.Second},
 		{name: "no timers at all", change: func(s *v1beta2.BGPPeerSpec) { s.HoldTime = duration(0) }},
 		{name: "fraction", change: func(s *v1beta2.BGPPeerSpec) { s.HoldTime = duration(500 * time.Millisecond) }},
+		{name: "keepalive alone, in too little time", change: func(s *v1beta2.BGPPeerSpec) { s.KeepaliveTime = duration(500 * time.Millisecond) },
+			reason: reason.InvalidBGPPeer},
+		{name: "keepalive alone, none", change: func(s *v1beta2.BGPPeerSpec) { s.KeepaliveTime = duration(0) }, reason: reason.InvalidBGPPeer},
+		{name: "no keepalives and no hold time", change: func(s *v1beta2.BGPPeerSpec) { s.HoldTime, s.KeepaliveTime = duration(0), duration(0) }},
+		{name: "the longest password", change: func(s *v1beta2.BGPPeerSpec) { s.Password = strings.Repeat("x", 80) }, hold: -1},
+		{name: "too long a password", change: func(s *v1beta2.BGPPeerSpec) { s.Password = strings.Repeat("x", 81) }, reason: reason.InvalidBGPPeer},
 		{name: "unnumbered", change: func(s *v1beta2.BGPPeerSpec) {
 			s.PeerAddress, s.Interface, s.PeerASN, s.DynamicASN = "", "eth0", 0, v1beta2.DynamicASNExternal
 		}, hold: -1},

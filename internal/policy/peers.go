@@ -38,6 +38,9 @@ type Peer struct {
 
 const bgpPort = 179
 
+// LongestPassword is the most that a session can be signed with, in bytes (Linux: TCP_MD5SIG_MAXKEYLEN).
+const LongestPassword = 80
+
 // compilePeers returns the valid peers, sorted by name.
 func compilePeers(o Objects, profiles map[string]v1beta1.BFDProfileSpec, found, noted findings) []Peer {
 	var peers []Peer
@@ -89,6 +92,8 @@ func contradiction(s *v1beta2.BGPPeerSpec) *reason.Problem {
 		return reason.New(reason.InvalidBGPPeer, "ebgpMultiHop is for a peer with another ASN")
 	case s.Password != "" && s.PasswordSecret.Name != "":
 		return reason.New(reason.InvalidBGPPeer, "at most one of password and passwordSecret may be set")
+	case len(s.Password) > LongestPassword:
+		return reason.New(reason.InvalidBGPPeer, "the password has %d bytes; at most %d are possible", len(s.Password), LongestPassword)
 	}
 	return nil
 }
@@ -103,6 +108,9 @@ func (p *Peer) readTimers() *reason.Problem {
 	switch {
 	case hold == nil && keepalive == nil:
 		return nil
+	case hold == nil && *keepalive < time.Second:
+		return reason.New(reason.InvalidBGPPeer, "invalid keepalive time %s: it is counted in whole seconds; a holdTime of 0s turns keepalives off",
+			p.Spec.KeepaliveTime.Duration)
 	case hold == nil:
 		h := 3 * *keepalive
 		hold = &h
