@@ -243,6 +243,10 @@ func TestWrongASN(t *testing.T) {
 				w.expectPhase(t, "tor", announcers.Idle, reason.PeerASNMismatch)
 				pass(refusedPause - time.Second)
 				w.expectHistory(t, "tor connect", "tor reset")
+				for range 360 {
+					pass(10 * time.Second)
+					w.expectPhase(t, "tor", announcers.Idle, reason.PeerASNMismatch)
+				}
 			})
 		})
 	}
@@ -310,7 +314,7 @@ func TestNextHopOfTheOtherFamily(t *testing.T) {
 			t.Errorf("state = %+v", s)
 		}
 		w.network.put(func(p *Path) { p.Global6 = global }, nil)
-		synctest.Wait()
+		pass(lookInterval)
 		w.expectPhase(t, "tor", announcers.Established, "")
 		session := w.engine.session("tor")
 		if got := session.routes[netip.PrefixFrom(second, 128)].NextHop; got != global {
@@ -354,6 +358,9 @@ func TestUnnumbered(t *testing.T) {
 		w.network.put(func(*Path) {}, reason.New(reason.NoCarrier, ""))
 		synctest.Wait()
 		w.expectPhase(t, "tor", announcers.Idle, reason.NoCarrier)
+		if s := w.Peers()[0]; s.Established != 2 || s.Dropped != 2 {
+			t.Errorf("established %d times, dropped %d times, want 2 and 2", s.Established, s.Dropped)
+		}
 	})
 }
 
@@ -399,7 +406,7 @@ func TestWatchesThePath(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.apply(peer("tor", with, first))
 		want := bfd.Session{
-			Name: "tor", Path: bfd.Path{Remote: tor.Address},
+			Name: "tor", Path: bfd.Path{Remote: tor.Address, Local: w.network.path.Local},
 			Config: bfd.Config{Transmit: 50 * time.Millisecond, Receive: 60 * time.Millisecond, Multiplier: 3},
 		}
 		if got := w.detector.sessions(); len(got) != 1 || got[0] != want {
@@ -408,6 +415,34 @@ func TestWatchesThePath(t *testing.T) {
 		w.apply()
 		if got := w.detector.sessions(); len(got) != 0 {
 			t.Errorf("BFD sessions = %+v, want none", got)
+		}
+	})
+}
+
+func TestMissingNextHopHidesNothing(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.engine.silent["tor"] = true
+		w.network.put(func(p *Path) { p.Global6 = netip.Addr{} }, nil)
+		w.apply(peer("tor", tor, first, second))
+		w.engine.session("tor").events <- Event{Phase: announcers.Active, Problem: reason.New(reason.ConnectionRefused, "")}
+		synctest.Wait()
+		w.expectPhase(t, "tor", announcers.Active, reason.ConnectionRefused)
+	})
+}
+
+func TestPeerThatKeepsMoving(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		s := announcers.PeerSettings{LocalASN: 65000, RemoteASN: 64999, Interface: "tor0", Port: 179}
+		remotes := []netip.Addr{netip.MustParseAddr("fe80::1%tor0"), netip.MustParseAddr("fe80::2%tor0")}
+		local := netip.MustParseAddr("fe80::9")
+		w.network.put(func(p *Path) { *p = Path{Remote: remotes[0], Interface: "tor0", Local: local, OnLink: true} }, nil)
+		w.apply(peer("tor", s, first))
+		for i := range 100 {
+			w.network.put(func(p *Path) { p.Remote = remotes[(i+1)%2] }, nil)
+			pass(100 * time.Millisecond)
+		}
+		if n := w.engine.opened["tor"]; n < 5 || n > 15 {
+			t.Errorf("%d sessions in 10 s, want one a second", n)
 		}
 	})
 }

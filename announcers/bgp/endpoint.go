@@ -27,6 +27,14 @@ type endpoint struct {
 	problem *reason.Problem
 }
 
+// shortfall is what cannot be announced although there is a session; nil while there is none, since other things are told then.
+func (e endpoint) shortfall(phase announcers.SessionPhase) *reason.Problem {
+	if phase != announcers.Established {
+		return nil
+	}
+	return e.problem
+}
+
 // sameSession says whether a session with one endpoint serves the other too.
 func (e endpoint) sameSession(other endpoint) bool {
 	return e.Remote == other.Remote && e.LinkLocal == other.LinkLocal && e.RouterID == other.RouterID
@@ -61,14 +69,14 @@ func watchOf(name string, s announcers.PeerSettings, p Path) bfd.Session {
 	multihop := s.MultiHop || !p.OnLink
 	w := bfd.Session{
 		Name: name,
-		Path: bfd.Path{Remote: p.Remote, Local: s.Source, Interface: s.VRF, MultiHop: multihop},
+		Path: bfd.Path{Remote: p.Remote, Local: p.Local, Interface: s.VRF, MultiHop: multihop},
 		Config: bfd.Config{
 			Transmit: s.BFD.Transmit, Receive: s.BFD.Receive, Multiplier: s.BFD.Multiplier, Passive: s.BFD.Passive, Echo: s.BFD.Echo,
 			MinimumTTL: s.BFD.MinimumTTL,
 		},
 	}
 	if s.Interface != "" {
-		w.Local, w.Interface = p.Local, s.Interface
+		w.Interface = s.Interface
 	}
 	return w
 }

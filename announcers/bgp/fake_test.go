@@ -29,6 +29,9 @@ type fakeEngine struct {
 	// calls counts what was sent of the module's own accord.
 	calls   int
 	history []string
+	// routes counts announcements; stuck is whether disconnecting takes the session with it.
+	routes int
+	stuck  bool
 }
 
 func newFakeEngine() *fakeEngine {
@@ -83,6 +86,13 @@ func (f *fakeEngine) prefixes(name string) []netip.Prefix {
 	return slices.SortedFunc(maps.Keys(s.routes), netip.Prefix.Compare)
 }
 
+// announced counts what peers were ever told.
+func (f *fakeEngine) announced() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.routes
+}
+
 func (f *fakeEngine) told() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -109,6 +119,7 @@ func (s *fakeSession) Update(_ context.Context, withdraw []netip.Prefix, announc
 	for _, a := range announce {
 		s.routes[a.Prefix] = a
 	}
+	s.engine.routes += len(announce)
 	return nil
 }
 
@@ -159,6 +170,10 @@ func (s *fakeSession) Disconnect(_ context.Context, cease Cease) error {
 	words := map[Cease]string{AdministrativeShutdown: "shutdown", AdministrativeReset: "reset", PeerDeconfigured: "deconfigured"}
 	s.engine.calls++
 	s.engine.history = append(s.engine.history, s.settings.Name+" "+words[cease])
+	if s.engine.stuck {
+		s.up = false
+		return errors.New("the peer took nothing any more")
+	}
 	if s.up {
 		s.up = false
 		s.events <- Event{Phase: announcers.Idle}

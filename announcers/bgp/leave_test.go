@@ -120,10 +120,51 @@ func TestDrain(t *testing.T) {
 		if s := report.States[first]; s.Phase != announcers.Waiting || s.Problem.Reason != reason.NodeDraining {
 			t.Errorf("state = %+v", s)
 		}
+		w.expectPhase(t, "tor", announcers.Established, reason.NodeDraining)
+		if s := w.Peers()[0]; s.Desired != 0 || s.Announced != 0 {
+			t.Errorf("state = %+v, want no routes that wait", s)
+		}
 		w.apply(p)
+		w.expectPhase(t, "tor", announcers.Established, "")
 		if got := w.attributesOf(first).Communities; !slices.Equal(got, []uint32{1, 0xFFFFFF01}) {
 			t.Errorf("communities = %x after the drain", got)
 		}
 		w.expectHistory(t, "tor connect")
+	})
+}
+
+func TestLeaveMarksEveryRouteFirst(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		var all []netip.Addr
+		for i := range 5 * batch {
+			all = append(all, netip.AddrFrom4([4]byte{198, 19, byte(i >> 8), byte(i)}))
+		}
+		w.apply(peer("tor", tor, all...))
+		go w.Leave(t.Context())
+		synctest.Wait()
+		for p, r := range w.engine.session("tor").routes {
+			if !slices.Contains(r.Communities, gracefulShutdown) {
+				t.Fatalf("%v is not marked", p)
+			}
+		}
+		w.expectHistory(t, "tor connect")
+		pass(leaveWait)
+		w.expectHistory(t, "tor connect", "tor shutdown")
+	})
+}
+
+func TestDrainedNodeAnnouncesNothingAgain(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		p := peer("tor", tor, first)
+		drained := func(p announcers.Peer) { w.applyAll(announcers.Desired{Peers: []announcers.Peer{p}, Drain: true}) }
+		drained(p) // as after a restart on a drained node
+		w.expectPhase(t, "tor", announcers.Established, reason.NodeDraining)
+		p.Port = 1790
+		drained(p)
+		go w.Leave(t.Context())
+		pass(leaveWait)
+		if n := w.engine.announced(); n != 0 {
+			t.Errorf("%d routes were announced", n)
+		}
 	})
 }

@@ -32,14 +32,18 @@ type life struct {
 	phase announcers.SessionPhase
 	// connected is whether the engine was told to connect; over is whether it is to be told to stop.
 	connected, over bool
-	// up is when the session was established; zero when it is not.
-	up time.Time
+	// up is when the session was established; zero when it is not. begun is when the engine was told to connect, blind whether BFD was not up
+	// then.
+	up, begun time.Time
+	blind     bool
 	// retry is when to connect at the earliest; path is until when to wait for BFD before that.
 	retry, path time.Time
 	// pause is the last wait.
 	pause time.Duration
-	// drops counts the sessions that ended in a row without living long.
-	drops int
+	// drops counts the sessions that ended in a row without living long, flaps those of them that had been established at all; moved is when
+	// the peer was last found elsewhere.
+	drops, flaps int
+	moved        time.Time
 	// downs is how often BFD had failed when it was looked at last.
 	downs uint64
 	// problem says why the session is not established; nil while it is, and before anything is known.
@@ -59,18 +63,18 @@ const (
 	disconnect
 )
 
-// heard takes in what the engine tells.
-func (l *life) heard(now time.Time, e Event, accept func(Opened) *reason.Problem) {
+// heard takes in what the engine tells; it says whether that is about a session that goes on.
+func (l *life) heard(now time.Time, e Event, accept func(Opened) *reason.Problem) bool {
+	if !l.connected || l.over {
+		return false
+	}
 	before := l.phase
 	l.phase = e.Phase
-	if !l.connected || l.over {
-		return
-	}
 	if e.Opened != nil {
 		if problem := accept(*e.Opened); problem != nil {
 			l.end(now, problem)
 			l.retry = later(l.retry, now.Add(refusedPause))
-			return
+			return false
 		}
 	}
 	switch {
@@ -79,11 +83,12 @@ func (l *life) heard(now time.Time, e Event, accept func(Opened) *reason.Problem
 			l.up, l.problem = now, nil
 			l.established++
 		}
-	case e.Phase == announcers.Idle && before >= announcers.OpenSent:
+	case e.Phase == announcers.Idle && before != announcers.Idle:
 		l.end(now, e.Problem)
 	case e.Problem != nil:
 		l.fail(now, e.Problem)
 	}
+	return !l.over
 }
 
 func (l *life) fail(now time.Time, why *reason.Problem) {
@@ -92,19 +97,29 @@ func (l *life) fail(now time.Time, why *reason.Problem) {
 
 // end notes that the session is to be begun anew.
 func (l *life) end(now time.Time, why *reason.Problem) {
-	if !l.up.IsZero() {
-		l.dropped++
-		if now.Sub(l.up) >= stable {
-			l.drops = 0
-		}
+	l.flaps++
+	switch {
+	case l.up.IsZero():
+		l.flaps = 0
+	case now.Sub(l.up) >= stable:
+		l.drops, l.flaps = 0, 0
 	}
+	l.fall()
 	l.pause = pauseAfter(l.drops)
 	l.drops++
-	l.over, l.up, l.retry = true, time.Time{}, now.Add(l.pause)
+	l.over, l.retry = true, now.Add(l.pause)
 	if why == nil {
 		why = reason.New(reason.SessionEnded, "the connection was closed")
 	}
 	l.fail(now, why)
+}
+
+// fall notes that the session is not established any more.
+func (l *life) fall() {
+	if !l.up.IsZero() {
+		l.dropped++
+	}
+	l.up, l.phase = time.Time{}, announcers.Idle
 }
 
 // pauseAfter is the wait after so many sessions in a row that did not live long.
@@ -120,9 +135,15 @@ func pauseAfter(drops int) time.Duration {
 }
 
 // bfd takes in how BFD is: how often it has failed, whether it is up, whether the last failure was that the peer said it was down.
-func (l *life) bfd(now time.Time, downs uint64, signalled bool) {
+//
+// An attempt that was begun while BFD was down, and for which nobody answers, is begun afresh when BFD is up again: the engine might wait for
+// long until it tries the next time.
+func (l *life) bfd(now time.Time, downs uint64, signalled, pathUp bool) {
 	failed := downs > l.downs
 	l.downs = downs
+	if pathUp && l.blind && l.connected && l.phase < announcers.OpenSent && now.Sub(l.begun) >= pathPatience {
+		l.over = true
+	}
 	if !failed || l.up.IsZero() || l.over {
 		return
 	}
@@ -134,9 +155,24 @@ func (l *life) bfd(now time.Time, downs uint64, signalled bool) {
 }
 
 // crashed notes that the engine has lost the session and is to be asked for another one.
+//
+// When the session was to be ended anyway, that is what users are told, and how soon it is begun anew.
 func (l *life) crashed(now time.Time, why *reason.Problem) {
-	l.end(now, why)
-	l.over, l.connected, l.phase = false, false, announcers.Idle
+	if !l.over {
+		l.end(now, why)
+	}
+	l.over, l.connected = false, false
+}
+
+// elsewhere notes that the peer is to be spoken to in another way: the session has ended, and another one begins at once, unless that
+// happened not long ago.
+func (l *life) elsewhere(now time.Time) {
+	l.fall()
+	l.over, l.connected = false, false
+	if !l.moved.IsZero() && now.Sub(l.moved) < stable {
+		l.retry = later(l.retry, now.Add(firstPause))
+	}
+	l.moved = now
 }
 
 // next returns what to do now and, when that is nothing, how long to wait for something to do; zero when only news make a difference.
@@ -157,12 +193,13 @@ func (l *life) next(now time.Time, pathUp bool) (action, time.Duration) {
 }
 
 // did notes that the engine was told.
-func (l *life) did(a action) {
+func (l *life) did(now time.Time, a action, pathUp bool) {
 	switch a {
 	case connect:
 		l.connected, l.over, l.path, l.phase = true, false, time.Time{}, announcers.Idle
+		l.begun, l.blind = now, !pathUp
 	case disconnect:
-		l.connected, l.over, l.phase = false, false, announcers.Idle
+		l.connected, l.over, l.phase, l.up = false, false, announcers.Idle, time.Time{}
 	case rest:
 	}
 }
@@ -172,9 +209,8 @@ func (l *life) trouble() *reason.Problem {
 	switch {
 	case !l.up.IsZero():
 		return nil
-	case l.problem != nil && l.pause >= flapping && !l.connected:
-		return reason.New(reason.SessionFlapping, "the session ended %d times, each time soon after it had begun; the next attempt comes after %v. Last: %s: %s",
-			l.drops, l.pause, l.problem.Reason, said(l.problem))
+	case l.problem != nil && l.flaps > 0 && l.pause >= flapping:
+		return reason.New(reason.SessionFlapping, "the session keeps ending soon after it was established. Last: %s: %s", l.problem.Reason, said(l.problem))
 	case l.problem != nil:
 		return l.problem
 	}

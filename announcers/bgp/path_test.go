@@ -98,3 +98,64 @@ func TestPeerThatSignalsDownLater(t *testing.T) {
 		w.expectHistory(t, "tor connect", "tor reset")
 	})
 }
+
+// A local route that goes must not take BFD away: it is what ends the session then.
+func TestLostWayKeepsBFD(t *testing.T) {
+	for name, change := range map[string]struct {
+		path    func(*Path)
+		problem *reason.Problem
+	}{
+		"no route":        {func(*Path) {}, reason.New(reason.PeerUnreachable, "")},
+		"another gateway": {func(p *Path) { p.OnLink, p.Interface = false, "eth1" }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(t *testing.T, w *world) {
+				w.apply(peer("tor", watched(), first))
+				w.detector.put("tor", up)
+				pass(grace)
+				before := w.detector.sessions()
+				w.network.put(change.path, change.problem)
+				pass(2 * statsInterval)
+				if got := w.detector.sessions(); len(got) != 1 || got[0] != before[0] {
+					t.Errorf("BFD sessions = %+v, want %+v", got, before)
+				}
+				w.detector.put("tor", failed(bfd.DetectionTimeExpired))
+				synctest.Wait()
+				w.expectHistory(t, "tor connect", "tor reset")
+			})
+		})
+	}
+}
+
+// The engine dials rarely. When BFD says that the peer is there again, nobody waits for that.
+func TestReturnsWithBFDAfterALongOutage(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.apply(peer("tor", watched(), first))
+		w.detector.put("tor", up)
+		pass(grace)
+		w.engine.silent["tor"] = true
+		w.detector.put("tor", failed(bfd.DetectionTimeExpired))
+		pass(time.Minute)
+		w.expectHistory(t, "tor connect", "tor reset", "tor connect")
+		w.engine.silent["tor"] = false
+		w.detector.put("tor", up)
+		synctest.Wait()
+		w.expectHistory(t, "tor connect", "tor reset", "tor connect", "tor reset", "tor connect")
+		w.expectPhase(t, "tor", announcers.Established, "")
+	})
+}
+
+// What BFD has ended is told as that, even if the engine is lost over it.
+func TestEngineLostWhileBFDEndsTheSession(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.apply(peer("tor", watched(), first))
+		w.detector.put("tor", up)
+		pass(grace)
+		w.engine.stuck = true
+		w.detector.put("tor", failed(bfd.DetectionTimeExpired))
+		synctest.Wait()
+		if s := w.Peers()[0]; s.LastError != said(reason.New(reason.BFDDown, "")) {
+			t.Errorf("last error = %q", s.LastError)
+		}
+	})
+}

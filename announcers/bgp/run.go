@@ -162,8 +162,7 @@ func (a *Announcer) regroup() map[*runner]error {
 	}
 	for name, p := range wanted {
 		if a.runners[name] == nil && !a.leaving {
-			r := newRunner(&a.surroundings, p)
-			r.want(p.Routes, a.desired.Drain)
+			r := newRunner(&a.surroundings, p, a.desired.Drain)
 			a.runners[name] = r
 			r.start()
 		}

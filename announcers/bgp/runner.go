@@ -27,6 +27,8 @@ const (
 	statsInterval = 10 * time.Second
 	// pathInterval is how often a way to the peer is looked for when there is none.
 	pathInterval = 5 * time.Second
+	// lookInterval is how often the interfaces are looked at while they keep changing.
+	lookInterval = time.Second
 	// batch is how many routes are changed before a runner looks up: BFD may have something urgent to say.
 	batch = 1000
 	// restartTime is how long a peer keeps the routes of a speaker that is started anew (RFC 4724 4.2).
@@ -78,15 +80,17 @@ type runner struct {
 	base      announcers.MessageCounts
 	statsDue  time.Time
 	restarted bool
-	// seen are the moves that the path was looked at after, lookDue is when to look again anyway.
-	seen    uint64
-	lookDue time.Time
+	// seen are the moves that the path was looked at after, looked is when that was. fresh is since when the peer may have routes of an
+	// earlier process.
+	seen          uint64
+	looked, fresh time.Time
 
 	mu sync.Mutex
-	// routes, drain and leaving are what is asked for; since is when drain or leaving was asked for first.
-	routes         []announcers.Route
-	drain, leaving bool
-	since          time.Time
+	// routes, drain and leaving are what is asked for. drainSince is when drain was asked for first; zero when this runner has known nothing
+	// else, so that nothing is announced for a moment. leavingSince is when all routes were known to be about to go.
+	routes                   []announcers.Route
+	drain, leaving           bool
+	drainSince, leavingSince time.Time
 	// state is what users are told. told is what the engine was; the goroutine alone changes it, and reads it without the mutex.
 	state announcers.PeerState
 	told  table
@@ -94,10 +98,10 @@ type runner struct {
 	watch *bfd.Session
 }
 
-func newRunner(s *surroundings, p announcers.Peer) *runner {
+func newRunner(s *surroundings, p announcers.Peer, drain bool) *runner {
 	return &runner{
 		surroundings: s, name: p.Name, settings: p.PeerSettings, wake: make(chan struct{}, 1), done: make(chan struct{}), left: make(chan struct{}),
-		routes: p.Routes, told: newTable(),
+		routes: p.Routes, drain: drain, told: newTable(), fresh: s.born,
 		state: announcers.PeerState{
 			Name: p.Name, Since: time.Now(), Desired: len(p.Routes), Problem: reason.New(reason.SessionConnecting, ""),
 			Remote: netip.AddrPortFrom(p.Address, p.Port),
@@ -121,10 +125,10 @@ func (r *runner) stop(why error) { r.end(why) }
 func (r *runner) want(routes []announcers.Route, drain bool) {
 	r.mu.Lock()
 	same := r.drain == drain && len(routes) == len(r.routes) && (len(routes) == 0 || &routes[0] == &r.routes[0])
-	if drain != r.drain && !r.leaving {
-		r.since = time.Now()
+	if drain != r.drain {
+		r.drainSince = time.Now()
 	}
-	r.routes, r.drain, r.state.Desired = routes, drain, len(routes)
+	r.routes, r.drain = routes, drain
 	r.mu.Unlock()
 	if !same {
 		r.stir()
@@ -135,7 +139,7 @@ func (r *runner) want(routes []announcers.Route, drain bool) {
 func (r *runner) leave() {
 	r.mu.Lock()
 	if !r.leaving {
-		r.leaving, r.since = true, time.Now()
+		r.leaving, r.leavingSince = true, time.Now()
 	}
 	r.mu.Unlock()
 	r.stir()
@@ -159,11 +163,12 @@ func (r *runner) run(ctx context.Context) {
 			continue
 		}
 		e, problem := r.endpoint()
+		r.watchOver(e, problem == nil)
 		wait := pathInterval
 		if problem == nil {
-			problem, wait = r.life.problem, r.life.retry.Sub(time.Now())
+			problem, wait = r.life.trouble(), r.life.retry.Sub(time.Now())
 		}
-		if problem == nil || wait <= 0 {
+		if wait <= 0 {
 			r.live(ctx, e)
 			continue
 		}
@@ -192,19 +197,24 @@ func (r *runner) after(wait time.Duration) <-chan time.Time {
 func (r *runner) endpoint() (endpoint, *reason.Problem) {
 	path, problem := r.network.Path(r.settings)
 	if problem != nil {
-		r.setWatch(nil)
 		return endpoint{}, problem
 	}
 	e := endpointOf(r.name, r.settings, path)
 	if !e.RouterID.IsValid() {
 		e.RouterID = r.routerID
 	}
-	young := time.Since(r.born) < restartTime && !r.restarted
+	young := time.Since(r.fresh) < restartTime && !r.restarted
 	e.Restarting = r.settings.GracefulRestart && young
-	if r.settings.BFD.Enabled {
-		r.setWatch(&e.watch)
-	}
 	return e, nil
+}
+
+// watchOver has BFD watch the way to an endpoint, if there is one and that is wanted.
+func (r *runner) watchOver(e endpoint, reachable bool) {
+	if reachable && r.settings.BFD.Enabled {
+		r.setWatch(&e.watch)
+		return
+	}
+	r.setWatch(nil)
 }
 
 // watching returns the BFD session that is wanted; nil for none.
@@ -239,7 +249,7 @@ func (r *runner) live(ctx context.Context, e endpoint) {
 		r.part(ctx, session)
 	case errors.Is(err, errMoved):
 		session.Close()
-		r.life.did(disconnect)
+		r.life.elsewhere(time.Now())
 	default:
 		session.Close()
 		r.lost(ctx, err)
@@ -282,6 +292,7 @@ func (r *runner) lost(ctx context.Context, err error) {
 	problem := reason.New(reason.EngineCrashed, "peer %s: %s", r.name, errText(err))
 	r.log.Info("BGP engine lost", "peer", r.name, "reason", problem.Reason, "error", errText(err))
 	r.life.crashed(time.Now(), problem)
+	r.restarted, r.fresh = false, time.Now() // nothing was said to the peer, so it may keep the routes
 }
 
 func errText(err error) string {

@@ -31,7 +31,10 @@ func (r *runner) publish(trouble *reason.Problem) {
 		s.Local, s.Remote, s.RemoteASN, s.RemoteID = o.Local, o.Remote, o.RemoteASN, o.RemoteID
 		s.IPv4, s.IPv6, s.GracefulRestart, s.HoldTime, s.KeepaliveTime = o.IPv4, o.IPv6, o.GracefulRestart, o.HoldTime, o.KeepaliveTime
 	}
-	s.Announced = 0
+	s.Announced, s.Desired = 0, len(r.routes)
+	if r.gone(now) {
+		s.Desired = 0
+	}
 	if s.Phase == announcers.Established {
 		s.Announced = r.told.of(s.IPv4, s.IPv6)
 	}
@@ -50,8 +53,11 @@ func (r *runner) problem(trouble *reason.Problem) *reason.Problem {
 		}
 		return r.life.trouble()
 	}
-	if o := r.opened; o != nil && trouble == nil {
-		return r.unheard(*o)
+	switch {
+	case r.drain || r.leaving:
+		return reason.New(reason.NodeDraining, "")
+	case trouble == nil && r.opened != nil:
+		return r.unheard(*r.opened)
 	}
 	return trouble
 }

@@ -24,7 +24,8 @@ func (r *runner) step(ctx context.Context, s Session, e *endpoint) (time.Duratio
 	if err := r.act(ctx, s, disconnect, path); err != nil {
 		return 0, err
 	}
-	if r.follow(e, now) {
+	moved, again := r.follow(e, now)
+	if moved {
 		return 0, errMoved
 	}
 	wish, due := r.wish(now)
@@ -32,12 +33,11 @@ func (r *runner) step(ctx context.Context, s Session, e *endpoint) (time.Duratio
 	if err != nil {
 		return 0, err
 	}
+	if more {
+		r.stir()
+	}
 	if r.departed() {
-		if !due.IsZero() && r.life.phase == announcers.Established {
-			r.publish(e.problem)
-			return due.Sub(now), nil
-		}
-		return 0, r.depart(ctx, s)
+		return r.depart(ctx, s, now, due, more)
 	}
 	if err := r.act(ctx, s, connect, path); err != nil {
 		return 0, err
@@ -45,11 +45,9 @@ func (r *runner) step(ctx context.Context, s Session, e *endpoint) (time.Duratio
 	if err := r.count(ctx, s, now); err != nil {
 		return 0, err
 	}
-	r.publish(e.problem)
-	if more {
-		r.stir()
-	}
-	_, again := r.life.next(now, path)
+	r.publish(e.shortfall(r.life.phase))
+	_, next := r.life.next(now, path)
+	again = soonest(again, next)
 	if r.life.connected {
 		again = soonest(again, r.statsDue.Sub(now))
 	}
@@ -79,8 +77,9 @@ func (r *runner) lookAtPath(now time.Time) bool {
 	if !ok {
 		return true
 	}
-	r.life.bfd(now, state.Downs, state.Diagnostic == bfd.NeighborSignaledDown)
-	return state.Phase == bfd.Up
+	pathUp := state.Phase == bfd.Up
+	r.life.bfd(now, state.Downs, state.Diagnostic == bfd.NeighborSignaledDown, pathUp)
+	return pathUp
 }
 
 // act does what is to be done about the connection, if that is the action given.
@@ -102,48 +101,55 @@ func (r *runner) act(ctx context.Context, s Session, a action, pathUp bool) erro
 	if err != nil {
 		return err
 	}
-	r.life.did(a)
+	r.life.did(time.Now(), a, pathUp)
 	return nil
 }
 
-// follow takes in what has changed on this node's interfaces; it says whether another session is needed. Changes are told, those of routes
-// alone are not: so it looks now and then.
-func (r *runner) follow(e *endpoint, now time.Time) bool {
-	moves := r.moves.Load()
-	if moves == r.seen && now.Before(r.lookDue) {
-		return false
+// follow takes in what has changed on this node's interfaces; it says whether another session is needed, else after how long to look again.
+// Changes are told, those of routes alone are not: so it looks now and then. On a node where interfaces come and go all the time it does not
+// look all the time, unless the session depends on one of them.
+//
+// The BFD session stays what it was when the session began: if the way is lost, it is what ends the session.
+func (r *runner) follow(e *endpoint, now time.Time) (moved bool, again time.Duration) {
+	moves, due := r.moves.Load(), r.looked.Add(statsInterval)
+	if moves != r.seen && r.settings.Interface != "" {
+		due = now
+	} else if moves != r.seen {
+		due = r.looked.Add(lookInterval)
 	}
-	r.seen, r.lookDue = moves, now.Add(statsInterval)
+	if wait := due.Sub(now); wait > 0 {
+		return false, wait
+	}
+	r.seen, r.looked = moves, now
 	next, problem := r.endpoint()
 	if problem != nil {
-		return r.settings.Interface != "" && (problem.Reason == reason.InterfaceMissing || problem.Reason == reason.NoCarrier)
+		return r.settings.Interface != "" && (problem.Reason == reason.InterfaceMissing || problem.Reason == reason.NoCarrier), statsInterval
 	}
 	if !e.sameSession(next) {
-		return true
+		return true, 0
 	}
-	e.carriage, e.problem, e.watch = next.carriage, next.problem, next.watch
-	return false
+	e.carriage, e.problem = next.carriage, next.problem
+	return false, statsInterval
 }
 
 // wish returns what the peer is to have, and until when it stays so; the zero time when only news make a difference.
 func (r *runner) wish(now time.Time) (wish, time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	w := wish{routes: r.routes}
+	w := wish{routes: r.routes, marked: r.drain || r.leaving, withdrawn: r.gone(now)}
 	switch {
+	case w.withdrawn:
 	case r.leaving:
-		w.marked = true
-		if due := r.since.Add(leaveWait); now.Before(due) {
-			return w, due
-		}
+		return w, r.leavingSince.Add(leaveWait)
 	case r.drain:
-		w.marked = true
-		if due := r.since.Add(drainWait); now.Before(due) {
-			return w, due
-		}
-		w.withdrawn = true
+		return w, r.drainSince.Add(drainWait)
 	}
 	return w, time.Time{}
+}
+
+// gone says whether a node that is drained has been marked for long enough; the mutex is held.
+func (r *runner) gone(now time.Time) bool {
+	return r.drain && !now.Before(r.drainSince.Add(drainWait))
 }
 
 // sync tells the engine at most a batch of what has changed. It says whether there is more.
@@ -171,11 +177,10 @@ func (r *runner) sync(ctx context.Context, s Session, w wish, e endpoint) (bool,
 // hear takes in an event of the engine.
 func (r *runner) hear(event Event) {
 	established, dropped := r.life.established, r.life.dropped
-	r.life.heard(time.Now(), event, r.accept)
-	switch {
-	case event.Opened != nil:
+	if going := r.life.heard(time.Now(), event, r.accept); !going || event.Opened != nil {
 		r.opened = event.Opened
-	case event.Phase != announcers.Established && event.Phase != announcers.OpenConfirm:
+	}
+	if r.life.phase != announcers.Established && r.life.phase != announcers.OpenConfirm {
 		r.opened = nil
 	}
 	switch {
@@ -234,20 +239,30 @@ func (r *runner) departed() bool {
 	return r.leaving
 }
 
-// depart takes leave of the peer and begins nothing any more.
-func (r *runner) depart(ctx context.Context, s Session) error {
+// depart takes leave of the peer once it has known for long enough that all routes are about to go, and begins nothing any more. It returns
+// after how long there is something to do.
+func (r *runner) depart(ctx context.Context, s Session, now, due time.Time, more bool) (time.Duration, error) {
+	if more {
+		r.mu.Lock()
+		r.leavingSince = now
+		r.mu.Unlock()
+	}
+	if wait := due.Sub(now); r.life.phase == announcers.Established && (more || wait > 0) {
+		r.publish(nil)
+		return wait, nil
+	}
 	if r.life.connected {
 		calling, cancel := context.WithTimeout(ctx, partTimeout)
 		defer cancel()
 		if err := s.Disconnect(calling, AdministrativeShutdown); err != nil {
-			return fmt.Errorf("taking leave: %w", err)
+			return 0, fmt.Errorf("taking leave: %w", err)
 		}
-		r.life.did(disconnect)
+		r.life.did(now, disconnect, false)
 		r.opened = nil
 	}
 	r.farewell()
 	r.publish(reason.New(reason.NodeDraining, ""))
-	return nil
+	return 0, nil
 }
 
 // farewell notes that the runner has taken leave.
