@@ -3,23 +3,12 @@
 package speaker
 
 import (
-	"cmp"
 	"slices"
-	"time"
 
 	"metalsuite.io/announcers"
 	"metalsuite.io/api/reason"
-	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/api/v1beta2"
 	"metalsuite.io/internal/policy"
-)
-
-// Values of a BFDProfile that leaves them out, in milliseconds and packets.
-const (
-	bfdInterval   = 300
-	bfdEcho       = 50
-	bfdMultiplier = 3
-	bfdTTL        = 254
 )
 
 // neighbours returns the routers that this node speaks with, without routes, sorted by name, and those that it cannot speak with, with why.
@@ -40,7 +29,7 @@ func (w World) neighbours() ([]announcers.Peer, map[string]*reason.Problem) {
 			}
 			out[p.Name] = problem
 		case known:
-			peers = append(peers, announcers.Peer{Name: p.Name, PeerSettings: settings(p, password, w.Policy.BFDProfiles)})
+			peers = append(peers, announcers.Peer{Name: p.Name, PeerSettings: settings(p, password)})
 		}
 	}
 	return peers, out
@@ -70,21 +59,18 @@ func (w World) password(p *policy.Peer) (_ announcers.Secret, problem *reason.Pr
 }
 
 // settings is what a valid BGPPeer means for a session.
-func settings(p *policy.Peer, password announcers.Secret, profiles map[string]v1beta1.BFDProfileSpec) announcers.PeerSettings {
+func settings(p *policy.Peer, password announcers.Secret) announcers.PeerSettings {
 	s := announcers.PeerSettings{
-		LocalASN: cmp.Or(p.Spec.LocalASN, p.Spec.MyASN), RemoteASN: p.Spec.PeerASN, Accept: accepted(p.Spec.DynamicASN),
+		LocalASN: p.LocalASN, RemoteASN: p.Spec.PeerASN, Accept: accepted(p.Spec.DynamicASN),
 		Address: p.Address, Interface: p.Spec.Interface, Source: p.Source, Port: p.Port, RouterID: p.RouterID,
 		Password: password, GracefulRestart: p.Spec.EnableGracefulRestart, MultiHop: p.Spec.EBGPMultiHop, VRF: p.Spec.VRF,
-		BothFamilies: p.Spec.DualStackAddressFamily,
+		BothFamilies: p.Spec.DualStackAddressFamily, BFD: announcers.BFD(p.BFD),
 	}
 	if p.HoldTime != nil && p.KeepaliveTime != nil {
 		s.Timers, s.HoldTime, s.KeepaliveTime = true, *p.HoldTime, *p.KeepaliveTime
 	}
 	if p.Spec.ConnectTime != nil {
 		s.ConnectTime = p.Spec.ConnectTime.Duration
-	}
-	if profile, named := profiles[p.Spec.BFDProfile]; named {
-		s.BFD = bfd(&profile, far(&s))
 	}
 	return s
 }
@@ -97,37 +83,6 @@ func accepted(d v1beta2.DynamicASN) announcers.ASNKind {
 		return announcers.ExternalASN
 	}
 	return announcers.AnyASN
-}
-
-// far says whether routers may be between this node and the peer: internal sessions need no permission for that.
-func far(s *announcers.PeerSettings) bool {
-	internal := s.RemoteASN == s.LocalASN || s.RemoteASN == 0 && s.Accept == announcers.InternalASN
-	return s.MultiHop || internal && s.Interface == ""
-}
-
-func bfd(p *v1beta1.BFDProfileSpec, far bool) announcers.BFD {
-	b := announcers.BFD{
-		Enabled: true, Transmit: milliseconds(p.TransmitInterval, bfdInterval), Receive: milliseconds(p.ReceiveInterval, bfdInterval),
-		Multiplier: uint8(or(p.DetectMultiplier, bfdMultiplier)), Passive: p.PassiveMode != nil && *p.PassiveMode,
-	}
-	if p.EchoMode != nil && *p.EchoMode {
-		b.Echo = milliseconds(p.EchoInterval, bfdEcho)
-	}
-	if far {
-		b.MinimumTTL = uint8(or(p.MinimumTTL, bfdTTL))
-	}
-	return b
-}
-
-func milliseconds(given *uint32, otherwise uint32) time.Duration {
-	return time.Duration(or(given, otherwise)) * time.Millisecond
-}
-
-func or(given *uint32, otherwise uint32) uint32 {
-	if given == nil {
-		return otherwise
-	}
-	return *given
 }
 
 // carries says whether a session has routes of a family.

@@ -68,10 +68,14 @@ func TestWhatABGPPeerMeans(t *testing.T) {
 		{"BFD with echo", func(s *v1beta2.BGPPeerSpec) { s.BFDProfile = "echo" }, func(p *announcers.PeerSettings) {
 			p.BFD = announcers.BFD{Enabled: true, Transmit: 300 * time.Millisecond, Receive: 300 * time.Millisecond, Multiplier: 3, Echo: 50 * time.Millisecond}
 		}},
+		{"BFD with echo, which IPv6 has not", func(s *v1beta2.BGPPeerSpec) { s.BFDProfile, s.PeerAddress = "echo", "2001:db8::1" }, func(p *announcers.PeerSettings) {
+			p.Address = netip.MustParseAddr("2001:db8::1")
+			p.BFD = announcers.BFD{Enabled: true, Transmit: 300 * time.Millisecond, Receive: 300 * time.Millisecond, Multiplier: 3}
+		}},
 		{"BFD with everything", func(s *v1beta2.BGPPeerSpec) { s.BFDProfile, s.EBGPMultiHop = "full", true }, func(p *announcers.PeerSettings) {
 			p.MultiHop = true
 			p.BFD = announcers.BFD{
-				Enabled: true, Transmit: 10 * time.Millisecond, Receive: 20 * time.Millisecond, Multiplier: 5, Passive: true, Echo: 40 * time.Millisecond, MinimumTTL: 250,
+				Enabled: true, Transmit: 10 * time.Millisecond, Receive: 20 * time.Millisecond, Multiplier: 5, Passive: true, MinimumTTL: 250,
 			}
 		}},
 	} {

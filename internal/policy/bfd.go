@@ -12,7 +12,8 @@ import (
 	"metalsuite.io/api/v1beta2"
 )
 
-// BFD is how the path to a peer is watched (RFC 5880); its zero value says that it is not.
+// BFD is how the path to a peer is watched (RFC 5880); its zero value says that it is not. The fields are those of announcers.BFD, so that
+// one converts to the other.
 type BFD struct {
 	Enabled bool
 	// Transmit is the shortest interval at which we send, Receive the shortest at which we are able to receive: 300 ms unless given.
@@ -21,9 +22,10 @@ type BFD struct {
 	Multiplier uint8
 	// Passive waits for the peer to begin.
 	Passive bool
-	// Echo is the interval of echo packets, 50 ms unless given; 0 for none. Only IPv4 sessions over one hop have any.
+	// Echo is the interval of echo packets, 50 ms unless given; 0 for none. Only IPv4 sessions over one hop have any; how many hops there
+	// are to an internal peer is known on the node only.
 	Echo time.Duration
-	// MinimumTTL is the lowest TTL accepted on a path over several hops (RFC 5883), 254 unless given; 0 on a single hop (RFC 5881).
+	// MinimumTTL is the lowest TTL accepted if the path has several hops (RFC 5883), 254 unless given; 0 where it never has (RFC 5881).
 	MinimumTTL uint8
 }
 
@@ -35,23 +37,22 @@ const (
 	bfdMinimumTTL = 254
 )
 
-// watch reads the profile for a peer. The note says what of it the peer's session cannot have.
+// watch reads the profile for a peer. The note says what of it the peer's session certainly cannot have.
 //
-// Whether the path to an external peer has several hops is what ebgpMultiHop says. Of an internal one nobody says it but a profile that
-// gives minimumTtl, which has a meaning on such paths only.
+// That routers may be between a node and an external peer is what ebgpMultiHop says. Whether there are any before an internal one is known
+// on the node only, so the profile's TTL goes along.
 func (p *Peer) watch(profile v1beta1.BFDProfileSpec) *reason.Problem {
 	p.BFD = BFD{
 		Enabled:  true,
 		Transmit: milliseconds(profile.TransmitInterval, bfdInterval), Receive: milliseconds(profile.ReceiveInterval, bfdInterval),
 		Multiplier: uint8(or(profile.DetectMultiplier, bfdMultiplier)), Passive: or(profile.PassiveMode, false),
 	}
-	several := p.Spec.EBGPMultiHop || p.internal() && profile.MinimumTTL != nil
-	if several {
+	if p.Spec.EBGPMultiHop || p.internal() && p.Spec.Interface == "" {
 		p.BFD.MinimumTTL = uint8(or(profile.MinimumTTL, bfdMinimumTTL))
 	}
 	switch {
 	case !or(profile.EchoMode, false):
-	case several:
+	case p.Spec.EBGPMultiHop:
 		return reason.New(reason.EchoExcludesIPv6, "peer %q: the echo mode of BFDProfile %q is not used over several hops", p.Name, p.Spec.BFDProfile)
 	case !p.Address.Is4():
 		return reason.New(reason.EchoExcludesIPv6, "peer %q: the echo mode of BFDProfile %q is not used on an IPv6 session", p.Name, p.Spec.BFDProfile)

@@ -57,8 +57,14 @@ func TestBFDOfAPeer(t *testing.T) {
 		{name: "several hops", peer: func(s *v1beta2.BGPPeerSpec) { s.EBGPMultiHop = true }, want: with(func(b *BFD) { b.MinimumTTL = 254 })},
 		{name: "echo over several hops", profile: echo, peer: func(s *v1beta2.BGPPeerSpec) { s.EBGPMultiHop = true },
 			want: with(func(b *BFD) { b.MinimumTTL = 254 }), note: reason.EchoExcludesIPv6},
-		{name: "internal peer", peer: func(s *v1beta2.BGPPeerSpec) { s.PeerASN = s.MyASN }, want: normal},
-		{name: "internal peer over several hops", profile: func(s *v1beta1.BFDProfileSpec) { s.MinimumTTL = number[uint32](250) },
+		{name: "internal peer, which may be far away", peer: func(s *v1beta2.BGPPeerSpec) { s.PeerASN = s.MyASN },
+			want: with(func(b *BFD) { b.MinimumTTL = 254 })},
+		{name: "internal peer and echo, which is possible unless it is far away", profile: echo, peer: func(s *v1beta2.BGPPeerSpec) { s.PeerASN = s.MyASN },
+			want: with(func(b *BFD) { b.MinimumTTL, b.Echo = 254, 50*ms })},
+		{name: "internal and unnumbered", peer: func(s *v1beta2.BGPPeerSpec) {
+			s.PeerAddress, s.Interface, s.PeerASN, s.DynamicASN = "", "eth0", 0, v1beta2.DynamicASNInternal
+		}, want: normal},
+		{name: "internal peer with a TTL", profile: func(s *v1beta1.BFDProfileSpec) { s.MinimumTTL = number[uint32](250) },
 			peer: func(s *v1beta2.BGPPeerSpec) { s.PeerASN = s.MyASN }, want: with(func(b *BFD) { b.MinimumTTL = 250 })},
 		{name: "external peer with a TTL", profile: func(s *v1beta1.BFDProfileSpec) { s.MinimumTTL = number[uint32](250) }, want: normal},
 	} {
