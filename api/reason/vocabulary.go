@@ -119,6 +119,7 @@ const (
 	NoNextHop                 Reason = "NoNextHop"
 	FamilyNotNegotiated       Reason = "FamilyNotNegotiated"
 	TooManyCommunities        Reason = "TooManyCommunities"
+	TooManyRoutes             Reason = "TooManyRoutes"
 	NodeDraining              Reason = "NodeDraining"
 	BFDDown                   Reason = "BFDDown"
 	BFDNotAvailable           Reason = "BFDNotAvailable"
@@ -252,6 +253,7 @@ var vocabulary = map[Reason]Text{
 	NoRouterAdvertisement:     {Sentence: "no router was heard on the interface of the unnumbered session", Fix: "Let the router send IPv6 router advertisements on the link and check that exactly one router is there"},
 	NoNextHop:                 {Sentence: "the node has no address of the family from which the peer could be told the way", Fix: "Give the node an address of that family on the interface towards the peer"},
 	FamilyNotNegotiated:       {Sentence: "the peer does not take addresses of this family", Fix: "Set dualStackAddressFamily in the BGPPeer and activate the family for the neighbour on the router"},
+	TooManyRoutes:             {Sentence: "the peer sends more than 200,000 routes, none of which a speaker uses", Fix: "Let the router send no routes to the nodes, or only a default route"},
 	TooManyCommunities:        {Sentence: "the prefix has more communities than a peer is told", Fix: "Name at most 63 communities for one prefix in the BGPAdvertisements"},
 	NodeDraining:              {Sentence: "the node is being drained and announces nothing over BGP", Fix: "Uncordon the node, or take the drain label away, when it is to serve again"},
 	BFDDown:                   {Sentence: "BFD finds the path to the peer down", Fix: "Check the link and that BFD runs on the router for this node"},

@@ -45,7 +45,7 @@ func (s *session) Connect(ctx context.Context) error {
 	s.mu.Lock()
 	restarting := s.restarting
 	s.mu.Unlock()
-	if _, err := s.server.api.AddPeer(ctx, &api.AddPeerRequest{Peer: peerOf(s.settings, restarting)}); err != nil {
+	if _, err := s.server.api.AddPeer(ctx, &api.AddPeerRequest{Peer: peerOf(s.settings, restarting, s.run.options.MostReceived)}); err != nil {
 		a.cancel()
 		return s.failure(ctx, err)
 	}

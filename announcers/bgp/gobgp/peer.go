@@ -37,7 +37,9 @@ var (
 func neighbour(s bgp.Settings) string { return s.Remote.WithZone("").String() }
 
 // peerOf returns what GoBGP is to know of the peer.
-func peerOf(s bgp.Settings, restarting bool) *api.Peer {
+//
+// A peer that sends more than most routes is left: they are not wanted, and GoBGP keeps them all the same. 0 is no limit.
+func peerOf(s bgp.Settings, restarting bool, most uint32) *api.Peer {
 	return &api.Peer{
 		Conf: &api.PeerConf{
 			NeighborAddress: neighbour(s), PeerAsn: s.RemoteASN, LocalAsn: s.LocalASN, AuthPassword: string(s.Password),
@@ -46,7 +48,7 @@ func peerOf(s bgp.Settings, restarting bool) *api.Peer {
 		Transport:       transportOf(s),
 		EbgpMultihop:    &api.EbgpMultihop{Enabled: s.MultiHop, MultihopTtl: manyHops},
 		GracefulRestart: restartOf(s, restarting),
-		AfiSafis:        familiesOf(s),
+		AfiSafis:        familiesOf(s, most),
 	}
 }
 
@@ -95,20 +97,21 @@ func restartOf(s bgp.Settings, restarting bool) *api.GracefulRestart {
 	}
 }
 
-func familiesOf(s bgp.Settings) []*api.AfiSafi {
+func familiesOf(s bgp.Settings, most uint32) []*api.AfiSafi {
 	var out []*api.AfiSafi
 	if s.IPv4 {
-		out = append(out, familyOf(familyIPv4, s.GracefulRestart))
+		out = append(out, familyOf(familyIPv4, s.GracefulRestart, most))
 	}
 	if s.IPv6 {
-		out = append(out, familyOf(familyIPv6, s.GracefulRestart))
+		out = append(out, familyOf(familyIPv6, s.GracefulRestart, most))
 	}
 	return out
 }
 
-func familyOf(f *api.Family, restart bool) *api.AfiSafi {
+func familyOf(f *api.Family, restart bool, most uint32) *api.AfiSafi {
 	return &api.AfiSafi{
 		Config:            &api.AfiSafiConfig{Family: f, Enabled: true},
+		PrefixLimits:      &api.PrefixLimit{Family: f, MaxPrefixes: most, ShutdownThresholdPct: 100},
 		MpGracefulRestart: &api.MpGracefulRestart{Config: &api.MpGracefulRestartConfig{Enabled: restart}},
 	}
 }

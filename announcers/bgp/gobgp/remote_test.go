@@ -91,7 +91,7 @@ func (o remoteOptions) peer() *api.Peer {
 	if o.hold != 0 {
 		s.Timers, s.HoldTime, s.KeepaliveTime = true, time.Duration(o.hold)*time.Second, time.Second
 	}
-	p := peerOf(s, false)
+	p := peerOf(s, false, 0)
 	p.Transport.PassiveMode = true
 	return p
 }
@@ -146,6 +146,20 @@ func (r *remote) routes(family *api.Family) map[string]seen {
 		for _, p := range answer.GetDestination().GetPaths() {
 			out[answer.GetDestination().GetPrefix()] = seenOf(r.t, p)
 		}
+	}
+}
+
+// announce makes the remote send a route.
+func (r *remote) announce(prefix string) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	path, err := (&painter{}).announce(route(prefix))
+	if err == nil {
+		_, err = r.api.AddPath(ctx, &api.AddPathRequest{TableType: api.TableType_GLOBAL, Path: path})
+	}
+	if err != nil {
+		r.t.Fatal(err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"metalsuite.io/announcers"
 	"metalsuite.io/announcers/bgp"
+	"metalsuite.io/api/reason"
 )
 
 func TestExternalSession(t *testing.T) {
@@ -196,4 +197,15 @@ func TestManyRoutes(t *testing.T) {
 	s.Expect(s.Update(t.Context(), gone[1:], nil)).To(Succeed())
 	s.Eventually(func() int { return len(r.routes(familyIPv4)) }, patience).Should(Equal(1))
 	s.Expect(s.stats().Announced).To(Equal(1))
+}
+
+func TestPeerThatSendsTooMuch(t *testing.T) {
+	t.Parallel()
+	r := newRemote(t, remoteOptions{asn: 64999, ourASN: 64512})
+	for _, prefix := range []string{"203.0.113.0/32", "203.0.113.1/32", "203.0.113.2/32"} {
+		r.announce(prefix)
+	}
+	s := startEngineWith(t, Options{MostReceived: 2}).open(t, r.settings(64512))
+	s.connect()
+	s.Expect(s.problem().Problem.Reason).To(Equal(reason.TooManyRoutes))
 }

@@ -18,6 +18,7 @@ const (
 
 	subcodeBadPeerAS     = 2
 	subcodeBadIdentifier = 3
+	subcodeMostPrefixes  = 1
 )
 
 // notification is one that was sent or received.
@@ -80,6 +81,8 @@ func (n notification) received() *reason.Problem {
 func (n notification) sent() *reason.Problem {
 	why := reason.InvalidPeerMessage
 	switch {
+	case n.code == codeCease && n.subcode == subcodeMostPrefixes:
+		return reason.New(reason.TooManyRoutes, "")
 	case n.code == codeCease:
 		return nil
 	case n.code == codeOpen && n.subcode == subcodeBadPeerAS:
