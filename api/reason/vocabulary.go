@@ -205,7 +205,7 @@ var vocabulary = map[Reason]Text{
 	AnnouncerNotAvailable:           {Sentence: "this announcer is not available in this build", Fix: "Use another announcer"},
 	AnnouncerNotRunning:             {Sentence: "the announcer is not running on this node", Fix: "See the speaker's log and the problem beside this one"},
 	RawSocketDenied:                 {Sentence: "the speaker may not open raw sockets", Fix: "Give the speaker's container the capability NET_RAW and its namespace the pod security level privileged"},
-	InterfaceMissing:                {Sentence: "none of the requested interfaces exists on this node", Fix: "Correct spec.interfaces of the L2Advertisement or restrict it to nodes that have them"},
+	InterfaceMissing:                {Sentence: "none of the requested interfaces exists on this node", Fix: "Correct the interface in the L2Advertisement or BGPPeer, or restrict it to nodes that have it"},
 	NoUsableInterface:               {Sentence: "this node has no interface to announce on", Fix: "Check that an Ethernet interface is up and not excluded"},
 	NoCarrier:                       {Sentence: "the interface has no carrier", Fix: "Check the cable and the switch port"},
 	LocalAddress:                    {Sentence: "the address is configured on an interface of this node, where the kernel answers for it", Fix: "Remove the address from the interface or from the pool"},

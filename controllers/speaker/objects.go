@@ -45,11 +45,18 @@ var (
 	}
 )
 
-// objectName is the name of this node's status object on something.
-func (s *Status) objectName(prefix, something string) string {
+// objectName is the name of this node's status object on something: a hash of so many bytes tells it from others.
+func (s *Status) objectName(prefix, something string, bytes int) string {
 	sum := sha256.Sum256([]byte(something + "@" + s.node))
-	return prefix + hex.EncodeToString(sum[:5])
+	return prefix + hex.EncodeToString(sum[:bytes])
 }
+
+// The bytes of hashes in names: among 10,000 Services on 1,000 nodes two of the shorter ones are equal by chance. The older kinds keep
+// theirs, since earlier versions look for them under these names.
+const (
+	shortHash = 5
+	longHash  = 10
+)
 
 // objectMeta is what every status object of this node has.
 func (s *Status) objectMeta(name string, labels map[string]string) metav1.ObjectMeta {

@@ -50,6 +50,13 @@ func (e *events) session(ctx context.Context, now time.Time, p announcers.PeerSt
 	return 0
 }
 
+// forget makes the session with a peer of this name new when it comes again: the next one may be of another object.
+func (e *events) forget(peer string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.sessions, peer)
+}
+
 func sessionEvent(node string, p announcers.PeerState) event {
 	if p.Phase == announcers.Established {
 		return event{corev1.EventTypeNormal, string(reason.SessionEstablished), speaksWith(node, p.Remote) + " is established"}

@@ -31,7 +31,7 @@ const sessionMark = "session@"
 
 func sessionKey(peer string) string { return sessionMark + peer }
 
-func (s *Status) sessionName(peer string) string { return s.objectName("session-", peer) }
+func (s *Status) sessionName(peer string) string { return s.objectName("session-", peer, longHash) }
 
 // session returns how the session with a peer is now; false when there is to be none. A peer that this node cannot speak with has a
 // session as well, which says why.
@@ -95,6 +95,7 @@ func (s *Status) writeSession(ctx context.Context, peer string, o Outcome) error
 	state, exists := o.session(peer)
 	if !exists {
 		s.sessions.forget(peer)
+		s.events.forget(peer)
 		return drop(ctx, s.client, &v1beta1.BGPSessionStatus{}, s.namespace, s.sessionName(peer))
 	}
 	steady := s.sessions.see(s.clock.Now(), state)
@@ -121,6 +122,7 @@ func (s *steadied) see(now time.Time, p announcers.PeerState) announcers.PeerSta
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before, known := s.known[p.Name]
+	known = known && before.Dropped == p.Dropped // what led to another end is another failure
 	switch {
 	case known && (before.Phase == announcers.Established) == (p.Phase == announcers.Established):
 		if p.Phase != announcers.Established {

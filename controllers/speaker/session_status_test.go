@@ -87,11 +87,30 @@ func TestAttemptsDoNotChangeWhatIsTold(t *testing.T) {
 	if got := see(111, failed); got.Since.Unix() != 100 || got.LastErrorAt.Unix() != 105 {
 		t.Errorf("after another attempt: since %v, failed at %v", got.Since.Unix(), got.LastErrorAt.Unix())
 	}
-	if got := see(121, announcers.PeerState{Phase: announcers.Established, Since: time.Unix(120, 0)}); got.Since.Unix() != 120 {
-		t.Errorf("established since %v", got.Since.Unix())
+	up := announcers.PeerState{Phase: announcers.Established, Since: time.Unix(120, 0), LastError: "refused", LastErrorAt: time.Unix(110, 0)}
+	if got := see(121, up); got.Since.Unix() != 120 || got.LastErrorAt.Unix() != 105 {
+		t.Errorf("established since %v, failed at %v", got.Since.Unix(), got.LastErrorAt.Unix())
 	}
-	if got := see(131, announcers.PeerState{Phase: announcers.Idle, Since: time.Unix(130, 0)}); got.Since.Unix() != 130 {
-		t.Errorf("lost since %v", got.Since.Unix())
+	lost := announcers.PeerState{Since: time.Unix(130, 0), LastError: "refused", LastErrorAt: time.Unix(130, 0), Dropped: 1}
+	if got := see(131, lost); got.Since.Unix() != 130 || got.LastErrorAt.Unix() != 130 {
+		t.Errorf("lost since %v, failed at %v", got.Since.Unix(), got.LastErrorAt.Unix())
+	}
+	lost.Since, lost.LastErrorAt, lost.Dropped = time.Unix(150, 0), time.Unix(150, 0), 2
+	if got := see(151, lost); got.Since.Unix() != 150 || got.LastErrorAt.Unix() != 150 {
+		t.Errorf("lost twice between two looks: since %v, failed at %v", got.Since.Unix(), got.LastErrorAt.Unix())
+	}
+}
+
+func TestNamesOfStatusObjects(t *testing.T) {
+	s := NewStatus(StatusOptions{Node: "n1", Namespace: namespace})
+	for _, row := range []struct{ got, prefix, digits string }{
+		{s.objectName("l2-", "default/web", shortHash), "l2-", strings.Repeat("x", 10)},
+		{s.objectName("bgp-", "default/web", longHash), "bgp-", strings.Repeat("x", 20)},
+		{s.sessionName("tor"), "session-", strings.Repeat("x", 20)},
+	} {
+		if !strings.HasPrefix(row.got, row.prefix) || len(row.got) != len(row.prefix+row.digits) {
+			t.Errorf("got %s", row.got)
+		}
 	}
 }
 
@@ -165,6 +184,21 @@ func TestEventsOnASessionAreFew(t *testing.T) {
 	now.SetTime(now.Now().Add(again))
 	if again := session(down); again != 0 || next() != "Warning SessionEnded the BGP session of node n1 with 198.51.100.1:179 has ended: hold timer expired" {
 		t.Error("one that stays lost is not told of")
+	}
+}
+
+func TestAPeerThatWasMadeAgainHasANewSession(t *testing.T) {
+	now := clocktesting.NewFakePassiveClock(time.Unix(1000, 0))
+	told := record.NewFakeRecorder(100)
+	e := newEvents(told, peerReader{}, "n1", namespace, now)
+	e.session(t.Context(), now.Now(), announcers.PeerState{Name: "tor", Phase: announcers.Established})
+	e.forget("tor")
+	if len(e.sessions) > 0 {
+		t.Errorf("remembers %v", e.sessions)
+	}
+	now.SetTime(now.Now().Add(time.Hour))
+	if again := e.session(t.Context(), now.Now(), announcers.PeerState{Name: "tor"}); again != 0 || len(told.Events) != 1 {
+		t.Errorf("looks again after %v, told %d times, want that it was established only", again, len(told.Events))
 	}
 }
 

@@ -179,7 +179,7 @@ func (s *Status) write(ctx context.Context, key string) error {
 
 // writeRouters leaves one ServiceBGPStatus of this node when it tells routers of the Service, and none when it does not.
 func (s *Status) writeRouters(ctx context.Context, key string, o serviceOutcome) error {
-	name := s.objectName("bgp-", key)
+	name := s.objectName("bgp-", key, longHash)
 	if len(o.Verdict.Peers) == 0 {
 		return drop(ctx, s.client, &v1beta1.ServiceBGPStatus{}, s.namespace, name)
 	}
@@ -233,7 +233,7 @@ func nodeLabel(node string) string {
 }
 
 func (s *Status) serviceStatus(key string, labels map[string]string, interfaces []string) *v1beta1.ServiceL2Status {
-	status := &v1beta1.ServiceL2Status{ObjectMeta: s.objectMeta(s.objectName("l2-", key), labels)}
+	status := &v1beta1.ServiceL2Status{ObjectMeta: s.objectMeta(s.objectName("l2-", key, shortHash), labels)}
 	status.Status.Node, status.Status.ServiceNamespace, status.Status.ServiceName = s.node, labels[v1beta1.LabelServiceNamespace], labels[v1beta1.LabelServiceName]
 	for _, i := range interfaces {
 		status.Status.Interfaces = append(status.Status.Interfaces, v1beta1.InterfaceInfo{Name: i})

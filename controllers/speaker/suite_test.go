@@ -4,7 +4,9 @@ package speaker
 
 import (
 	"context"
+	"maps"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -51,6 +53,7 @@ var _ = Describe("A speaker", Ordered, func() {
 		routers *announcertest.Fake
 		told    *record.FakeRecorder
 		cached  client.Client
+		status  *Status
 		ctx     context.Context
 	)
 
@@ -79,7 +82,7 @@ var _ = Describe("A speaker", Ordered, func() {
 		trigger := kube.NewTrigger()
 		passwords := NewPasswords(PasswordsOptions{Reader: direct, Namespace: namespace, Trigger: trigger, Clock: clock.RealClock{}, Log: logr.Discard()})
 		source := NewSource(objects, namespace, "", trigger)
-		status := NewStatus(StatusOptions{
+		status = NewStatus(StatusOptions{
 			Client: cached, Recorder: told, Node: "n1", Namespace: namespace, PodName: "speaker-x", PodUID: "123",
 			Clock: clock.RealClock{}, Log: logr.Discard(),
 		})
@@ -395,8 +398,15 @@ var _ = Describe("A speaker", Ordered, func() {
 	It("removes a session's status with its peer", func() {
 		peer := bgpPeer("tor-c", "")
 		peer.Namespace = namespace
+		remembered := func() []string {
+			status.events.mu.Lock()
+			defer status.events.mu.Unlock()
+			return slices.Sorted(maps.Keys(status.events.sessions))
+		}
+		Eventually(remembered, patience).Should(ContainElement("tor-c"))
 		Expect(direct.Delete(ctx, &peer)).To(Succeed())
 		Eventually(sessions, patience).Should(ConsistOf(HaveField("Status.Peer", "tor-a"), HaveField("Status.Peer", "tor-b")))
+		Eventually(remembered, patience).ShouldNot(ContainElement("tor-c"), "one that is made again is new")
 	})
 
 	It("drains the node by its label", func() {
