@@ -202,14 +202,14 @@ func TestFlappingIsBounded(t *testing.T) {
 func TestDialingGoesOn(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.engine.silent["tor"] = true
-		report := w.apply(peer("tor", tor, first))
+		w.apply(peer("tor", tor, first))
 		w.expectPhase(t, "tor", announcers.Active, reason.SessionConnecting)
 		w.engine.session("tor").events <- Event{Phase: announcers.Active, Problem: reason.New(reason.ConnectionRefused, "")}
 		synctest.Wait()
 		w.expectPhase(t, "tor", announcers.Active, reason.ConnectionRefused)
 		pass(time.Hour)
 		w.expectHistory(t, "tor connect")
-		report = w.apply(peer("tor", tor, first))
+		report := w.apply(peer("tor", tor, first))
 		if s := report.States[first]; s.Phase != announcers.Waiting || s.Problem.Reason != reason.ConnectionRefused {
 			t.Errorf("state = %+v", s)
 		}

@@ -37,7 +37,9 @@ func TestRestart(t *testing.T) {
 				s.GracefulRestart = test.graceful
 				w.apply(peer("tor", s, first))
 				cancel()
-				<-done
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
 				w.expectHistory(t, test.want...)
 			})
 		})

@@ -166,7 +166,7 @@ func (r *runner) run(ctx context.Context) {
 		r.watchOver(e, problem == nil)
 		wait := pathInterval
 		if problem == nil {
-			problem, wait = r.life.trouble(), r.life.retry.Sub(time.Now())
+			problem, wait = r.life.trouble(), time.Until(r.life.retry)
 		}
 		if wait <= 0 {
 			r.live(ctx, e)
