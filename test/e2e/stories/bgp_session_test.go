@@ -104,7 +104,7 @@ var _ = Describe("A session with a router", Ordered, ContinueOnFailure, func() {
 
 		By("turning to IPv6")
 		neighbour(ctx, own6.String(), "remote-as external", "capability extended-nexthop")
-		p = speak(ctx, cluster.Lab.Router().Addr6(), func(s *v1beta2.BGPPeerSpec) { s.DualStackAddressFamily = true })
+		speak(ctx, cluster.Lab.Router().Addr6(), func(s *v1beta2.BGPPeerSpec) { s.DualStackAddressFamily = true })
 		expectPath(ctx, six, HaveField("Peer", own6.String()))
 		expectPath(ctx, four, HaveField("Peer", own6.String()))
 		Eventually(hops(whole(four))).WithContext(ctx).Should(HaveLen(1))
