@@ -5,6 +5,7 @@ package gobgp
 import (
 	"context"
 	"net/netip"
+	"syscall"
 	"testing"
 	"time"
 
@@ -278,6 +279,24 @@ func TestPeerThatSendsNoOpen(t *testing.T) {
 	s.connect()
 	p.establish(p.accept())
 	s.phase(announcers.Established)
+}
+
+// A process that hangs is not given more and more sessions.
+func TestProcessThatHangs(t *testing.T) {
+	t.Parallel()
+	p := newPuppet(t, "127.0.0.1")
+	e := startEngine(t, 1)
+	s := e.open(t, p.settings())
+	r, _ := e.state()
+	s.Expect(r.children[0].command.Process.Signal(syscall.SIGSTOP)).To(Succeed())
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, err := e.Open(ctx, p.settings())
+	s.Expect(err).To(HaveOccurred())
+	s.Expect(s.ended()).To(HaveOccurred())
+	s.Close()
+	e.open(t, p.settings()).connect()
+	p.accept()
 }
 
 // A peer that reads nothing any more has our updates in its buffers, and the NOTIFICATION cannot be sent.

@@ -4,6 +4,7 @@ package gobgp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -64,15 +65,24 @@ func (r *run) open(ctx context.Context, s bgp.Settings) (bgp.Session, error) {
 	}
 	server, err := c.server(ctx)
 	if err != nil {
+		c.suspect(ctx)
 		r.release(c)
 		return nil, err
 	}
 	session := newSession(r, c, server, s)
 	if err := session.start(ctx); err != nil {
+		c.suspect(ctx)
 		session.Close()
 		return nil, err
 	}
 	return session, nil
+}
+
+// suspect ends a child that did not answer in all the time that it had: it hangs, and would attract the next session too.
+func (c *child) suspect(ctx context.Context) {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		c.kill()
+	}
 }
 
 // reserve returns a child with a place taken: a new one, or, when there are enough, that with the fewest sessions.
