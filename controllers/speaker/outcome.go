@@ -108,6 +108,8 @@ type serviceOutcome struct {
 	Speaks bool
 	// Mine is whether this node owns the Service and announces at least one of its addresses.
 	Mine bool
+	// Pending is whether the password of a router is just being read, so that nobody knows yet which routers are told of the Service.
+	Pending bool
 	// States are what each announcer that was asked to announce the Service reported, in the order of its addresses.
 	States map[string][]addressState
 	// Strangers are what is to be told of other machines on its addresses.
@@ -124,7 +126,7 @@ type addressState struct {
 func (o Outcome) service(key string) serviceOutcome {
 	verdict := o.Plan.Verdicts[key]
 	out := serviceOutcome{Verdict: verdict, States: map[string][]addressState{}}
-	out.Speaks = o.speaks()
+	out.Speaks, out.Pending = o.speaks(), len(o.Plan.Pending) > 0
 	for name, report := range o.Reports {
 		if !o.asked(name, verdict) {
 			continue

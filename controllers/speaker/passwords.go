@@ -28,7 +28,10 @@ const (
 	rereadAfter  = 12 * time.Second
 	missingAfter = 4 * time.Second
 	rereadJitter = 0.25
-	secretTime   = 5 * time.Second
+	// spared is how often a Secret may not be there before its password is given up: one that is replaced by deleting it first, as some
+	// tools do, must not cost the session.
+	spared     = 2
+	secretTime = 5 * time.Second
 )
 
 // Passwords reads the Secrets that hold the passwords of sessions. Speakers may get Secrets by name and neither list nor watch them, so
@@ -60,6 +63,8 @@ type secret struct {
 	// known is whether it was read, or found not to be there, or whether that has failed once.
 	known bool
 	due   time.Time
+	// missed is how often in a row it was not there although its password is in use.
+	missed int
 }
 
 // NewPasswords returns a reader that reads nothing until Run.
@@ -153,20 +158,27 @@ func (p *Passwords) read(ctx context.Context, name string) {
 	var object corev1.Secret
 	err := p.Reader.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: name}, &object)
 	if err == nil || apierrors.IsNotFound(err) {
-		p.learn(name, passwordOf(name, &object, err == nil))
+		p.learn(name, passwordOf(name, &object, err == nil), err == nil)
 		return
 	}
 	p.fail(name, err)
 }
 
-// learn takes in what a Secret says.
-func (p *Passwords) learn(name string, read Password) {
+// learn takes in what a Secret says, if it exists.
+func (p *Passwords) learn(name string, read Password, exists bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.secrets[name]
 	if s == nil {
 		return
 	}
+	if !exists && s.Value != "" && s.missed < spared {
+		s.missed++
+		s.due = p.Clock.Now().Add(wait.Jitter(missingAfter, rereadJitter))
+		p.Log.V(1).Info("Secret is not there, its password stays in use for now", "name", name)
+		return
+	}
+	s.missed = 0
 	changed := !s.known || s.Value != read.Value || !alike(s.Problem, read.Problem)
 	s.Password, s.known = read, true
 	s.due = p.Clock.Now().Add(wait.Jitter(rereadAfter, rereadJitter))

@@ -53,6 +53,12 @@ func (v *vault) change(do func()) {
 	do()
 }
 
+func (v *vault) asks() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.asked
+}
+
 func basicAuth(password string) corev1.Secret {
 	return corev1.Secret{Type: corev1.SecretTypeBasicAuth, Data: map[string][]byte{"password": []byte(password)}}
 }
@@ -159,10 +165,33 @@ func TestPasswordsFollowTheirSecrets(t *testing.T) {
 
 	r.vault.change(func() { r.vault.away = nil; delete(r.vault.secrets, "tor") })
 	r.Read([]string{"tor"})
-	r.pass(15 * time.Second)
+	for _, after := range []time.Duration{15 * time.Second, 2 * missingAfter} {
+		asked := r.vault.asks()
+		r.pass(after)
+		NewWithT(t).Eventually(r.vault.asks).WithTimeout(patience).Should(BeNumerically(">", asked))
+		if known := r.Read([]string{"tor"}); known["tor"].Value != "two" || known["tor"].Problem != nil {
+			t.Fatalf("a Secret that may come back: got %v", known)
+		}
+	}
+	r.pass(2 * missingAfter)
 	r.until("a Secret has gone, and nobody asks for the other one", func(known map[string]Password) bool {
 		return known["tor"].Problem != nil && len(known) == 1
 	}, "tor")
+}
+
+func TestASecretThatIsReplacedCostsNothing(t *testing.T) {
+	p := NewPasswords(PasswordsOptions{Trigger: kube.NewTrigger(), Clock: clocktesting.NewFakeClock(time.Unix(1000, 0)), Log: logr.Discard()})
+	p.Read([]string{"tor"})
+	here, gone := Password{Value: "hush"}, passwordOf("tor", &corev1.Secret{}, false)
+	for _, read := range []struct {
+		Password
+		lost bool
+	}{{here, false}, {gone, false}, {gone, false}, {here, false}, {gone, false}, {gone, false}, {gone, true}, {gone, true}, {here, false}, {gone, false}} {
+		p.learn("tor", read.Password, read.Problem == nil)
+		if known := p.Read([]string{"tor"})["tor"]; (known.Problem != nil) != read.lost || (known.Value == "") != read.lost {
+			t.Fatalf("after %v: got %v", read, known)
+		}
+	}
 }
 
 func TestASecretThatWasNeverReadIsAProblem(t *testing.T) {

@@ -11,11 +11,12 @@ import (
 	"metalsuite.io/internal/policy"
 )
 
-// neighbours returns the routers that this node speaks with, without routes, sorted by name, and those that it cannot speak with, with why.
-// One whose password is just being read is in neither.
-func (w World) neighbours() ([]announcers.Peer, map[string]*reason.Problem) {
-	var peers []announcers.Peer
-	var out map[string]*reason.Problem
+// neighbours returns the routers that this node speaks with, without routes, sorted by name, those that it cannot speak with, with why, and
+// those whose passwords are just being read. There are none when no announcer runs that speaks with routers.
+func (w World) neighbours() (peers []announcers.Peer, out map[string]*reason.Problem, pending []string) {
+	if !w.Routed {
+		return nil, nil, nil
+	}
 	for i := range w.Policy.Peers {
 		p := &w.Policy.Peers[i]
 		if _, mine := p.Nodes[w.Self]; !mine {
@@ -30,13 +31,18 @@ func (w World) neighbours() ([]announcers.Peer, map[string]*reason.Problem) {
 			out[p.Name] = problem
 		case known:
 			peers = append(peers, announcers.Peer{Name: p.Name, PeerSettings: settings(p, password)})
+		default:
+			pending = append(pending, p.Name)
 		}
 	}
-	return peers, out
+	return peers, out, pending
 }
 
 // secrets are the names of the Secrets with the passwords of this node's sessions, sorted and distinct.
 func (w World) secrets() []string {
+	if !w.Routed {
+		return nil // what nobody uses is not read
+	}
 	var names []string
 	for i := range w.Policy.Peers {
 		p := &w.Policy.Peers[i]

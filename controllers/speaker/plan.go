@@ -19,9 +19,10 @@ type Plan struct {
 	// Shared is what announcers get that announce an address from every selected node.
 	Shared []announcers.Address
 	// Peers are the routers that this node speaks with, sorted by name, with what each is told. LeftOut says why it does not speak with
-	// others that it is to speak with.
+	// others that it is to speak with. Pending are the names of those whose passwords are just being read.
 	Peers   []announcers.Peer
 	LeftOut map[string]*reason.Problem
+	Pending []string
 	// Drain is whether the traffic is to leave this node.
 	Drain bool
 	// Verdicts say for every Service, by key, who announces it and why not.
@@ -59,8 +60,8 @@ type Verdict struct {
 // the group is the key of the election, so that one address never has two owners.
 func Decide(w World) Plan {
 	plan := Plan{Verdicts: make(map[string]Verdict, len(w.Services)), Drain: w.draining()}
-	peers, leftOut := w.neighbours()
-	plan.LeftOut = leftOut
+	peers, leftOut, pending := w.neighbours()
+	plan.LeftOut, plan.Pending = leftOut, pending
 	refused := w.withheld()
 	w.subnets, w.pools = w.onSubnets(), map[string]*reason.Problem{}
 	w.unserved = reason.New(reason.ComponentDisabled, "no announcer runs that announces what L2Advertisements select")

@@ -158,7 +158,7 @@ func TestWhatRoutersAreTold(t *testing.T) {
 			w := routers(bgpAd("all", v1beta1.BGPAdvertisementSpec{Peers: []string{"tor-c"}}))
 			w.Routed = false
 			return w
-		}, "tor-a:; tor-b:", nil, "", false},
+		}, "", nil, "", false},
 		{"more communities than a prefix can have", func() World {
 			var many []string
 			for i := range 64 {
@@ -234,8 +234,14 @@ func TestWithWhomANodeSpeaks(t *testing.T) {
 	if want := map[string]*reason.Problem{"missing": missing}; !reflect.DeepEqual(plan.LeftOut, want) {
 		t.Errorf("leaves out %v, want %v", plan.LeftOut, want)
 	}
-	w.Self = "n1"
+	if want := []string{"pending"}; !slices.Equal(plan.Pending, want) {
+		t.Errorf("waits for the passwords of %v, want %v", plan.Pending, want)
+	}
 	if got := w.secrets(); !slices.Equal(got, []string{"gone", "known", "new"}) {
 		t.Errorf("reads %v", got)
+	}
+	w.Routed = false
+	if plan := Decide(w); len(plan.Peers)+len(plan.LeftOut)+len(plan.Pending) > 0 || w.secrets() != nil {
+		t.Errorf("without an announcer for it: speaks with %v, leaves out %v, waits for %v, reads %v", plan.Peers, plan.LeftOut, plan.Pending, w.secrets())
 	}
 }

@@ -90,8 +90,13 @@ func standingOf(p announcers.PeerState) standing {
 	return s
 }
 
-// writeSession leaves one BGPSessionStatus of this node for a peer that it is to speak with, and none for others.
+// writeSession leaves one BGPSessionStatus of this node for a peer that it is to speak with, and none for others. While the password is being
+// read it leaves what an earlier pod of the node wrote.
 func (s *Status) writeSession(ctx context.Context, peer string, o Outcome) error {
+	if slices.Contains(o.Plan.Pending, peer) {
+		s.writer.EnqueueAfter(sessionKey(peer), repairAfter)
+		return nil
+	}
 	state, exists := o.session(peer)
 	if !exists {
 		s.sessions.forget(peer)

@@ -202,6 +202,18 @@ func TestAPeerThatWasMadeAgainHasANewSession(t *testing.T) {
 	}
 }
 
+func TestWhatAnEarlierPodSaidStaysWhileAPasswordIsRead(t *testing.T) {
+	s := NewStatus(StatusOptions{Node: "n1", Namespace: namespace, Clock: clocktesting.NewFakePassiveClock(time.Unix(1, 0)), Log: logr.Discard()})
+	pending := Outcome{Plan: Plan{Pending: []string{"tor"}}}
+	// There is no client: whatever is read or written fails the test.
+	if err := s.writeSession(t.Context(), "tor", pending); err != nil {
+		t.Error(err)
+	}
+	if err := s.writeRouters(t.Context(), "default/web", pending.service("default/web")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNothingIsWrittenBeforeTheFirstDecision(t *testing.T) {
 	s := NewStatus(StatusOptions{Node: "n1", Namespace: namespace, Clock: clocktesting.NewFakePassiveClock(time.Unix(1, 0)), Log: logr.Discard()})
 	for _, key := range []string{"default/web", sessionKey("tor")} {

@@ -177,8 +177,13 @@ func (s *Status) write(ctx context.Context, key string) error {
 	return errors.Join(s.writeService(ctx, key, service), s.writeRouters(ctx, key, service))
 }
 
-// writeRouters leaves one ServiceBGPStatus of this node when it tells routers of the Service, and none when it does not.
+// writeRouters leaves one ServiceBGPStatus of this node when it tells routers of the Service, and none when it does not. While a password is
+// being read it leaves what an earlier pod of the node wrote.
 func (s *Status) writeRouters(ctx context.Context, key string, o serviceOutcome) error {
+	if o.Pending {
+		s.writer.EnqueueAfter(key, repairAfter)
+		return nil
+	}
 	name := s.objectName("bgp-", key, longHash)
 	if len(o.Verdict.Peers) == 0 {
 		return drop(ctx, s.client, &v1beta1.ServiceBGPStatus{}, s.namespace, name)
