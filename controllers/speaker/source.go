@@ -83,17 +83,18 @@ func NewSource(c cache.Cache, namespace, class string, trigger kube.Trigger) *So
 func (s *Source) Start(ctx context.Context) error {
 	policyKinds := []client.Object{&v1beta1.IPAddressPool{}, &v1beta1.L2Advertisement{}, &v1beta1.BGPAdvertisement{}, &v1beta2.BGPPeer{}, &v1beta1.BFDProfile{}, &v1beta1.Community{}}
 	for _, kind := range policyKinds {
-		if err := s.watch(ctx, kind, specChanged); err != nil {
+		if err := s.watch(ctx, kind, specChanged, nil); err != nil {
 			return err
 		}
 	}
-	for _, kind := range []client.Object{&corev1.Node{}, &corev1.Namespace{}} {
-		if err := s.watch(ctx, kind, labelsChanged); err != nil {
-			return err
-		}
+	if err := s.watch(ctx, &corev1.Namespace{}, labelsChanged, nil); err != nil {
+		return err
+	}
+	if err := s.watch(ctx, &corev1.Node{}, labelsChanged, nodeChanged); err != nil {
+		return err
 	}
 	for _, kind := range []client.Object{&corev1.Service{}, &discoveryv1.EndpointSlice{}} {
-		if err := s.watch(ctx, kind, func(_, _ client.Object) bool { return false }); err != nil {
+		if err := s.watch(ctx, kind, nil, s.anyObserved); err != nil {
 			return err
 		}
 	}
@@ -121,9 +122,13 @@ func readWithdrawn(ctx context.Context, objects client.Reader, namespace string)
 	return withdrawn(list.Items)
 }
 
-// watch fires the trigger on every change of a kind that may matter, and marks the policy stale when affects says so. old is nil on creation, new on
-// deletion.
-func (s *Source) watch(ctx context.Context, kind client.Object, affects func(old, new client.Object) bool) error {
+// change says whether a change of an object matters; old is nil on creation, new on deletion.
+type change func(old, new client.Object) bool
+
+// watch marks the policy stale when a change of a kind affects it, and fires the trigger then and when a decision may depend on the change
+// otherwise; nil is for kinds of which none does. Most changes of objects are of no interest: a node says every few seconds that it lives, and
+// conditions are written whenever a session changes.
+func (s *Source) watch(ctx context.Context, kind client.Object, affects, matters change) error {
 	name := fmt.Sprintf("%T", kind)
 	if s.read[name] != nil {
 		return nil // from an earlier attempt
@@ -133,10 +138,11 @@ func (s *Source) watch(ctx context.Context, kind client.Object, affects func(old
 		return fmt.Errorf("watching %T: %w", kind, err)
 	}
 	changed := func(old, new client.Object) {
-		if affects(old, new) {
+		affected := affects != nil && affects(old, new)
+		if affected {
 			s.stale.Store(true)
 		}
-		if s.observed(old) || s.observed(new) {
+		if affected || matters != nil && matters(old, new) {
 			s.trigger.Fire()
 		}
 	}
@@ -166,6 +172,9 @@ func object(o any) client.Object {
 	return obj
 }
 
+// anyObserved says whether an object was or is part of the world.
+func (s *Source) anyObserved(old, new client.Object) bool { return s.observed(old) || s.observed(new) }
+
 // observed says whether an object may be part of the world. Of the Services only those are that have an address of ours.
 func (s *Source) observed(o client.Object) bool {
 	if service, ok := o.(*corev1.Service); ok {
@@ -182,6 +191,13 @@ func specChanged(old, new client.Object) bool {
 
 func labelsChanged(old, new client.Object) bool {
 	return old == nil || new == nil || !maps.Equal(old.GetLabels(), new.GetLabels())
+}
+
+// nodeChanged says whether a node comes, goes, or is not what it was for a decision.
+func nodeChanged(old, new client.Object) bool {
+	before, known := old.(*corev1.Node)
+	now, exists := new.(*corev1.Node)
+	return !known || !exists || !observeNode(before).equal(observeNode(now))
 }
 
 // World returns the objects' part of the world, and false until everything was read once.

@@ -4,6 +4,7 @@ package speaker
 
 import (
 	"net/netip"
+	"slices"
 
 	"metalsuite.io/announcers"
 	"metalsuite.io/api/reason"
@@ -64,6 +65,11 @@ type Node struct {
 	ShuttingDown bool
 	// Addresses are the node's own.
 	Addresses []netip.Addr
+}
+
+func (n Node) equal(m Node) bool {
+	return n.NetworkUnavailable == m.NetworkUnavailable && n.Excluded == m.Excluded && n.Cordoned == m.Cordoned && n.Drain == m.Drain &&
+		n.ShuttingDown == m.ShuttingDown && slices.Equal(n.Addresses, m.Addresses)
 }
 
 // Password is what was read of a Secret, or why it has no password.
