@@ -131,9 +131,14 @@ var _ = Describe("BFD beside a session", Ordered, ContinueOnFailure, func() {
 			Expect(err).NotTo(HaveOccurred())
 			return [2]int{sent, received}
 		}
+		// FRR ends the first session with a neighbour by itself when it learns its own address, if BFD was up before.
+		expectHops(ctx, four, []netip.Addr{own})
+		expectSession(ctx, name, nodeName(0), And(established(), up))
+		known, err := session(name, nodeName(0))(ctx)
+		Expect(err).NotTo(HaveOccurred())
 		before := echoes()
 		Eventually(echoes).Should(HaveExactElements(BeNumerically(">", before[0]+10), BeNumerically(">", before[1]+10)))
 		expectHops(ctx, four, []netip.Addr{own})
-		Expect(session(name, nodeName(0))(ctx)).To(HaveField("DroppedCount", int64(0)))
+		Expect(session(name, nodeName(0))(ctx)).To(And(established(), HaveField("Since", known.Since)))
 	})
 })

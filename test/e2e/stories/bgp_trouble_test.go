@@ -116,3 +116,39 @@ var _ = Describe("A node that is drained", func() {
 		expectSteady(ctx, before, "the session stays")
 	})
 })
+
+var _ = Describe("Speakers that are removed", func() {
+	It("take leave of the routers, which forget them at once, also those that would keep routes over a restart", func(ctx SpecContext) {
+		const name = "leaving"
+		four := routed(0x330)
+		routable(ctx, name, whole(four).String())
+		apply(ctx, asking(name, four))
+		for _, own := range addresses4() {
+			neighbour(ctx, own.String(), "remote-as external")
+		}
+		p := routerAt(name, cluster.Lab.Router().Addr4())
+		p.Spec.EnableGracefulRestart = true
+		apply(ctx, p)
+		expectHops(ctx, four, addresses4())
+		for _, node := range otherNodes("") {
+			expectSession(ctx, name, node, And(established(), HaveField("GracefulRestart", true)))
+		}
+		DeferCleanup(func(ctx SpecContext) {
+			Expect(cluster.Apply(ctx, suite.MetalLB())).To(Succeed())
+			Expect(cluster.AwaitAvailable(ctx, time.Minute)).To(Succeed())
+		})
+		Expect(cluster.Client.Delete(ctx, suite.MetalLB())).To(Succeed())
+		marked := map[string]bool{}
+		Eventually(func(ctx context.Context) ([]lab.Path, error) {
+			all, err := paths(whole(four))(ctx)
+			for _, path := range all {
+				if slices.Contains(path.Communities, "graceful-shutdown") {
+					marked[path.Peer] = true
+				}
+			}
+			return all, err
+		}).WithContext(ctx).WithPolling(5 * time.Millisecond).Should(BeEmpty())
+		Expect(marked).To(HaveLen(len(cluster.Lab.Nodes())), "each marked its route before it went (RFC 8326)")
+		expectNoRoute(ctx, whole(four))
+	})
+})
