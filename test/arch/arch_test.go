@@ -135,6 +135,8 @@ func TestViolationsAreFound(t *testing.T) {
 		{"a module named by a controller", "./controllers/speaker", "./announcers/l2", []string{"the registry"}},
 		{"a module named by a command", "./cmd/speaker", "./announcers/l2", nil},
 		{"modules know each other", "./announcers/bgp", "./announcers/l2/link", []string{"imports run down"}},
+		{"frames in a controller, by what the modules share", "./controllers/speaker", "./internal/hostnet", []string{"frames and links"}},
+		{"what the modules share grows", "./internal/hostnet", "./announcers", []string{"imports run down", "only the kernel"}},
 		{"main does something", ".", "./controllers/speaker", []string{"main calls cmd"}},
 		{"main uses a library", ".", "github.com/wrapper", []string{"main calls cmd"}},
 		{"the contract grows", "./announcers", "github.com/go-logr/logr", []string{"a third announcer"}},

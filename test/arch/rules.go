@@ -17,6 +17,7 @@ var rooms = []room{
 	{floor: 0, packages: []string{"./api/reason", "./internal/allocation", "./internal/election", "./internal/route"}},
 	{floor: 1, packages: []string{"./api/v1beta1", "./api/v1beta2"}},
 	{floor: 1, packages: []string{"./announcers"}},
+	{floor: 1, packages: []string{"./internal/hostnet"}},
 	{floor: 2, packages: []string{"./internal/policy"}},
 	{floor: 2, packages: []string{"./internal/kube"}},
 	{floor: 2, packages: []string{"./internal/membership"}},
@@ -99,7 +100,7 @@ var bans = []ban{
 		planned:  true,
 	},
 	{
-		packages: append([]string{"./internal/membership"}, modules...),
+		packages: append([]string{"./internal/hostnet", "./internal/membership"}, modules...),
 		forbid:   append([]string{"./api/v1beta1", "./api/v1beta2"}, clusterClients...),
 		indirect: true,
 		why:      "announcing goes on while the API server is away, so nothing here may need it",
@@ -134,9 +135,15 @@ var bans = []ban{
 		why:      "the membership is a port; users of it are tested with its fake",
 	},
 	{
+		packages: []string{"./internal/hostnet"},
+		allow:    []string{"github.com/vishvananda/netlink/...", "github.com/vishvananda/netns", "golang.org/x/sys/..."},
+		indirect: true,
+		why:      "below the announcer modules there is only the kernel: what they announce, and how, stays with them",
+	},
+	{
 		packages: []string{"./..."},
-		except:   append([]string{"./test/..."}, modules...),
-		forbid:   []string{"github.com/mdlayher/...", "github.com/vishvananda/..."},
+		except:   append([]string{"./internal/hostnet", "./test/..."}, modules...),
+		forbid:   []string{"./internal/hostnet", "github.com/mdlayher/...", "github.com/vishvananda/..."},
 		why:      "frames and links are the business of the announcer modules",
 	},
 	{

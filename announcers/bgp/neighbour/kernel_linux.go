@@ -8,15 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"runtime"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"metalsuite.io/internal/hostnet"
 )
 
 const (
@@ -24,8 +23,6 @@ const (
 	rest = 20 * time.Millisecond
 	// share is how many times longer than a reading took it rests after it: at most 5 % of a core goes into reading.
 	share = 20
-	// maxNotices bounds how many notifications are thrown away in one go.
-	maxNotices = 1 << 16
 )
 
 // Kernel is the network of this host, or of one network namespace on it, as the Linux kernel tells it.
@@ -41,12 +38,11 @@ func NewKernelAt(namespace netns.NsHandle) *Kernel { return &Kernel{namespace: n
 
 // Watch implements Host. After a reading it rests for 20 ms, and longer where there is so much to read that this took more than 1 ms.
 func (k *Kernel) Watch(ctx context.Context, updates chan<- []Link) error {
-	n, err := k.subscribe()
+	n, err := hostnet.Subscribe(k.namespace, unix.RTMGRP_LINK|unix.RTMGRP_IPV4_IFADDR|unix.RTMGRP_IPV6_IFADDR)
 	if err != nil {
 		return fmt.Errorf("subscribing to interfaces: %w", err)
 	}
-	defer n.close()
-	defer context.AfterFunc(ctx, n.close)()
+	defer n.Close()
 	for {
 		started := time.Now()
 		links, err := k.links()
@@ -59,24 +55,13 @@ func (k *Kernel) Watch(ctx context.Context, updates chan<- []Link) error {
 		case <-ctx.Done():
 			return nil
 		}
-		pause(ctx, max(rest, share*took))
-		err = n.wait()
+		err = n.Wait(ctx, max(rest, share*took))
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("watching interfaces: %w", err)
 		}
-	}
-}
-
-// pause waits for a time or for the end of the context.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }
 
@@ -156,89 +141,11 @@ func complete(err error) error {
 	return err
 }
 
-// notices is a subscription that tells only that something has happened; what happens while nobody waits costs nothing but the socket's
-// buffer. When that is full the kernel drops the rest, and one notice is as good as many.
-type notices struct {
-	file *os.File
-	raw  syscall.RawConn
-}
-
-func (k *Kernel) subscribe() (*notices, error) {
-	const groups = unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR
-	fd, err := k.socket(unix.AF_NETLINK, unix.NETLINK_ROUTE)
-	if err != nil {
-		return nil, err
-	}
-	n := &notices{file: os.NewFile(uintptr(fd), "netlink")}
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
-		return nil, errors.Join(err, n.file.Close())
-	}
-	if n.raw, err = n.file.SyscallConn(); err != nil {
-		return nil, errors.Join(err, n.file.Close())
-	}
-	return n, nil
-}
-
-// wait blocks until there is a notice, and takes all that there are.
-func (n *notices) wait() error {
-	var failed error
-	err := n.raw.Read(func(fd uintptr) bool {
-		var taken bool
-		taken, failed = take(int(fd))
-		return taken || failed != nil
-	})
-	return errors.Join(err, failed)
-}
-
-// take reads what is there; of a message only the first byte, because only that it came matters.
-func take(fd int) (taken bool, err error) {
-	var first [1]byte
-	for range maxNotices {
-		_, err := unix.Read(fd, first[:])
-		switch err {
-		case nil, unix.ENOBUFS:
-			taken = true
-		case unix.EINTR:
-		case unix.EAGAIN:
-			return taken, nil
-		default:
-			return taken, err
-		}
-	}
-	return taken, nil
-}
-
-func (n *notices) close() { _ = n.file.Close() }
-
 // socket makes a raw socket that does not block, in the namespace.
 func (k *Kernel) socket(family, protocol int) (fd int, err error) {
-	err = k.inside(func() error {
+	err = hostnet.Inside(k.namespace, func() error {
 		fd, err = unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
 		return err
 	})
 	return fd, err
-}
-
-// inside runs a function in the namespace.
-func (k *Kernel) inside(do func() error) error {
-	if !k.namespace.IsOpen() {
-		return do()
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	before, err := netns.Get()
-	if err != nil {
-		return fmt.Errorf("reading the current namespace: %w", err)
-	}
-	defer func() { _ = before.Close() }()
-	if err := netns.Set(k.namespace); err != nil {
-		return fmt.Errorf("entering a namespace: %w", err)
-	}
-	done := do()
-	if err := netns.Set(before); err != nil {
-		// A thread in a foreign namespace must not serve other goroutines: locked once more, it dies with this one.
-		runtime.LockOSThread()
-		return fmt.Errorf("leaving a namespace: %w", err)
-	}
-	return done
 }

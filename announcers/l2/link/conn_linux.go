@@ -14,6 +14,8 @@ import (
 	"github.com/mdlayher/packet"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"metalsuite.io/internal/hostnet"
 )
 
 const (
@@ -54,7 +56,7 @@ func (h *Host) Open(l Link, p Protocol) (*Conn, error) {
 	}
 	c := &Conn{protocol: p, groups: groups{host: h, index: l.Index}, fd: -1}
 	c.drain, c.reply = c.handleBatch, c.send
-	err = h.inside(func() error {
+	err = hostnet.Inside(h.namespace, func() error {
 		ifi := &net.Interface{Index: l.Index, Name: l.Name, HardwareAddr: l.MAC[:]}
 		c.socket, err = packet.Listen(ifi, packet.Raw, etherType(p), &packet.Config{Filter: filter})
 		return err

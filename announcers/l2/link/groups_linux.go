@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"metalsuite.io/internal/hostnet"
 )
 
 // groups are the IPv6 multicast groups that the host is in on one interface for the sake of a Conn. The kernel leaves them with the
@@ -94,7 +96,7 @@ func isFull(err error) bool { return errors.Is(err, unix.ENOBUFS) || errors.Is(e
 // open adds a socket in the host's namespace.
 func (g *groups) open() (*member, error) {
 	m := &member{}
-	err := g.host.inside(func() (err error) {
+	err := hostnet.Inside(g.host.namespace, func() (err error) {
 		m.fd, err = unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 		return err
 	})
