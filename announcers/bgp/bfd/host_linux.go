@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"sync"
 
 	"github.com/vishvananda/netlink"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"metalsuite.io/api/reason"
+	"metalsuite.io/internal/hostnet"
 )
 
 // The source ports of control packets (RFC 5881 4), and how often a free one is looked for.
@@ -48,28 +48,7 @@ func NewHostAt(namespace netns.NsHandle) Host {
 }
 
 // inside runs a function in the namespace of the host.
-func (h *host) inside(do func() error) (err error) {
-	if !h.namespace.IsOpen() {
-		return do()
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	before, err := netns.Get()
-	if err != nil {
-		return fmt.Errorf("reading the current namespace: %w", err)
-	}
-	defer func() { err = errors.Join(err, before.Close()) }()
-	if err := netns.Set(h.namespace); err != nil {
-		return fmt.Errorf("entering a namespace: %w", err)
-	}
-	err = do()
-	if back := netns.Set(before); back != nil {
-		// A thread in a foreign namespace must not serve other goroutines: locked once more, it ends with this one.
-		runtime.LockOSThread()
-		err = errors.Join(err, fmt.Errorf("leaving a namespace: %w", back))
-	}
-	return err
-}
+func (h *host) inside(do func() error) error { return hostnet.Inside(h.namespace, do) }
 
 // Domain implements Host.
 func (h *host) Domain(device string) (domain string) {
