@@ -11,9 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"metalsuite.io/test/demo/steps"
@@ -26,47 +23,31 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	d := &demo{}
-	err := d.run(ctx)
-	d.Print()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "demo: failed:", err)
-		os.Exit(1)
-	}
-	fmt.Print(lookAround)
-	fmt.Println("demo: ok")
+	d := &demo{Demo: steps.Demo{Namespace: namespace, App: app}}
+	d.Main("demo", lookAround, d.run)
 }
 
-const lookAround = `
-The lab is still up. To look around:
-
-  source .lab/env
-  $LAB_KUBECTL get metallb -A
+// lookAround are the commands that show more, on the lab that is still up.
+const lookAround = `  $LAB_KUBECTL get metallb -A
   $LAB_KUBECTL get services -A
   $LAB_KUBECTL -n metallb-system get pods,servicel2statuses,configurationstates -o wide
   ip netns exec $LAB_CLIENT ip neighbour
-
-To remove it: make lab-down
-
 `
 
 // demo is the state between steps, and what the table shows.
 type demo struct {
-	steps.Table
-	suite *suite.Suite
+	steps.Demo
 	addr  netip.Addr
 	owner string
 }
 
 func (d *demo) run(ctx context.Context) error {
 	return d.Run(ctx,
-		steps.Step{Name: "start a Kubernetes of three nodes", Run: d.labUp},
+		steps.Step{Name: "start a Kubernetes of three nodes", Run: d.LabUp},
 		steps.Step{Name: "install the operator", Run: d.install},
 		steps.Step{Name: "apply one MetalLB resource", Run: d.metallb},
 		steps.Step{Name: "make a pool and an L2Advertisement", Run: d.pool},
-		steps.Step{Name: "deploy three HTTP servers", Run: d.deploy},
+		steps.Step{Name: "deploy three HTTP servers", Run: d.Deploy},
 		steps.Step{Name: "create a LoadBalancer Service", Run: d.service},
 		steps.Step{Name: "ask by ARP who has its address", Run: d.askARP},
 		steps.Step{Name: "HTTP from the client", Run: d.http},
@@ -76,52 +57,36 @@ func (d *demo) run(ctx context.Context) error {
 	)
 }
 
-func (d *demo) labUp(ctx context.Context) (string, error) {
-	var err error
-	if d.suite, err = steps.LabUp(ctx); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%d nodes are Ready", len(d.suite.Lab.Nodes())), nil
-}
-
 func (d *demo) install(ctx context.Context) (string, error) {
-	return "kubectl apply -k config/default; the operator is available", d.suite.Install(ctx)
+	return "kubectl apply -k config/default; the operator is available", d.Suite.Install(ctx)
 }
 
 func (d *demo) metallb(ctx context.Context) (string, error) {
 	begin := time.Now()
-	if err := d.suite.Apply(ctx, suite.MetalLB()); err != nil {
+	if err := d.Suite.Apply(ctx, suite.MetalLB()); err != nil {
 		return "", err
 	}
-	if err := d.suite.AwaitAvailable(ctx, time.Minute); err != nil {
+	if err := d.Suite.AwaitAvailable(ctx, time.Minute); err != nil {
 		return "", err
 	}
 	took := time.Since(begin)
-	out, err := d.suite.Kubectl(ctx, "", "get", "metallb", "-A")
+	out, err := d.Suite.Kubectl(ctx, "", "get", "metallb", "-A")
 	fmt.Print(out)
 	return fmt.Sprintf("Available is True after %.1f s", took.Seconds()), err
 }
 
 func (d *demo) pool(ctx context.Context) (string, error) {
-	first := d.suite.Lab.Pool4().Masked().Addr().Next()
+	first := d.Suite.Lab.Pool4().Masked().Addr().Next()
 	pool := suite.Pool("ip-pool", fmt.Sprintf("%s-%s", first, first.Next().Next()))
 	return "three addresses from " + first.String(),
-		errors.Join(d.suite.Apply(ctx, pool), d.suite.Apply(ctx, suite.L2Advertisement("ip-pool-l2-adv", "ip-pool")))
-}
-
-func (d *demo) deploy(ctx context.Context) (string, error) {
-	err := errors.Join(d.suite.Apply(ctx, suite.HelloNamespace(namespace)), d.suite.Apply(ctx, suite.HelloDeployment(namespace, app, 3)))
-	if err != nil {
-		return "", err
-	}
-	return "3 replicas are available", d.suite.AwaitDeployment(ctx, namespace, app, time.Minute)
+		errors.Join(d.Suite.Apply(ctx, pool), d.Suite.Apply(ctx, suite.L2Advertisement("ip-pool-l2-adv", "ip-pool")))
 }
 
 func (d *demo) service(ctx context.Context) (string, error) {
-	if err := d.suite.Apply(ctx, suite.HelloService(namespace, app, app)); err != nil {
+	if err := d.Suite.Apply(ctx, suite.HelloService(namespace, app, app)); err != nil {
 		return "", err
 	}
-	addresses, err := d.suite.AwaitAddresses(ctx, namespace, app, 10*time.Second)
+	addresses, err := d.Suite.AwaitAddresses(ctx, namespace, app, 10*time.Second)
 	if err != nil {
 		return "", err
 	}
@@ -130,27 +95,25 @@ func (d *demo) service(ctx context.Context) (string, error) {
 }
 
 func (d *demo) askARP(ctx context.Context) (string, error) {
-	node, mac, err := d.suite.OneAnswer(ctx, d.addr, 10*time.Second, time.Second)
+	node, mac, err := d.Suite.OneAnswer(ctx, d.addr, 10*time.Second, time.Second)
 	d.owner = node
 	return fmt.Sprintf("exactly one MAC answers for %s: %s (%s)", d.addr, mac, node), err
 }
 
 func (d *demo) http(ctx context.Context) (string, error) {
-	line, err := d.suite.Get(ctx, d.suite.Lab.Client(), d.addr, 80, 10*time.Second)
+	line, err := d.Suite.Get(ctx, d.Suite.Lab.Client(), d.addr, 80, 10*time.Second)
 	return "200: " + line + " through " + d.owner, err
 }
 
 func (d *demo) cut(ctx context.Context) (string, error) {
-	move, err := d.suite.Watch(ctx, d.addr, 15*time.Second, func(ctx context.Context) error { return d.suite.Lab.Cut(ctx, d.owner) })
+	move, err := d.Suite.Watch(ctx, d.addr, 15*time.Second, func(ctx context.Context) error { return d.Suite.Lab.Cut(ctx, d.owner) })
 	d.owner = move.To
 	return fmt.Sprintf("%s is silent for %.0f ms, then %s answers instead of %s", d.addr, float64(move.Silence.Microseconds())/1000, move.To, move.From), err
 }
 
 func (d *demo) heal(ctx context.Context) (string, error) {
-	for _, node := range d.suite.Lab.Nodes() {
-		if err := d.suite.Lab.Heal(ctx, node.Name); err != nil {
-			return "", err
-		}
+	if err := d.HealLinks(ctx); err != nil {
+		return "", err
 	}
-	return "all links are up", d.suite.AwaitNodesReady(ctx, 2*time.Minute)
+	return "all links are up", d.Suite.AwaitNodesReady(ctx, 2*time.Minute)
 }

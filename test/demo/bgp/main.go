@@ -12,10 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 	"time"
 
 	"metalsuite.io/test/demo/steps"
@@ -30,44 +27,28 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	d := &demo{}
-	err := d.run(ctx)
-	d.Print()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "demo-bgp: failed:", err)
-		os.Exit(1)
-	}
-	fmt.Print(lookAround)
-	fmt.Println("demo-bgp: ok")
+	d := &demo{Demo: steps.Demo{Namespace: namespace, App: app}}
+	d.Main("demo-bgp", lookAround, d.run)
 }
 
-const lookAround = `
-The lab is still up. To look around:
-
-  source .lab/env
-  $LAB_KUBECTL -n metallb-system get bgppeers,bgpadvertisements,bgpsessionstatuses,servicebgpstatuses
+// lookAround are the commands that show more, on the lab that is still up.
+const lookAround = `  $LAB_KUBECTL -n metallb-system get bgppeers,bgpadvertisements,bgpsessionstatuses,servicebgpstatuses
   vtysh -N $LAB_ROUTER -c 'show bgp summary'
   vtysh -N $LAB_ROUTER -c 'show ip bgp'
   ip -n $LAB_ROUTER route
-
-To remove it: make lab-down
-
 `
 
 // demo is the state between steps, and what the table shows.
 type demo struct {
-	steps.Table
-	suite *suite.Suite
-	addr  netip.Addr
+	steps.Demo
+	addr netip.Addr
 }
 
 func (d *demo) run(ctx context.Context) error {
 	return d.Run(ctx,
 		steps.Step{Name: "start a Kubernetes of three nodes", Run: d.labUp},
 		steps.Step{Name: "install the operator", Run: d.install},
-		steps.Step{Name: "deploy three HTTP servers", Run: d.deploy},
+		steps.Step{Name: "deploy three HTTP servers", Run: d.Deploy},
 		steps.Step{Name: "make an IPAddressPool of one address", Run: d.pool},
 		steps.Step{Name: "make a BGPPeer and an advertisement", Run: d.peer},
 		steps.Step{Name: "create a LoadBalancer Service", Run: d.service},
@@ -81,33 +62,22 @@ func (d *demo) run(ctx context.Context) error {
 }
 
 func (d *demo) labUp(ctx context.Context) (string, error) {
-	var err error
-	if d.suite, err = steps.LabUp(ctx); err != nil {
-		return "", err
-	}
 	d.addr = netip.MustParseAddr("10.92.0.100")
-	return fmt.Sprintf("%d nodes are Ready, the router runs FRR", len(d.suite.Lab.Nodes())), nil
+	seen, err := d.LabUp(ctx)
+	return seen + ", the router runs FRR", err
 }
 
 func (d *demo) install(ctx context.Context) (string, error) {
-	if err := errors.Join(d.suite.Install(ctx), d.suite.Apply(ctx, suite.MetalLB())); err != nil {
+	if err := errors.Join(d.Suite.Install(ctx), d.Suite.Apply(ctx, suite.MetalLB())); err != nil {
 		return "", err
 	}
-	return "one MetalLB resource; Available is True", d.suite.AwaitAvailable(ctx, 2*patience)
-}
-
-func (d *demo) deploy(ctx context.Context) (string, error) {
-	err := errors.Join(d.suite.Apply(ctx, suite.HelloNamespace(namespace)), d.suite.Apply(ctx, suite.HelloDeployment(namespace, app, 3)))
-	if err != nil {
-		return "", err
-	}
-	return "3 replicas are available", d.suite.AwaitDeployment(ctx, namespace, app, 2*patience)
+	return "one MetalLB resource; Available is True", d.Suite.AwaitAvailable(ctx, 2*patience)
 }
 
 // apply hands a manifest to kubectl, as the guide's reader does.
 func (d *demo) apply(ctx context.Context, manifest string) error {
 	fmt.Print(manifest)
-	out, err := d.suite.Kubectl(ctx, manifest, "apply", "-f", "-")
+	out, err := d.Suite.Kubectl(ctx, manifest, "apply", "-f", "-")
 	fmt.Print(out)
 	return err
 }
@@ -117,23 +87,23 @@ func (d *demo) pool(ctx context.Context) (string, error) {
 }
 
 func (d *demo) peer(ctx context.Context) (string, error) {
-	if err := d.apply(ctx, fmt.Sprintf(peerManifest, d.suite.Lab.Router().Addr4())); err != nil {
+	if err := d.apply(ctx, fmt.Sprintf(peerManifest, d.Suite.Lab.Router().Addr4())); err != nil {
 		return "", err
 	}
 	err := suite.Await(ctx, patience, func(ctx context.Context) error {
-		sessions, err := d.suite.Sessions(ctx, "mypeertest")
+		sessions, err := d.Suite.Sessions(ctx, "mypeertest")
 		up := 0
 		for _, s := range sessions {
 			if s.State == "Established" {
 				up++
 			}
 		}
-		if up < len(d.suite.Lab.Nodes()) {
+		if up < len(d.Suite.Lab.Nodes()) {
 			return errors.Join(fmt.Errorf("%d nodes have a session", up), err)
 		}
 		return err
 	})
-	out, errShow := d.suite.Kubectl(ctx, "", "-n", suite.Namespace, "get", "bgpsessionstatuses")
+	out, errShow := d.Suite.Kubectl(ctx, "", "-n", suite.Namespace, "get", "bgpsessionstatuses")
 	fmt.Print(out)
 	return "3 sessions are Established, from AS 1001 to AS 64999", errors.Join(err, errShow)
 }
@@ -142,7 +112,7 @@ func (d *demo) service(ctx context.Context) (string, error) {
 	if err := d.apply(ctx, fmt.Sprintf(serviceManifest, namespace, app, port)); err != nil {
 		return "", err
 	}
-	addresses, err := d.suite.AwaitAddresses(ctx, namespace, "http-service", patience)
+	addresses, err := d.Suite.AwaitAddresses(ctx, namespace, "http-service", patience)
 	if err == nil && !slices.Contains(addresses, d.addr) {
 		err = fmt.Errorf("it got %v", addresses)
 	}
@@ -153,19 +123,19 @@ func (d *demo) service(ctx context.Context) (string, error) {
 func (d *demo) ways(ctx context.Context) (string, error) {
 	prefix := netip.PrefixFrom(d.addr, 32)
 	err := suite.Await(ctx, patience, func(ctx context.Context) error {
-		paths, err := d.suite.Lab.FRR().Paths(ctx, prefix)
+		paths, err := d.Suite.Lab.FRR().Paths(ctx, prefix)
 		used := 0
 		for _, p := range paths {
 			if p.Used && p.ASPath == "1001" {
 				used++
 			}
 		}
-		if used != len(d.suite.Lab.Nodes()) {
+		if used != len(d.Suite.Lab.Nodes()) {
 			return errors.Join(fmt.Errorf("FRR uses %d ways of %+v", used, paths), err)
 		}
 		return err
 	})
-	out, errShow := d.suite.Lab.FRR().Run(ctx, "show ip bgp")
+	out, errShow := d.Suite.Lab.FRR().Run(ctx, "show ip bgp")
 	fmt.Print(out)
 	return fmt.Sprintf("%s: three ways, equally good, path 1001", prefix), errors.Join(err, errShow)
 }
@@ -174,7 +144,7 @@ func (d *demo) kernel(ctx context.Context) (string, error) {
 	var hops []netip.Addr
 	err := suite.Await(ctx, patience, func(context.Context) error {
 		var err error
-		if hops, err = d.suite.Lab.Router().NextHops(netip.PrefixFrom(d.addr, 32)); err == nil && len(hops) != len(d.suite.Lab.Nodes()) {
+		if hops, err = d.Suite.Lab.Router().NextHops(netip.PrefixFrom(d.addr, 32)); err == nil && len(hops) != len(d.Suite.Lab.Nodes()) {
 			err = fmt.Errorf("it sends packets to %v", hops)
 		}
 		return err
@@ -187,7 +157,7 @@ func (d *demo) http(ctx context.Context) (string, error) {
 	const pages = 20
 	servers := map[string]bool{}
 	for range pages {
-		line, err := d.suite.Get(ctx, d.suite.Lab.RoutedClient(), d.addr, port, patience)
+		line, err := d.Suite.Get(ctx, d.Suite.Lab.RoutedClient(), d.addr, port, patience)
 		if err != nil {
 			return "", err
 		}
@@ -197,14 +167,14 @@ func (d *demo) http(ctx context.Context) (string, error) {
 }
 
 func (d *demo) cut(ctx context.Context) (string, error) {
-	node := d.suite.Lab.Nodes()[0]
+	node := d.Suite.Lab.Nodes()[0]
 	address, prefix := node.Addr4(), netip.PrefixFrom(d.addr, 32)
-	if err := d.suite.Lab.Cut(ctx, node.Name); err != nil {
+	if err := d.Suite.Lab.Cut(ctx, node.Name); err != nil {
 		return "", err
 	}
 	begin := time.Now()
 	err := suite.Await(ctx, patience, func(context.Context) error {
-		hops, err := d.suite.Lab.Router().NextHops(prefix)
+		hops, err := d.Suite.Lab.Router().NextHops(prefix)
 		if err == nil && slices.Contains(hops, address) {
 			err = fmt.Errorf("it sends packets to %v", hops)
 		}
@@ -214,11 +184,9 @@ func (d *demo) cut(ctx context.Context) (string, error) {
 }
 
 func (d *demo) heal(ctx context.Context) (string, error) {
-	for _, node := range d.suite.Lab.Nodes() {
-		if err := d.suite.Lab.Heal(ctx, node.Name); err != nil {
-			return "", err
-		}
+	if err := d.HealLinks(ctx); err != nil {
+		return "", err
 	}
 	seen, err := d.kernel(ctx)
-	return seen, errors.Join(err, d.suite.AwaitNodesReady(ctx, 2*time.Minute))
+	return seen, errors.Join(err, d.Suite.AwaitNodesReady(ctx, 2*time.Minute))
 }

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package steps runs a demonstration step by step and shows in a table what was seen.
+// Package steps runs a demonstration step by step and shows in a table what was seen. It has the steps that all demonstrations share.
 package steps
 
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
 	"strings"
 	"time"
-
-	"metalsuite.io/test/suite"
 )
 
 // Step is one line of the table.
@@ -52,23 +48,4 @@ func (t *Table) Print() {
 		fmt.Printf("%-36s %-66s %8.2fs\n", r.step, r.seen, r.took.Seconds())
 	}
 	fmt.Println()
-}
-
-// LabUp starts the lab and removes what an earlier demonstration left on it.
-func LabUp(ctx context.Context) (*suite.Suite, error) {
-	up := exec.CommandContext(ctx, "go", "run", "./test/lab/cmd/lab", "up")
-	up.Stdout, up.Stderr = os.Stdout, os.Stderr
-	if err := up.Run(); err != nil {
-		return nil, fmt.Errorf("starting the lab: %w", err)
-	}
-	s, err := suite.Open()
-	if err != nil {
-		return nil, err
-	}
-	for _, node := range s.Lab.Nodes() {
-		if err := s.Lab.Heal(ctx, node.Name); err != nil {
-			return nil, err
-		}
-	}
-	return s, s.Reset(ctx)
 }
