@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"sort"
 	"strings"
 
 	"metalsuite.io/announcers"
@@ -227,7 +228,8 @@ func united(a, b []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(a, b))))
 }
 
-// tell returns the routers with their routes. Routers with the same routes have one slice.
+// tell returns the routers with their routes, each with those of the families that its session carries. Routers with the same routes have
+// parts of one slice.
 func (r *routing) tell(claims []route.Claim, bearers []bearer, verdicts []Verdict) []announcers.Peer {
 	names := make([]string, len(r.peers))
 	for i := range r.peers {
@@ -237,8 +239,8 @@ func (r *routing) tell(claims []route.Claim, bearers []bearer, verdicts []Verdic
 	refusals := map[string][]route.Refusal{}
 	peers := slices.Clone(r.peers)
 	for i, p := range route.Compute(claims, names) {
-		if len(p.Refusals) > 0 {
-			refusals[p.Name] = p.Refusals
+		if refused := carriedRefusals(&peers[i].PeerSettings, p.Refusals); len(refused) > 0 {
+			refusals[p.Name] = refused
 		}
 		if len(p.Routes) == 0 {
 			continue
@@ -251,10 +253,28 @@ func (r *routing) tell(claims []route.Claim, bearers []bearer, verdicts []Verdic
 			}
 			converted[&p.Routes[0]] = routes
 		}
-		peers[i].Routes = routes
+		peers[i].Routes = carriedRoutes(&peers[i].PeerSettings, routes)
 	}
 	r.refuse(refusals, bearers, verdicts)
 	return peers
+}
+
+// carriedRoutes returns the part of routes that a session carries. They are sorted, IPv4 before IPv6 (netip.Prefix.Compare).
+func carriedRoutes(s *announcers.PeerSettings, routes []announcers.Route) []announcers.Route {
+	other := sort.Search(len(routes), func(i int) bool { return !routes[i].Prefix.Addr().Is4() })
+	if !carries(s, true) {
+		routes = routes[other:]
+	} else if !carries(s, false) {
+		routes = routes[:other:other]
+	}
+	if len(routes) == 0 {
+		return nil
+	}
+	return routes
+}
+
+func carriedRefusals(s *announcers.PeerSettings, refusals []route.Refusal) []route.Refusal {
+	return slices.DeleteFunc(slices.Clone(refusals), func(r route.Refusal) bool { return !carries(s, r.Prefix.Addr().Is4()) })
 }
 
 // refuse notes for the Services on refused prefixes that a router is not told of them.

@@ -35,6 +35,15 @@ func routers(ads ...v1beta1.BGPAdvertisement) World {
 	return w
 }
 
+// bothFamilies lets every session carry both.
+func bothFamilies(w World) World {
+	w.Policy.Peers = slices.Clone(w.Policy.Peers)
+	for i := range w.Policy.Peers {
+		w.Policy.Peers[i].Spec.DualStackAddressFamily = true
+	}
+	return w
+}
+
 // told writes down what each router is told: its name and prefixes with local preference and communities.
 func toldTo(peers []announcers.Peer) string {
 	var all []string
@@ -63,17 +72,30 @@ func TestWhatRoutersAreTold(t *testing.T) {
 		problem reason.Reason
 		speaks  bool
 	}{
-		{"everything to every router", func() World { return routers() }, "tor-a: 198.18.0.10/32; tor-b: 198.18.0.10/32", []string{"tor-a"}, "", false},
+		{"everything to every router", func() World { return routers() }, "tor-a: 198.18.0.10/32; tor-b:", []string{"tor-a"}, "", false},
 		{"both families, each router its own", func() World {
 			w := routers()
 			w.Services[0].Addresses = append(w.Services[0].Addresses, netip.MustParseAddr("2001:db8:18::1"))
 			return w
+		}, "tor-a: 198.18.0.10/32; tor-b: 2001:db8:18::1/128", []string{"tor-a", "tor-b"}, "", false},
+		{"both families to a router whose session carries both", func() World {
+			w := bothFamilies(routers())
+			w.Services[0].Addresses = append(w.Services[0].Addresses, netip.MustParseAddr("2001:db8:18::1"))
+			return w
 		}, "tor-a: 198.18.0.10/32 2001:db8:18::1/128; tor-b: 198.18.0.10/32 2001:db8:18::1/128", []string{"tor-a", "tor-b"}, "", false},
+		{"both families to an unnumbered session", func() World {
+			w := routers()
+			peer := bgpPeer("tor", "")
+			peer.Spec.Interface = "eth1"
+			w.Policy = routed([]v1beta1.BGPAdvertisement{bgpAd("all", v1beta1.BGPAdvertisementSpec{})}, peer)
+			w.Services[0].Addresses = append(w.Services[0].Addresses, netip.MustParseAddr("2001:db8:18::1"))
+			return w
+		}, "tor: 198.18.0.10/32 2001:db8:18::1/128", []string{"tor"}, "", false},
 		{"by length, with attributes", func() World {
 			return routers(bgpAd("all", v1beta1.BGPAdvertisementSpec{
 				AggregationLength: ptr.To[int32](24), LocalPref: 7, Communities: []string{"65000:1", "large:1:2:3"},
 			}))
-		}, "tor-a: 198.18.0.0/24(7 0 [4259840001] 0 [[1 2 3]]); tor-b: 198.18.0.0/24(7 0 [4259840001] 0 [[1 2 3]])", []string{"tor-a"}, "", false},
+		}, "tor-a: 198.18.0.0/24(7 0 [4259840001] 0 [[1 2 3]]); tor-b:", []string{"tor-a"}, "", false},
 		{"only the routers that are named", func() World { return routers(bgpAd("all", v1beta1.BGPAdvertisementSpec{Peers: []string{"tor-a"}})) },
 			"tor-a: 198.18.0.10/32; tor-b:", []string{"tor-a"}, "", false},
 		{"nothing from a node that is not selected", func() World { return routers(bgpAd("all", v1beta1.BGPAdvertisementSpec{NodeSelectors: onNode("n2")})) },
@@ -96,7 +118,7 @@ func TestWhatRoutersAreTold(t *testing.T) {
 			w := routers()
 			w.Services[0].Local, w.Services[0].ServingNodes = true, map[string]bool{"n1": true}
 			return w
-		}, "tor-a: 198.18.0.10/32; tor-b: 198.18.0.10/32", []string{"tor-a"}, "", false},
+		}, "tor-a: 198.18.0.10/32; tor-b:", []string{"tor-a"}, "", false},
 		{"nothing from a node without network", func() World {
 			w := routers()
 			w.Nodes = map[string]Node{"n1": {NetworkUnavailable: true}}
@@ -114,13 +136,13 @@ func TestWhatRoutersAreTold(t *testing.T) {
 			w.Services = append(w.Services, service("other", "198.18.0.11"))
 			w.Services[1].Labels = gold
 			return w
-		}, "tor-a: 198.18.0.11/32(1 0 [] 0 []); tor-b: 198.18.0.11/32(1 0 [] 0 [])", nil, reason.LocalPrefConflict, true},
+		}, "tor-a: 198.18.0.11/32(1 0 [] 0 []); tor-b:", nil, reason.LocalPrefConflict, true},
 		{"different local preferences for different routers", func() World {
 			w := routers(bgpAd("a", v1beta1.BGPAdvertisementSpec{LocalPref: 1, Peers: []string{"tor-a"}, ServiceSelectors: labelled(gold)}),
 				bgpAd("b", v1beta1.BGPAdvertisementSpec{LocalPref: 2, Peers: []string{"tor-b"}, ServiceSelectors: labelled(web)}))
 			w.Services[0].Labels = map[string]string{"tier": "gold", "app": "web"}
-			return w
-		}, "tor-a: 198.18.0.10/32(1 0 [] 0 []); tor-b: 198.18.0.10/32(2 0 [] 0 [])", []string{"tor-a"}, "", false},
+			return bothFamilies(w)
+		}, "tor-a: 198.18.0.10/32(1 0 [] 0 []); tor-b: 198.18.0.10/32(2 0 [] 0 [])", []string{"tor-a", "tor-b"}, "", false},
 		{"another node tells of what concerns it as well", func() World {
 			w := routers(bgpAd("a", v1beta1.BGPAdvertisementSpec{LocalPref: 1, ServiceSelectors: labelled(gold)}),
 				bgpAd("b", v1beta1.BGPAdvertisementSpec{LocalPref: 2, ServiceSelectors: labelled(gold)}))
@@ -136,8 +158,8 @@ func TestWhatRoutersAreTold(t *testing.T) {
 				s.Tenant.SharingKey = "together"
 			}
 			w.Services = append(w.Services, other)
-			return w
-		}, "tor-a: 198.18.0.10/32(0 0 [1 2] 0 []); tor-b: 198.18.0.10/32(0 0 [2] 0 [])", []string{"tor-a"}, "", false},
+			return bothFamilies(w)
+		}, "tor-a: 198.18.0.10/32(0 0 [1 2] 0 []); tor-b: 198.18.0.10/32(0 0 [2] 0 [])", []string{"tor-a", "tor-b"}, "", false},
 		{"nobody to tell, on any node", func() World {
 			w := routers(bgpAd("all", v1beta1.BGPAdvertisementSpec{Peers: []string{"tor-c"}}))
 			return w
@@ -159,6 +181,15 @@ func TestWhatRoutersAreTold(t *testing.T) {
 			w.Routed = false
 			return w
 		}, "", nil, "", false},
+		{"too many communities on a prefix that the session does not carry", func() World {
+			var many []string
+			for i := range 64 {
+				many = append(many, fmt.Sprintf("65000:%d", i))
+			}
+			w := routers(bgpAd("all", v1beta1.BGPAdvertisementSpec{Communities: many, Peers: []string{"tor-b"}}),
+				bgpAd("few", v1beta1.BGPAdvertisementSpec{Peers: []string{"tor-a"}}))
+			return w
+		}, "tor-a: 198.18.0.10/32; tor-b:", []string{"tor-a"}, "", false},
 		{"more communities than a prefix can have", func() World {
 			var many []string
 			for i := range 64 {
@@ -170,7 +201,7 @@ func TestWhatRoutersAreTold(t *testing.T) {
 			w := routers()
 			w.Nodes = map[string]Node{"n1": {Drain: true}}
 			return w
-		}, "tor-a: 198.18.0.10/32; tor-b: 198.18.0.10/32", nil, "", false},
+		}, "tor-a: 198.18.0.10/32; tor-b:", nil, "", false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w := row.world()
@@ -187,6 +218,17 @@ func TestWhatRoutersAreTold(t *testing.T) {
 				t.Errorf("got peers %v, problem %v, speaks %v; want %v, %q, %v", v.Peers, v.SharedProblem, v.SharedSpeaks, row.peers, row.problem, row.speaks)
 			}
 		})
+	}
+}
+
+func TestRoutersThatAreToldTheSameHaveOneSlice(t *testing.T) {
+	w := routers()
+	w.Policy = routed([]v1beta1.BGPAdvertisement{bgpAd("all", v1beta1.BGPAdvertisementSpec{})},
+		bgpPeer("a", "198.51.100.1"), bgpPeer("b", "198.51.100.2"), bgpPeer("c", "2001:db8::1"), bgpPeer("d", "2001:db8::2"))
+	w.Services[0].Addresses = append(w.Services[0].Addresses, netip.MustParseAddr("2001:db8:18::1"))
+	peers := Decide(w).Peers
+	if len(peers) != 4 || &peers[0].Routes[0] != &peers[1].Routes[0] || &peers[2].Routes[0] != &peers[3].Routes[0] {
+		t.Errorf("got %s", toldTo(peers))
 	}
 }
 
