@@ -95,13 +95,16 @@ func (e *events) nobody(key string, o serviceOutcome) ([]event, time.Duration) {
 	return e.lasting(key, problem, "no node announces "+what)
 }
 
-// untold returns the event that routers are not told of a Service.
+// untold returns the event that routers are not told of a Service, or not of all of it. What keeps everybody from announcing it is told once.
 func (e *events) untold(key string, o serviceOutcome) ([]event, time.Duration) {
-	problem := o.Verdict.SharedProblem
-	if !o.Verdict.SharedSpeaks {
+	problem, what := o.Verdict.SharedProblem, "routers are not told of the Service"
+	if !o.Verdict.SharedSpeaks || problem == o.Verdict.Problem {
 		problem = nil
 	}
-	return e.lasting(key+"@routers", problem, "routers are not told of the Service")
+	if len(o.Verdict.Peers) > 0 {
+		what = "routers are told of a part of the Service only"
+	}
+	return e.lasting(key+"@routers", problem, what)
 }
 
 // lasting returns the event that there is a problem, once that has lasted: a Service that is just being made has no endpoints for a moment,
@@ -125,17 +128,21 @@ func (e *events) lasting(key string, problem *reason.Problem, what string) ([]ev
 }
 
 // unannounced says why no node announces the Service or one of its addresses, and which of the two; nil when it is announced or nobody
-// is to announce it.
+// is to announce it. That routers are not told of it is another matter, unless both have the same reason.
 func (v Verdict) unannounced() (*reason.Problem, string) {
 	switch {
 	case v.Withheld != nil && len(v.Addresses) > 0:
 		return v.Withheld, "one address of the Service"
 	case v.Withheld != nil:
 		return v.Withheld, "the Service"
-	case v.Shared || v.Problem != nil && v.Problem.Reason == reason.ComponentDisabled:
+	case v.Problem == nil || v.Problem.Reason == reason.ComponentDisabled:
 		return nil, ""
+	case !v.Shared || v.Problem == v.SharedProblem:
+		return v.Problem, "the Service"
+	case v.Exclusive:
+		return v.Problem, "the Service at layer 2"
 	}
-	return v.Problem, "the Service"
+	return nil, ""
 }
 
 // about returns what there is to say of a Service on this node, and what stays true if it was said before. That an announcer without owner

@@ -91,7 +91,7 @@ func (o Outcome) asked(name string, v Verdict) bool {
 }
 
 func (v Verdict) equal(w Verdict) bool {
-	return v.Owner == w.Owner && v.Shared == w.Shared && v.SharedHere == w.SharedHere && v.SharedSpeaks == w.SharedSpeaks &&
+	return v.Owner == w.Owner && v.Shared == w.Shared && v.SharedHere == w.SharedHere && v.Exclusive == w.Exclusive && v.SharedSpeaks == w.SharedSpeaks &&
 		slices.Equal(v.Addresses, w.Addresses) && slices.Equal(v.Interfaces, w.Interfaces) && slices.Equal(v.Peers, w.Peers) &&
 		alike(v.Problem, w.Problem) && alike(v.SharedProblem, w.SharedProblem) && alike(v.Withheld, w.Withheld)
 }

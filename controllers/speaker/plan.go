@@ -42,11 +42,13 @@ type Verdict struct {
 	// Peers are the names of the routers that this node tells of it, sorted.
 	Peers []string
 	// SharedProblem says why announcers that need no owner do not announce it, or no router is told of it, from this node; nil when they do
-	// or are not to. SharedSpeaks is whether this node is the one that tells users of it.
+	// or are not to. SharedSpeaks is whether this node is the one that tells users of it; what concerns one node of several is told by nobody.
 	SharedProblem *reason.Problem
 	SharedSpeaks  bool
-	// Problem says why no owner announces it; nil when there is one.
-	Problem *reason.Problem
+	// Exclusive is whether an owner is to announce it, from any node. Problem says why none does; nil when there is one. It is SharedProblem
+	// when the same keeps everybody from announcing.
+	Exclusive bool
+	Problem   *reason.Problem
 	// Withheld says why no node announces an address of the Service: another Service bears it too, or a node uses it itself. It is nil
 	// when there is no such address.
 	Withheld *reason.Problem
@@ -108,50 +110,26 @@ func (w World) judge(s Service, r *routing) (claim, *selection, Verdict) {
 	pool, problem := w.poolOf(s)
 	by := r.of(pool, s)
 	v.Shared = len(by.all) > 0
-	if problem == nil {
-		problem = w.announceable(s, v.Shared)
-	}
 	if problem != nil {
 		v.Problem = problem
 		return claim{}, by, v
 	}
-	v.SharedHere, v.SharedProblem = w.sharedHere(s, by)
-	v.SharedSpeaks = v.SharedProblem != nil && w.speaksOf(v.SharedProblem, by)
-	c, problem := w.claim(s, pool)
-	v.Problem = problem
+	c, unclaimed := w.claim(s, pool)
+	v.Exclusive = unclaimed == nil || unclaimed.Reason == reason.SharingExcludesServiceSelectors
+	if problem := w.announceable(s, v.Shared); problem != nil {
+		v.Problem = problem
+		if v.Shared && w.Routed {
+			v.SharedProblem, v.SharedSpeaks = problem, w.first()
+		}
+		return claim{}, by, v
+	}
+	v.SharedHere, v.SharedProblem, v.SharedSpeaks = w.sharedHere(s, by)
+	v.Problem = unclaimed
 	return c, by, v
 }
 
-// sharedHere says whether announcers that need no owner announce the Service from this node, and what is wrong if they do not or no router
-// is told.
-func (w World) sharedHere(s Service, by *selection) (bool, *reason.Problem) {
-	if len(by.all) == 0 {
-		return false, nil
-	}
-	if len(by.here) == 0 {
-		return false, by.stranded
-	}
-	if problem := w.blocked(w.Self, []claim{{service: s}}); problem != nil {
-		return false, problem
-	}
-	if problem := by.refused(s.Addresses); problem != nil {
-		return false, problem
-	}
-	return true, by.stranded
-}
-
-// speaksOf says whether this node tells users what is wrong with the announcement of a Service to routers. What concerns a node alone is
-// told on that node's own objects.
-func (w World) speaksOf(problem *reason.Problem, by *selection) bool {
-	switch problem.Reason {
-	case reason.NoPeers:
-		return by.nowhere && len(w.Members) > 0 && w.Members[0].Name == w.Self
-	case reason.LocalPrefConflict, reason.TooManyCommunities:
-		return by.spokesman(w) == w.Self
-	default:
-		return false
-	}
-}
+// first says whether this node tells users what concerns all nodes alike: the first one with a live speaker does.
+func (w World) first() bool { return len(w.Members) > 0 && w.Members[0].Name == w.Self }
 
 // settle elects the owner of a group and notes what that means for this node.
 func (p *Plan) settle(group []claim, w World) {
@@ -268,16 +246,24 @@ func (w World) live(group []claim) election.Live {
 
 // blocked says why a live, selected node must not announce the group.
 func (w World) blocked(node string, group []claim) *reason.Problem {
-	switch n := w.Nodes[node]; {
-	case n.NetworkUnavailable:
-		return reason.New(reason.NodeNetworkUnavailable, "the network of node %s is not available", node)
-	case n.Excluded && !w.IgnoreExcludeLabel:
-		return reason.New(reason.NodeExcluded, "node %s is labelled node.kubernetes.io/exclude-from-external-load-balancers", node)
+	if problem := w.barred(node); problem != nil {
+		return problem
 	}
 	for _, c := range group {
 		if c.service.Local && !c.service.ServingNodes[node] {
 			return reason.New(reason.NoLocalEndpoints, "")
 		}
+	}
+	return nil
+}
+
+// barred says why a node must not announce anything.
+func (w World) barred(node string) *reason.Problem {
+	switch n := w.Nodes[node]; {
+	case n.NetworkUnavailable:
+		return reason.New(reason.NodeNetworkUnavailable, "the network of node %s is not available", node)
+	case n.Excluded && !w.IgnoreExcludeLabel:
+		return reason.New(reason.NodeExcluded, "node %s is labelled node.kubernetes.io/exclude-from-external-load-balancers", node)
 	}
 	return nil
 }

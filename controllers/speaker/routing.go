@@ -39,9 +39,13 @@ type selection struct {
 	peers [2][]string
 	// conflicts say why an address of neither family, of one of them and of both cannot be announced.
 	conflicts [4]*reason.Problem
-	// stranded says that no router is told, and whether that is so on any node; nil when one is.
-	stranded *reason.Problem
-	nowhere  bool
+	// lacks say of each family that no router is told.
+	lacks [2]lack
+	// live are the nodes with a live speaker that any of them selects, in the order of the members; able are those of them whose own state
+	// does not keep them from announcing.
+	live, able []string
+	// unselected says that there is no such node.
+	unselected *reason.Problem
 }
 
 // family is the index of an address in arrays by family.
@@ -85,37 +89,26 @@ func (r *routing) selection(ads []policy.BGP) *selection {
 			}
 		}
 	}
-	r.strand(s)
+	for i := range s.lacks {
+		s.lacks[i] = r.lack(s, i)
+	}
+	for _, m := range r.world.Members {
+		if selects(ads, m.Name) {
+			s.live = append(s.live, m.Name)
+			if r.world.barred(m.Name) == nil {
+				s.able = append(s.able, m.Name)
+			}
+		}
+	}
+	if len(ads) > 0 && len(s.live) == 0 {
+		s.unselected = reason.New(reason.NoMatchingAdvertisement, "BGPAdvertisement %s selects no node with a live speaker", ads[0].Name)
+	}
 	return s
 }
 
-// strand notes that no BGPPeer takes what the advertisements announce. One that this node cannot speak with now takes it all the same.
-func (r *routing) strand(s *selection) {
-	if !r.world.Routed || len(s.all) == 0 || r.meant(s.here, r.world.Self) {
-		return
-	}
-	s.nowhere = !slices.ContainsFunc(s.all, func(ad policy.BGP) bool {
-		for node := range ad.Nodes {
-			if r.meant([]policy.BGP{ad}, node) {
-				return true
-			}
-		}
-		return false
-	})
-	switch {
-	case s.nowhere:
-		s.stranded = reason.New(reason.NoPeers, "no BGPPeer takes what BGPAdvertisement %s announces, on any node", s.all[0].Name)
-	case len(s.here) > 0:
-		s.stranded = reason.New(reason.NoPeers, "no BGPPeer takes what BGPAdvertisement %s announces from node %s", s.here[0].Name, r.world.Self)
-	}
-}
-
-// meant says whether a BGPPeer of the node is meant by one of the advertisements.
-func (r *routing) meant(ads []policy.BGP, node string) bool {
-	return slices.ContainsFunc(r.world.Policy.Peers, func(p policy.Peer) bool {
-		_, speaks := p.Nodes[node]
-		return speaks && slices.ContainsFunc(ads, func(ad policy.BGP) bool { return len(ad.Peers) == 0 || slices.Contains(ad.Peers, p.Name) })
-	})
+// selects says whether any of the advertisements selects a node.
+func selects(ads []policy.BGP, node string) bool {
+	return slices.ContainsFunc(ads, func(ad policy.BGP) bool { _, selected := ad.Nodes[node]; return selected })
 }
 
 // advertisement returns an advertisement as routes are computed from it; one of a name is the same for every pool.
@@ -135,26 +128,6 @@ func (r *routing) advertisement(ad policy.BGP) *route.Advertisement {
 	}
 	r.ads[ad.Name] = out
 	return out
-}
-
-// refused says why the Service is not announced to routers from this node although a BGPAdvertisement selects it here; nil when it is.
-func (s *selection) refused(addresses []netip.Addr) *reason.Problem {
-	families := 0
-	for _, a := range addresses {
-		families |= 1 << family(a)
-	}
-	return s.conflicts[families]
-}
-
-// spokesman is the node that tells users what is wrong with the advertisements that apply here: the first one with a live speaker among
-// those that all of them select.
-func (s *selection) spokesman(w World) string {
-	for _, m := range w.Members {
-		if !slices.ContainsFunc(s.here, func(ad policy.BGP) bool { _, selected := ad.Nodes[m.Name]; return !selected }) {
-			return m.Name
-		}
-	}
-	return ""
 }
 
 // bearer is an address of a Service that is announced to routers from here.
@@ -287,7 +260,7 @@ func (r *routing) refuse(refusals map[string][]route.Refusal, bearers []bearer, 
 		for _, b := range bearers {
 			if problem, told := b.refused(name, why); problem != nil {
 				v := &verdicts[b.service]
-				v.SharedProblem, v.SharedSpeaks = problem, r.world.speaksOf(problem, b.by)
+				v.SharedProblem, v.SharedSpeaks = problem, b.by.spokesman(r.world) == r.world.Self
 				if !told {
 					v.Peers = slices.DeleteFunc(slices.Clone(v.Peers), func(p string) bool { return p == name })
 				}

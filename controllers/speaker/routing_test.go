@@ -108,7 +108,7 @@ func TestWhatRoutersAreTold(t *testing.T) {
 			w := routers()
 			w.Services[0].ServingNodes = nil
 			return w
-		}, "tor-a:; tor-b:", nil, "", false},
+		}, "tor-a:; tor-b:", nil, reason.NoEndpoints, true},
 		{"nothing without an endpoint here, if it must be here", func() World {
 			w := routers()
 			w.Services[0].Local = true
