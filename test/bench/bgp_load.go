@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"metalsuite.io/api/v1beta1"
@@ -27,14 +28,11 @@ var ofSpeaker = []client.ListOption{client.InNamespace(suite.Namespace), client.
 
 // bgpLoad measures how soon two routers have 10,000 routes that a node is told to announce at once, and what the speaker holds then.
 func (b bench) bgpLoad(ctx context.Context, trials int) error {
-	l := load{bench: b, namespace: "bench-bgp-load", services: 10000, clients: 16, labels: unproxied, app: app}
+	l := load{bench: b, namespace: "bench-bgp-load", services: 10000, clients: 16, labels: unproxied}
 	// Services without a pool of their own would take the addresses of the segment.
 	pool := suite.Pool(bgpPool, b.Lab.RoutedPool4().String())
 	pool.Spec.ServiceAllocation = &v1beta1.ServiceAllocation{Priority: 1, Namespaces: []string{l.namespace}}
 	if err := b.Apply(ctx, pool); err != nil {
-		return err
-	}
-	if err := errors.Join(b.Apply(ctx, suite.HelloNamespace(l.namespace)), b.Apply(ctx, suite.HelloDeployment(l.namespace, app, 1)), b.AwaitDeployment(ctx, l.namespace, app, limit)); err != nil {
 		return err
 	}
 	if _, _, err := l.create(ctx); err != nil {
@@ -51,19 +49,22 @@ func (b bench) bgpLoad(ctx context.Context, trials int) error {
 	return b.Gone(ctx, suite.HelloNamespace(l.namespace), 10*limit)
 }
 
-// served waits until every Service has endpoints.
+// served gives every Service an endpoint, which Kubernetes would take minutes for.
 func (l load) served(ctx context.Context) error {
-	return suite.Await(ctx, 10*limit, func(ctx context.Context) error {
-		var list metav1.PartialObjectMetadataList
-		list.SetGroupVersionKind(discoveryv1.SchemeGroupVersion.WithKind("EndpointSliceList"))
-		if err := l.Client.List(ctx, &list, client.InNamespace(l.namespace)); err != nil {
-			return fmt.Errorf("listing endpoint slices: %w", err)
-		}
-		if len(list.Items) < l.services {
-			return fmt.Errorf("%d Services have endpoints", len(list.Items))
-		}
-		return nil
+	err := l.each(func(i int) error {
+		return l.Client.Create(ctx, &discoveryv1.EndpointSlice{
+			ObjectMeta: metav1.ObjectMeta{
+				Name: l.service(i).Name, Namespace: l.namespace, Labels: map[string]string{discoveryv1.LabelServiceName: l.service(i).Name},
+			},
+			AddressType: discoveryv1.AddressTypeIPv4,
+			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{"10.244.1.250"}, NodeName: ptr.To(l.Lab.Nodes()[0].Name)}},
+			Ports:       []discoveryv1.EndpointPort{{Name: ptr.To("http"), Port: ptr.To(int32(8080)), Protocol: ptr.To(corev1.ProtocolTCP)}},
+		})
 	})
+	if err != nil {
+		return fmt.Errorf("giving %d Services endpoints: %w", l.services, err)
+	}
+	return nil
 }
 
 // routers are the two peers of a load.
