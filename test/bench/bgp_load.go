@@ -35,10 +35,11 @@ func (b bench) bgpLoad(ctx context.Context, trials int) error {
 	if err := b.Apply(ctx, pool); err != nil {
 		return err
 	}
-	if _, _, err := l.create(ctx); err != nil {
+	// Endpoints come first, since speakers tell of each Service that has none.
+	if err := errors.Join(b.Apply(ctx, suite.HelloNamespace(l.namespace)), l.served(ctx)); err != nil {
 		return err
 	}
-	if err := l.served(ctx); err != nil {
+	if _, _, err := l.create(ctx); err != nil {
 		return err
 	}
 	for _, nodes := range []int{1, len(b.Lab.Nodes())} {
