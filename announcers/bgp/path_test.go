@@ -159,3 +159,20 @@ func TestEngineLostWhileBFDEndsTheSession(t *testing.T) {
 		}
 	})
 }
+
+// A router that makes its BFD session anew for the first session must not be met by one that is up already, and one that waits for BFD must
+// not wait for ever.
+func TestBFDBeginsAfterTheFirstSession(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.engine.silent["tor"] = true
+		w.apply(peer("tor", watched(), first))
+		pass(watchPatience - time.Second)
+		if got := w.detector.sessions(); len(got) != 0 {
+			t.Errorf("BFD sessions = %+v before there was a session", got)
+		}
+		pass(time.Second)
+		if got := w.detector.sessions(); len(got) != 1 {
+			t.Errorf("BFD sessions = %+v, want one after a while", got)
+		}
+	})
+}

@@ -27,6 +27,8 @@ const (
 	statsInterval = 10 * time.Second
 	// pathInterval is how often a way to the peer is looked for when there is none.
 	pathInterval = 5 * time.Second
+	// watchPatience is how long BFD waits for the first session.
+	watchPatience = 10 * time.Second
 	// lookInterval is how often the interfaces are looked at while they keep changing.
 	lookInterval = time.Second
 	// batch is how many routes are changed before a runner looks up: BFD may have something urgent to say.
@@ -84,6 +86,8 @@ type runner struct {
 	// earlier process.
 	seen          uint64
 	looked, fresh time.Time
+	// tried is when the peer was tried first.
+	tried time.Time
 
 	mu sync.Mutex
 	// routes, drain and leaving are what is asked for. drainSince is when drain was asked for first; zero when this runner has known nothing
@@ -163,9 +167,10 @@ func (r *runner) run(ctx context.Context) {
 			continue
 		}
 		e, problem := r.endpoint()
-		r.watchOver(e, problem == nil)
 		wait := pathInterval
-		if problem == nil {
+		if problem != nil {
+			r.setWatch(nil)
+		} else {
 			problem, wait = r.life.trouble(), time.Until(r.life.retry)
 		}
 		if wait <= 0 {
@@ -208,13 +213,25 @@ func (r *runner) endpoint() (endpoint, *reason.Problem) {
 	return e, nil
 }
 
-// watchOver has BFD watch the way to an endpoint, if there is one and that is wanted.
-func (r *runner) watchOver(e endpoint, reachable bool) {
-	if reachable && r.settings.BFD.Enabled {
-		r.setWatch(&e.watch)
-		return
+// watchOver has BFD watch the way to an endpoint, if that is wanted. It returns after how long there is something to do.
+//
+// BFD begins when the session is established for the first time: FRR makes its BFD session anew when it learns from where it speaks BGP, and
+// if the old one was up by then, it ends the session at once. But a router may wait for BFD before it accepts a session; so after a while
+// BFD begins in any case.
+func (r *runner) watchOver(e endpoint, now time.Time) time.Duration {
+	if !r.settings.BFD.Enabled {
+		return 0
 	}
-	r.setWatch(nil)
+	if r.life.established == 0 {
+		if r.tried.IsZero() {
+			r.tried = now
+		}
+		if wait := r.tried.Add(watchPatience).Sub(now); wait > 0 {
+			return wait
+		}
+	}
+	r.setWatch(&e.watch)
+	return 0
 }
 
 // watching returns the BFD session that is wanted; nil for none.

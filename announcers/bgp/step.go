@@ -28,6 +28,7 @@ func (r *runner) step(ctx context.Context, s Session, e *endpoint) (time.Duratio
 	if moved {
 		return 0, errMoved
 	}
+	again = soonest(again, r.watchOver(*e, now))
 	wish, due := r.wish(now)
 	more, err := r.sync(ctx, s, wish, *e)
 	if err != nil {

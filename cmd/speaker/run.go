@@ -63,7 +63,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	recorder, stop, err := newRecorder(config)
+	recorder, stop, err := newRecorder(config, objects.client.Scheme())
 	if err != nil {
 		return err
 	}
@@ -179,15 +179,15 @@ func newObjects(config *rest.Config, namespace, node string) (objects, error) {
 	return objects{cache: c, client: writer, direct: direct}, nil
 }
 
-// newRecorder returns a recorder of events; stop waits for nothing.
-func newRecorder(config *rest.Config) (record.EventRecorder, func(), error) {
+// newRecorder returns a recorder of events on objects of the scheme; stop waits for nothing.
+func newRecorder(config *rest.Config, scheme *runtime.Scheme) (record.EventRecorder, func(), error) {
 	clients, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, nil, fmt.Errorf("preparing events: %w", err)
 	}
 	broadcaster := record.NewBroadcaster()
 	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: clients.CoreV1().Events("")})
-	return broadcaster.NewRecorder(clientgoscheme.Scheme, corev1.EventSource{Component: "metallb-speaker"}), broadcaster.Shutdown, nil
+	return broadcaster.NewRecorder(scheme, corev1.EventSource{Component: "metallb-speaker"}), broadcaster.Shutdown, nil
 }
 
 // insist calls start until it succeeds, so that an API server that is away delays the speaker and does not stop it.
