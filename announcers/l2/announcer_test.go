@@ -366,7 +366,7 @@ var _ = Describe("Without permission", func() {
 		Expect(n.Run(context.Background())).NotTo(Succeed())
 		s.openErr = nil
 		n.start()
-		Expect(n.apply(first).States[first]).To(isEffective)
+		Eventually(func() announcers.State { return n.apply(first).States[first] }).Should(isEffective)
 	})
 })
 

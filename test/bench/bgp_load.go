@@ -200,7 +200,7 @@ func (b bench) bfdHolds(ctx context.Context) error {
 	}
 	defer idle()
 	best := 0.0
-	for _, interval := range []uint32{50, 30, 20, 10} {
+	for _, interval := range []uint32{100, 50, 30, 20, 10} {
 		downs, err := b.bfdHold(ctx, interval, during)
 		if err != nil {
 			return err

@@ -91,7 +91,7 @@ func TestEveryPacketMayBeLostOnce(t *testing.T) {
 		t.Run(fmt.Sprint(lost), func(t *testing.T) {
 			bubble(t, func(t *testing.T, n *network) {
 				sent := 0
-				n.lose = func(netip.Addr, netip.Addr, Packet) bool { sent++; return sent == lost+1 }
+				n.losing(func(netip.Addr, netip.Addr, Packet) bool { sent++; return sent == lost+1 })
 				a, b := start(t, n.host(left), to(right, every(50*ms))), start(t, n.host(right), to(left, every(50*ms)))
 				pass(time.Minute)
 				for _, s := range []*side{a, b} {
@@ -226,12 +226,12 @@ func TestRestartOfOneSide(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, n *network) {
 				a, b := pair(t, n, every(50*ms), every(50*ms))
-				n.lose = func(from, _ netip.Addr, _ Packet) bool { return from == left } // It ends without a word.
+				n.losing(func(from, _ netip.Addr, _ Packet) bool { return from == left }) // It ends without a word.
 				a.stop()
 				if test.detected {
 					pass(time.Minute)
 				}
-				n.lose = func(netip.Addr, netip.Addr, Packet) bool { return false }
+				n.losing(func(netip.Addr, netip.Addr, Packet) bool { return false })
 				a = start(t, a.host, to(right, every(50*ms)))
 				a.until(Up, 3*time.Second)
 				b.until(Up, time.Second)
@@ -255,9 +255,9 @@ func TestRestartOfAPassiveSide(t *testing.T) {
 		config := every(50 * ms)
 		config.Passive = true
 		a, b := pair(t, n, config, every(50*ms))
-		n.lose = func(from, _ netip.Addr, _ Packet) bool { return from == left }
+		n.losing(func(from, _ netip.Addr, _ Packet) bool { return from == left })
 		a.stop()
-		n.lose = func(netip.Addr, netip.Addr, Packet) bool { return false }
+		n.losing(func(netip.Addr, netip.Addr, Packet) bool { return false })
 		a = start(t, a.host, to(right, config))
 		a.until(Up, 3*time.Second)
 		a.stop()
@@ -301,7 +301,7 @@ func TestSessionsDoNotDisturbEachOther(t *testing.T) {
 		e.Set(all)
 		go func() { done <- e.Run(ctx) }()
 		pass(10 * time.Second)
-		n.lose = func(from, _ netip.Addr, _ Packet) bool { return from == all[3].Remote }
+		n.losing(func(from, _ netip.Addr, _ Packet) bool { return from == all[3].Remote })
 		e.Set(append(all[:7:7], all[8:]...))
 		pass(10 * time.Second)
 		discriminators := map[uint32]bool{}

@@ -42,6 +42,13 @@ func newNetwork() *network {
 	return &network{hosts: map[netip.Addr]*simulated{}, delay: time.Millisecond, lose: func(netip.Addr, netip.Addr, Packet) bool { return false }}
 }
 
+// losing says which packets get lost from now on.
+func (n *network) losing(lose func(from, to netip.Addr, p Packet) bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lose = lose
+}
+
 // simulated is a machine with one address on a network.
 type simulated struct {
 	network *network
@@ -293,7 +300,7 @@ func TestSilenceIsNoticedInTime(t *testing.T) {
 		a, b := start(t, n.host(left), to(right, every(50*time.Millisecond))), start(t, n.host(right), to(left, every(50*time.Millisecond)))
 		a.until(Up, 2*time.Second)
 		pass(time.Second)
-		n.lose = func(from, _ netip.Addr, _ Packet) bool { return from == right }
+		n.losing(func(from, _ netip.Addr, _ Packet) bool { return from == right })
 		took := a.until(Down, time.Second)
 		if took < 100*time.Millisecond || took > 151*time.Millisecond {
 			t.Errorf("noticed after %v", took)
@@ -307,7 +314,7 @@ func TestSilenceIsNoticedInTime(t *testing.T) {
 		if st := b.state(); st.Downs != 1 || st.Diagnostic != NeighborSignaledDown {
 			t.Errorf("state = %+v", st)
 		}
-		n.lose = func(netip.Addr, netip.Addr, Packet) bool { return false }
+		n.losing(func(netip.Addr, netip.Addr, Packet) bool { return false })
 		a.until(Up, 3*time.Second)
 		b.until(Up, time.Second)
 		a.stop()

@@ -38,7 +38,8 @@ func TestWhatNotificationsMean(t *testing.T) {
 		"other ASN":          {n: notification{code: 2, subcode: 2}, received: reason.PeerASNMismatch, sent: reason.PeerASNMismatch},
 		"same router ID":     {n: notification{code: 2, subcode: 3}, received: reason.RouterIDConflict, sent: reason.RouterIDConflict},
 		"hold timer":         {n: notification{code: 4}, received: reason.HoldTimerExpired, sent: reason.HoldTimerExpired},
-		"a Cease":            {n: notification{code: 6, subcode: 1}, received: reason.PeerClosedSession},
+		"a Cease":            {n: notification{code: 6, subcode: 2}, received: reason.PeerClosedSession},
+		"too many prefixes":  {n: notification{code: 6, subcode: 1}, received: reason.PeerClosedSession, sent: reason.TooManyRoutes},
 		"an error in UPDATE": {n: notification{code: 3, subcode: 1}, received: reason.PeerClosedSession, sent: reason.InvalidPeerMessage},
 	} {
 		t.Run(name, func(t *testing.T) {
