@@ -87,6 +87,7 @@ func (w *world) applyAll(d announcers.Desired) announcers.Report {
 	}
 	w.Apply(context.Background(), d)
 	synctest.Wait()
+	defer synctest.Wait()
 	return w.Apply(context.Background(), d)
 }
 
@@ -271,7 +272,7 @@ func TestEngineThatCrashes(t *testing.T) {
 		if got := w.engine.prefixes("tor"); len(got) != 2 {
 			t.Errorf("routes = %v", got)
 		}
-		if w.engine.opened["two"] != 1 {
+		if w.engine.openings("two") != 1 {
 			t.Error("the other session was disturbed")
 		}
 	})
@@ -317,10 +318,10 @@ func TestNextHopOfTheOtherFamily(t *testing.T) {
 		pass(lookInterval)
 		w.expectPhase(t, "tor", announcers.Established, "")
 		session := w.engine.session("tor")
-		if got := session.routes[netip.PrefixFrom(second, 128)].NextHop; got != global {
+		if got := session.table()[netip.PrefixFrom(second, 128)].NextHop; got != global {
 			t.Errorf("next hop of IPv6 on IPv4 = %v", got)
 		}
-		if got := session.routes[netip.PrefixFrom(first, 32)].NextHop; got.IsValid() {
+		if got := session.table()[netip.PrefixFrom(first, 32)].NextHop; got.IsValid() {
 			t.Errorf("next hop of IPv4 on IPv4 = %v", got)
 		}
 		w.expectHistory(t, "tor connect")
@@ -441,7 +442,7 @@ func TestPeerThatKeepsMoving(t *testing.T) {
 			w.network.put(func(p *Path) { p.Remote = remotes[(i+1)%2] }, nil)
 			pass(100 * time.Millisecond)
 		}
-		if n := w.engine.opened["tor"]; n < 5 || n > 15 {
+		if n := w.engine.openings("tor"); n < 5 || n > 15 {
 			t.Errorf("%d sessions in 10 s, want one a second", n)
 		}
 	})

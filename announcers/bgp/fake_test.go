@@ -69,6 +69,13 @@ func (f *fakeEngine) session(name string) *fakeSession {
 	return f.open[name]
 }
 
+// openings counts the sessions that were opened with a peer.
+func (f *fakeEngine) openings(name string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.opened[name]
+}
+
 func (f *fakeEngine) count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -133,6 +140,13 @@ func (s *fakeSession) Connect(context.Context) error {
 		s.establish()
 	}
 	return nil
+}
+
+// table returns what the router was told to announce.
+func (s *fakeSession) table() map[netip.Prefix]Announcement {
+	s.engine.mu.Lock()
+	defer s.engine.mu.Unlock()
+	return maps.Clone(s.routes)
 }
 
 // establish is what a peer does that accepts; the mutex is held.

@@ -16,7 +16,7 @@ import (
 
 // attributesOf returns what the peer was told of an address.
 func (w *world) attributesOf(a netip.Addr) announcers.Attributes {
-	return w.engine.session("tor").routes[netip.PrefixFrom(a, a.BitLen())].Attributes
+	return w.engine.session("tor").table()[netip.PrefixFrom(a, a.BitLen())].Attributes
 }
 
 func TestRestart(t *testing.T) {
@@ -144,7 +144,7 @@ func TestLeaveMarksEveryRouteFirst(t *testing.T) {
 		w.apply(peer("tor", tor, all...))
 		go w.Leave(t.Context())
 		synctest.Wait()
-		for p, r := range w.engine.session("tor").routes {
+		for p, r := range w.engine.session("tor").table() {
 			if !slices.Contains(r.Communities, gracefulShutdown) {
 				t.Fatalf("%v is not marked", p)
 			}
