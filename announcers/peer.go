@@ -224,6 +224,18 @@ type MessageCounts struct {
 	TotalSent, TotalReceived                 uint64
 }
 
+// Plus returns the sums.
+func (a MessageCounts) Plus(b MessageCounts) MessageCounts {
+	return MessageCounts{
+		OpensSent: a.OpensSent + b.OpensSent, OpensReceived: a.OpensReceived + b.OpensReceived,
+		UpdatesSent: a.UpdatesSent + b.UpdatesSent, UpdatesReceived: a.UpdatesReceived + b.UpdatesReceived,
+		KeepalivesSent: a.KeepalivesSent + b.KeepalivesSent, KeepalivesReceived: a.KeepalivesReceived + b.KeepalivesReceived,
+		NotificationsSent: a.NotificationsSent + b.NotificationsSent, NotificationsReceived: a.NotificationsReceived + b.NotificationsReceived,
+		RefreshesSent: a.RefreshesSent + b.RefreshesSent, RefreshesReceived: a.RefreshesReceived + b.RefreshesReceived,
+		TotalSent: a.TotalSent + b.TotalSent, TotalReceived: a.TotalReceived + b.TotalReceived,
+	}
+}
+
 // BFDState is how a BFD session is.
 type BFDState struct {
 	// Phase is where the session is; Since is when it got there.

@@ -137,14 +137,3 @@ func (r *runner) effective(a netip.Addr, lengths []length) (has, wants bool, why
 	}
 	return false, true, reason.New(reason.SessionConnecting, "")
 }
-
-func sum(a, b announcers.MessageCounts) announcers.MessageCounts {
-	return announcers.MessageCounts{
-		OpensSent: a.OpensSent + b.OpensSent, OpensReceived: a.OpensReceived + b.OpensReceived,
-		UpdatesSent: a.UpdatesSent + b.UpdatesSent, UpdatesReceived: a.UpdatesReceived + b.UpdatesReceived,
-		KeepalivesSent: a.KeepalivesSent + b.KeepalivesSent, KeepalivesReceived: a.KeepalivesReceived + b.KeepalivesReceived,
-		NotificationsSent: a.NotificationsSent + b.NotificationsSent, NotificationsReceived: a.NotificationsReceived + b.NotificationsReceived,
-		RefreshesSent: a.RefreshesSent + b.RefreshesSent, RefreshesReceived: a.RefreshesReceived + b.RefreshesReceived,
-		TotalSent: a.TotalSent + b.TotalSent, TotalReceived: a.TotalReceived + b.TotalReceived,
-	}
-}

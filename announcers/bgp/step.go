@@ -228,7 +228,7 @@ func (r *runner) count(ctx context.Context, s Session, now time.Time) error {
 		return fmt.Errorf("asking for the counters: %w", err)
 	}
 	r.mu.Lock()
-	r.state.Messages = sum(r.base, stats.Messages)
+	r.state.Messages = r.base.Plus(stats.Messages)
 	r.mu.Unlock()
 	return nil
 }

@@ -49,7 +49,7 @@ func (a *attempt) cease(ctx context.Context, why bgp.Cease) bool {
 	defer cancel()
 	_, err := a.keepCounts(ctx) // GoBGP forgets what it has counted when a peer is disabled
 	a.counting.Lock()
-	a.base = sum(a.base, announcers.MessageCounts{NotificationsSent: 1, TotalSent: 1})
+	a.base = a.base.Plus(announcers.MessageCounts{NotificationsSent: 1, TotalSent: 1})
 	a.counting.Unlock()
 	if err == nil {
 		err = a.order(ctx, why)

@@ -165,15 +165,3 @@ func countsOf(p *api.Peer) announcers.MessageCounts {
 		TotalSent: sent.GetTotal(), TotalReceived: got.GetTotal(),
 	}
 }
-
-func sum(a, b announcers.MessageCounts) announcers.MessageCounts {
-	return announcers.MessageCounts{
-		OpensSent: a.OpensSent + b.OpensSent, OpensReceived: a.OpensReceived + b.OpensReceived,
-		UpdatesSent: a.UpdatesSent + b.UpdatesSent, UpdatesReceived: a.UpdatesReceived + b.UpdatesReceived,
-		KeepalivesSent: a.KeepalivesSent + b.KeepalivesSent, KeepalivesReceived: a.KeepalivesReceived + b.KeepalivesReceived,
-		NotificationsSent:     a.NotificationsSent + b.NotificationsSent,
-		NotificationsReceived: a.NotificationsReceived + b.NotificationsReceived,
-		RefreshesSent:         a.RefreshesSent + b.RefreshesSent, RefreshesReceived: a.RefreshesReceived + b.RefreshesReceived,
-		TotalSent: a.TotalSent + b.TotalSent, TotalReceived: a.TotalReceived + b.TotalReceived,
-	}
-}

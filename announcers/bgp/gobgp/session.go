@@ -197,7 +197,7 @@ func (s *session) Stats(ctx context.Context) (bgp.Stats, error) {
 	if err != nil {
 		return bgp.Stats{}, s.failure(ctx, err)
 	}
-	out.Messages = sum(out.Messages, countsOf(p))
+	out.Messages = out.Messages.Plus(countsOf(p))
 	return out, nil
 }
 
@@ -222,7 +222,7 @@ func (s *session) keepCounts(ctx context.Context) (announcers.MessageCounts, err
 	s.present = false
 	p, err := s.server.peer(ctx)
 	counts := countsOf(p)
-	s.base = sum(s.base, counts)
+	s.base = s.base.Plus(counts)
 	return counts, err
 }
 
