@@ -29,6 +29,9 @@ import (
 // leaderElectionID names the Lease by which one of several replicas decides. The role's rights name it as well.
 const leaderElectionID = "controller.metallb.io"
 
+// heapGrowth is by how many per cent the heap may grow between two collections. The role holds all Services in memory.
+const heapGrowth = 50
+
 // lease is how leadership is timed: how long it lasts, how long the leader tries to renew it, how often everybody tries. A controller
 // that was killed keeps its successor waiting for as long as it lasts, one that ended gives it back.
 type lease struct{ duration, renew, retry time.Duration }
@@ -86,7 +89,7 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	frugal()
+	process.Frugal(heapGrowth)
 	return o.serve(ctx, log)
 }
 

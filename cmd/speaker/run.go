@@ -26,6 +26,7 @@ import (
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/api/v1beta2"
+	"metalsuite.io/cmd/process"
 	"metalsuite.io/cmd/version"
 	"metalsuite.io/controllers/speaker"
 	"metalsuite.io/internal/kube"
@@ -38,7 +39,11 @@ const hold = 3 * time.Second
 // retryStart is how long the speaker waits before it tries again to reach an API server that was away when it started.
 const retryStart = 2 * time.Second
 
+// heapGrowth is by how many per cent the heap may grow between two collections. The role holds all Services in memory on every node.
+const heapGrowth = 25
+
 func run(ctx context.Context, o options) error {
+	process.Frugal(heapGrowth)
 	log, err := o.Logger()
 	if err != nil {
 		return err
@@ -59,7 +64,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	objects, err := newObjects(config, o.Namespace, o.node)
+	objects, err := newObjects(config, o.Namespace, o.node, o.class)
 	if err != nil {
 		return err
 	}
@@ -68,12 +73,12 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer stop()
+	trigger := kube.NewTrigger()
+	source := speaker.NewSource(objects.cache, o.Namespace, trigger)
 	status := speaker.NewStatus(speaker.StatusOptions{
-		Client: objects.client, Recorder: recorder, Node: o.node, Namespace: o.Namespace, PodName: o.podName, PodUID: o.podUID,
+		Client: objects.client, Recorder: recorder, UID: source.UID, Node: o.node, Namespace: o.Namespace, PodName: o.podName, PodUID: o.podUID,
 		Metrics: speaker.NewMetrics(metrics.Registry, o.node), Clock: clock.RealClock{}, Log: log.WithName("status"),
 	})
-	trigger := kube.NewTrigger()
-	source := speaker.NewSource(objects.cache, o.Namespace, o.class, trigger)
 	passwords := speaker.NewPasswords(speaker.PasswordsOptions{
 		Reader: objects.direct, Namespace: o.Namespace, Trigger: trigger, Clock: clock.RealClock{}, Log: log.WithName("passwords"),
 	})
@@ -155,14 +160,14 @@ type objects struct {
 	direct client.Reader
 }
 
-func newObjects(config *rest.Config, namespace, node string) (objects, error) {
+func newObjects(config *rest.Config, namespace, node, class string) (objects, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1beta1.AddToScheme, v1beta2.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return objects{}, fmt.Errorf("registering kinds: %w", err)
 		}
 	}
-	options := speaker.CacheOptions(namespace, node)
+	options := speaker.CacheOptions(namespace, node, class)
 	options.Scheme = scheme
 	c, err := cache.New(config, options)
 	if err != nil {
@@ -179,13 +184,16 @@ func newObjects(config *rest.Config, namespace, node string) (objects, error) {
 	return objects{cache: c, client: writer, direct: direct}, nil
 }
 
+// correlated is of how many objects events are remembered, to tell of repeated ones only how often they were. The usual 4096 take 3 MiB.
+const correlated = 512
+
 // newRecorder returns a recorder of events on objects of the scheme; stop waits for nothing.
 func newRecorder(config *rest.Config, scheme *runtime.Scheme) (record.EventRecorder, func(), error) {
 	clients, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, nil, fmt.Errorf("preparing events: %w", err)
 	}
-	broadcaster := record.NewBroadcaster()
+	broadcaster := record.NewBroadcaster(record.WithCorrelatorOptions(record.CorrelatorOptions{LRUCacheSize: correlated}))
 	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: clients.CoreV1().Events("")})
 	return broadcaster.NewRecorder(scheme, corev1.EventSource{Component: "metallb-speaker"}), broadcaster.Shutdown, nil
 }

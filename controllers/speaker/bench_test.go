@@ -11,13 +11,10 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
-	"k8s.io/utils/ptr"
 
 	"metalsuite.io/announcers"
 	"metalsuite.io/announcers/announcertest"
@@ -93,26 +90,21 @@ func BenchmarkStep(b *testing.B) {
 	}
 }
 
-// BenchmarkObserve is the reading of the objects, but for the copying of their lists.
-func BenchmarkObserve(b *testing.B) {
-	services, endpoints := make([]corev1.Service, 10000), make([]discoveryv1.EndpointSlice, 10000)
-	for i := range services {
-		name := fmt.Sprintf("web%d", i)
-		services[i] = corev1.Service{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, Annotations: map[string]string{v1beta1.AnnotationAllocatedFromPool: "blue"}},
-			Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Ports: []corev1.ServicePort{{Port: 80}}, Selector: map[string]string{"app": name}},
-		}
-		services[i].Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: fmt.Sprintf("198.18.%d.%d", i>>8, i&255)}}
-		endpoints[i] = discoveryv1.EndpointSlice{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, Labels: map[string]string{discoveryv1.LabelServiceName: name}},
-			Endpoints:  []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, NodeName: ptr.To("n2")}},
-		}
+// BenchmarkCatalog is the reading of the objects by a pass that follows the change of one of 10,000 Services.
+func BenchmarkCatalog(b *testing.B) {
+	c := newCatalog()
+	var last *keptService
+	for i := range 10000 {
+		key := types.NamespacedName{Namespace: "default", Name: fmt.Sprintf("web%d", i)}
+		last = &keptService{kept: kept{key: key}, service: &Service{Key: key.String()}}
+		c.changeService(nil, last)
+		c.changeSlice(nil, &keptSlice{kept: kept{key: key}, service: key, nodes: []string{"n2"}})
 	}
 	b.ReportAllocs()
-	for b.Loop() {
-		nodes := serving(endpoints)
-		for i := range services {
-			observeService(&services[i], "", nodes[types.NamespacedName{Namespace: "default", Name: services[i].Name}])
-		}
+	for turn := 0; b.Loop(); turn++ {
+		next := &keptService{kept: last.kept, service: &Service{Key: last.service.Key, Pool: fmt.Sprint(turn)}}
+		c.changeService(last, next)
+		last = next
+		c.all()
 	}
 }

@@ -61,7 +61,7 @@ func (s *Status) tellBearers(o Outcome, changed []netip.Addr) {
 		return
 	}
 	for _, key := range o.bearers(changed) {
-		s.writer.Enqueue(key)
+		s.services.Enqueue(key)
 	}
 }
 

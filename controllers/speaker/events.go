@@ -3,7 +3,6 @@
 package speaker
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
@@ -40,8 +40,10 @@ func protocol(announcer string) string {
 
 // events tells users what this node does for their Services, each thing once.
 type events struct {
-	recorder  record.EventRecorder
+	recorder record.EventRecorder
+	// reader knows the BGPPeers, uid the identities of the Services.
 	reader    client.Reader
+	uid       func(types.NamespacedName) types.UID
 	node      string
 	namespace string
 
@@ -72,13 +74,13 @@ func newEvents(recorder record.EventRecorder, reader client.Reader, node, namesp
 }
 
 // tell records what is new about a Service since it was told last. It returns after how long it wants to be asked again, zero for never.
-func (e *events) tell(ctx context.Context, key string, o serviceOutcome) time.Duration {
+func (e *events) tell(key string, o serviceOutcome) time.Duration {
 	now, before := e.about(o)
 	nobody, again := e.nobody(key, o)
 	untold, next := e.untold(key, o)
 	now = slices.Concat(now, nobody, untold)
 	for _, n := range e.swap(key, now, before) {
-		if target, ok := e.target(ctx, key); ok {
+		if target, ok := e.target(key); ok {
 			e.recorder.Event(target, n.kind, n.reason, n.message)
 		}
 	}
@@ -150,7 +152,8 @@ func (v Verdict) unannounced() (*reason.Problem, string) {
 // whenever a session is lost and comes back.
 func (e *events) about(o serviceOutcome) (now, before []event) {
 	for _, name := range slices.Sorted(maps.Keys(o.States)) {
-		assigned := event{corev1.EventTypeNormal, eventNodeAssigned, fmt.Sprintf("announced from node %q with protocol %q", e.node, protocol(name))}
+		// It is remembered for each Service, so there is one copy of it.
+		assigned := event{corev1.EventTypeNormal, eventNodeAssigned, one(fmt.Sprintf("announced from node %q with protocol %q", e.node, protocol(name)))}
 		announced, waits := false, false
 		for _, state := range o.States[name] {
 			switch {
@@ -205,11 +208,9 @@ func (e *events) swap(key string, now, before []event) []event {
 	return fresh
 }
 
-func (e *events) target(ctx context.Context, key string) (*corev1.Service, bool) {
+// target is the Service that events are about, as far as an event needs it.
+func (e *events) target(key string) (*corev1.Service, bool) {
 	namespace, name, _ := strings.Cut(key, "/")
-	var service corev1.Service
-	if err := e.reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, &service); err != nil {
-		return nil, false
-	}
-	return &service, true
+	uid := e.uid(types.NamespacedName{Namespace: namespace, Name: name})
+	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: uid}}, uid != ""
 }

@@ -3,39 +3,49 @@
 package speaker
 
 import (
-	"slices"
-	"sync"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"metalsuite.io/internal/kube"
 )
 
-// Metrics are what a speaker counts. Names and labels are those that dashboards know.
+// Metrics are what a speaker counts. Names and labels are those that dashboards know. What is announced is looked up when somebody asks: to
+// keep a series for each of many Services would take more memory than all else that is known of them.
 type Metrics struct {
-	announced *prometheus.GaugeVec
+	announced *prometheus.Desc
 	client    *kube.ClientMetrics
-
-	mu      sync.Mutex
-	current map[string][]series
+	newest    latest
 }
-
-type series struct{ service, protocol, ip string }
 
 // NewMetrics registers the metrics.
 func NewMetrics(registerer prometheus.Registerer, node string) *Metrics {
-	labels := prometheus.Labels{"node": node}
 	m := &Metrics{
-		announced: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "metallb_speaker_announced", ConstLabels: labels,
-			Help: "1 for every address that this node announces.",
-		}, []string{"service", "protocol", "ip"}),
-		client:  kube.NewClientMetrics(),
-		current: map[string][]series{},
+		announced: prometheus.NewDesc("metallb_speaker_announced", "1 for every address that this node announces.",
+			[]string{"service", "protocol", "ip"}, prometheus.Labels{"node": node}),
+		client: kube.NewClientMetrics(),
 	}
-	registerer.MustRegister(m.announced, m.client)
+	registerer.MustRegister(m, m.client)
 	return m
+}
+
+// Describe implements prometheus.Collector.
+func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- m.announced }
+
+// Collect implements prometheus.Collector. What is not announced has no series.
+func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
+	o := m.newest.get()
+	for name, report := range o.Reports {
+		for key, v := range o.Plan.Verdicts {
+			if !o.asked(name, v) {
+				continue
+			}
+			for _, a := range v.Addresses {
+				if state, told := report.States[a]; told && state.Problem == nil {
+					metrics <- prometheus.MustNewConstMetric(m.announced, prometheus.GaugeValue, 1, key, protocol(name), a.String())
+				}
+			}
+		}
+	}
 }
 
 // counting returns the client with its writes counted.
@@ -46,42 +56,13 @@ func (m *Metrics) counting(c client.Client) client.Client {
 	return m.client.Counting(c)
 }
 
-// update makes the series of the changed Services those of the newest outcome; what is no longer announced has no series.
-func (m *Metrics) update(o Outcome, changed []string) {
+// update takes the newest outcome.
+func (m *Metrics) update(o Outcome) {
 	if m == nil {
 		return
 	}
 	if o.World.Policy != nil {
 		m.client.Judged(len(o.World.Policy.Problems))
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, key := range changed {
-		next := o.series(key)
-		for _, s := range m.current[key] {
-			if !slices.Contains(next, s) {
-				m.announced.DeleteLabelValues(s.service, s.protocol, s.ip)
-			}
-		}
-		for _, s := range next {
-			m.announced.WithLabelValues(s.service, s.protocol, s.ip).Set(1)
-		}
-		m.current[key] = next
-		if len(next) == 0 {
-			delete(m.current, key)
-		}
-	}
-}
-
-// series are those of a Service.
-func (o Outcome) series(key string) []series {
-	var all []series
-	for name, states := range o.service(key).States {
-		for _, state := range states {
-			if state.Problem == nil {
-				all = append(all, series{key, protocol(name), state.address.String()})
-			}
-		}
-	}
-	return all
+	m.newest.swap(o)
 }

@@ -149,17 +149,34 @@ func (k kind[T]) tell(ctx context.Context, c client.Client, object T) error {
 
 // patch writes over an object without having read it. What it says beyond that is corrected once it is seen.
 func (k kind[T]) patch(ctx context.Context, c client.Client, object, want T) error {
-	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"labels": want.GetLabels(), "ownerReferences": want.GetOwnerReferences()}, "status": k.status(want),
-	})
-	if err == nil {
-		err = c.Patch(ctx, object, client.RawPatch(types.MergePatchType, patch))
+	if err := k.patchMetadata(ctx, c, object, want); err != nil || !k.apart {
+		return err
 	}
-	if err == nil && k.apart {
-		err = c.Status().Patch(ctx, object, client.RawPatch(types.MergePatchType, patch))
+	return k.patchStatus(ctx, c, object, want)
+}
+
+// patchMetadata writes over the labels and the owners of an object, and over its status where that is a part of it.
+func (k kind[T]) patchMetadata(ctx context.Context, c client.Client, object, want T) error {
+	patch := map[string]any{"metadata": map[string]any{"labels": want.GetLabels(), "ownerReferences": want.GetOwnerReferences()}}
+	if !k.apart {
+		patch["status"] = k.status(want)
+	}
+	return patched(patch, func(p client.Patch) error { return c.Patch(ctx, object, p) }, want.GetName())
+}
+
+// patchStatus writes over the status of an object that has it apart.
+func (k kind[T]) patchStatus(ctx context.Context, c client.Client, object, want T) error {
+	patch := map[string]any{"status": k.status(want)}
+	return patched(patch, func(p client.Patch) error { return c.Status().Patch(ctx, object, p) }, want.GetName())
+}
+
+func patched(patch map[string]any, write func(client.Patch) error, name string) error {
+	content, err := json.Marshal(patch)
+	if err == nil {
+		err = write(client.RawPatch(types.MergePatchType, content))
 	}
 	if err != nil {
-		return fmt.Errorf("writing over %s: %w", want.GetName(), err)
+		return fmt.Errorf("writing over %s: %w", name, err)
 	}
 	return nil
 }

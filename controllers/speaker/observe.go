@@ -4,11 +4,11 @@ package speaker
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
@@ -18,27 +18,19 @@ import (
 // labelExclude keeps a node out of load balancing (Kubernetes: node.kubernetes.io/exclude-from-external-load-balancers).
 const labelExclude = corev1.LabelNodeExcludeBalancers
 
-// serving returns the nodes with an endpoint that can serve, by Service. An endpoint serves when it is ready (an absent value means
-// ready) or, while it terminates, still serving (Kubernetes: discovery.k8s.io/v1 EndpointConditions).
-func serving(slices []discoveryv1.EndpointSlice) map[types.NamespacedName]map[string]bool {
-	nodes := map[types.NamespacedName]map[string]bool{}
-	for i := range slices {
-		service := slices[i].Labels[discoveryv1.LabelServiceName]
-		if service == "" {
+// serving returns the nodes with an endpoint that can serve, sorted. An endpoint serves when it is ready (an absent value means ready) or,
+// while it terminates, still serving (Kubernetes: discovery.k8s.io/v1 EndpointConditions). One without node counts under the empty name.
+func serving(endpoints []discoveryv1.Endpoint) []string {
+	var nodes []string
+	for _, e := range endpoints {
+		if !canServe(e.Conditions) {
 			continue
 		}
-		key := types.NamespacedName{Namespace: slices[i].Namespace, Name: service}
-		for _, e := range slices[i].Endpoints {
-			if !canServe(e.Conditions) {
-				continue
-			}
-			if nodes[key] == nil {
-				nodes[key] = map[string]bool{}
-			}
-			nodes[key][nodeOf(e)] = true
+		if at, found := slices.BinarySearch(nodes, nodeOf(e)); !found {
+			nodes = slices.Insert(nodes, at, one(nodeOf(e)))
 		}
 	}
-	return nodes
+	return slices.Clip(nodes)
 }
 
 func canServe(c discoveryv1.EndpointConditions) bool {
@@ -52,26 +44,25 @@ func nodeOf(e discoveryv1.Endpoint) string {
 	return *e.NodeName
 }
 
-// observeService returns what a decision has to know of a Service, and false when it is not ours or has no address yet.
-func observeService(s *corev1.Service, class string, serving map[string]bool) (Service, bool) {
+// observeService returns what a decision has to know of a Service, but for its endpoints; nil when it is not ours or has no address yet.
+func observeService(s *corev1.Service, class string) *Service {
 	if !ours(s, class) {
-		return Service{}, false
+		return nil
 	}
 	addresses := ingress(s)
 	if len(addresses) == 0 {
-		return Service{}, false
+		return nil
 	}
-	return Service{
-		Key:          s.Namespace + "/" + s.Name,
-		Labels:       s.Labels,
-		Addresses:    addresses,
-		Pool:         s.Annotations[v1beta1.AnnotationAllocatedFromPool],
-		Tenant:       kube.Tenant(s),
-		Seniority:    kube.SeniorityOf(s),
-		Shares:       shares(s),
-		Local:        s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
-		ServingNodes: serving,
-	}, true
+	return &Service{
+		Key:       s.Namespace + "/" + s.Name,
+		Labels:    s.Labels,
+		Addresses: addresses,
+		Pool:      one(s.Annotations[v1beta1.AnnotationAllocatedFromPool]),
+		Tenant:    kube.Tenant(s),
+		Seniority: kube.SeniorityOf(s),
+		Shares:    shares(s),
+		Local:     s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
+	}
 }
 
 // shares says whether a Service carries a sharing key under its present or its legacy name.

@@ -27,12 +27,12 @@ import (
 
 // Source keeps the objects of the cluster in memory and turns them into the world of a decision.
 //
-// World is called by one goroutine; the informers' handlers run on theirs and only set flags and fire the trigger.
+// World is called by one goroutine; the informers' handlers run on theirs.
 type Source struct {
 	cache     cache.Cache
 	namespace string
-	class     string
 	trigger   kube.Trigger
+	catalog   *catalog
 	synced    atomic.Bool
 	stale     atomic.Bool
 	policy    *policy.Policy
@@ -43,12 +43,15 @@ type Source struct {
 }
 
 // CacheOptions narrows a cache to what the speaker of a node reads: the suite's own kinds in its namespace, of what every node writes only
-// its own, the rest everywhere, nothing copied.
-func CacheOptions(namespace, node string) cache.Options {
+// its own, the rest everywhere, nothing copied. Services are those of the class; they and EndpointSlices are read through a Source and
+// ServiceBGPStatus objects by a Status, never from the cache itself, which does not have them whole.
+func CacheOptions(namespace, node, class string) cache.Options {
 	here := cache.ByObject{Namespaces: map[string]cache.Config{namespace: {}}}
 	own := here
 	own.Label = labels.SelectorFromSet(labels.Set{v1beta1.LabelNode: nodeLabel(node)})
-	shared, thin := true, cache.ByObject{Transform: slim}
+	shared, thin := true, cache.ByObject{Transform: slim(class)}
+	ownSlim := own
+	ownSlim.Transform = thin.Transform
 	return cache.Options{
 		DefaultTransform:             cache.TransformStripManagedFields(),
 		DefaultUnsafeDisableDeepCopy: &shared,
@@ -62,7 +65,7 @@ func CacheOptions(namespace, node string) cache.Options {
 			&v1beta1.ServiceL2Status{}:    here,
 			&v1beta1.ConfigurationState{}: here,
 			&v1beta1.AddressConflict{}:    own,
-			&v1beta1.ServiceBGPStatus{}:   own,
+			&v1beta1.ServiceBGPStatus{}:   ownSlim,
 			&v1beta1.BGPSessionStatus{}:   own,
 			&corev1.Service{}:             thin,
 			&corev1.Node{}:                thin,
@@ -72,8 +75,8 @@ func CacheOptions(namespace, node string) cache.Options {
 }
 
 // NewSource returns a source over a cache made with CacheOptions. Trigger fires on every change that a decision may depend on.
-func NewSource(c cache.Cache, namespace, class string, trigger kube.Trigger) *Source {
-	s := &Source{cache: c, namespace: namespace, class: class, trigger: trigger, read: map[string]toolscache.InformerSynced{}}
+func NewSource(c cache.Cache, namespace string, trigger kube.Trigger) *Source {
+	s := &Source{cache: c, namespace: namespace, trigger: trigger, catalog: newCatalog(), read: map[string]toolscache.InformerSynced{}}
 	s.stale.Store(true)
 	return s
 }
@@ -93,10 +96,11 @@ func (s *Source) Start(ctx context.Context) error {
 	if err := s.watch(ctx, &corev1.Node{}, labelsChanged, nodeChanged); err != nil {
 		return err
 	}
-	for _, kind := range []client.Object{&corev1.Service{}, &discoveryv1.EndpointSlice{}} {
-		if err := s.watch(ctx, kind, nil, s.anyObserved); err != nil {
-			return err
-		}
+	if err := keep(ctx, s, &corev1.Service{}, s.catalog.changeService); err != nil {
+		return err
+	}
+	if err := keep(ctx, s, &discoveryv1.EndpointSlice{}, s.catalog.changeSlice); err != nil {
+		return err
 	}
 	if !toolscache.WaitForCacheSync(ctx.Done(), slices.Collect(maps.Values(s.read))...) {
 		return fmt.Errorf("reading the cluster: %w", ctx.Err())
@@ -129,6 +133,34 @@ type change func(old, new client.Object) bool
 // otherwise; nil is for kinds of which none does. Most changes of objects are of no interest: a node says every few seconds that it lives, and
 // conditions are written whenever a session changes.
 func (s *Source) watch(ctx context.Context, kind client.Object, affects, matters change) error {
+	return s.handle(ctx, kind, func(o, n any) {
+		old, new := object(o), object(n)
+		if old != nil && new != nil && old.GetResourceVersion() == new.GetResourceVersion() {
+			return
+		}
+		affected := affects != nil && affects(old, new)
+		if affected {
+			s.stale.Store(true)
+		}
+		if affected || matters != nil && matters(old, new) {
+			s.trigger.Fire()
+		}
+	})
+}
+
+// keep lets change take in the records of a kind, and fires the trigger when it says that a decision may depend on the change.
+func keep[R any](ctx context.Context, s *Source, kind client.Object, change func(old, new *R) bool) error {
+	return s.handle(ctx, kind, func(o, n any) {
+		old, _ := unwrapped(o).(*R)
+		new, _ := unwrapped(n).(*R)
+		if change(old, new) {
+			s.trigger.Fire()
+		}
+	})
+}
+
+// handle calls changed for each change of a kind, old is nil on creation, new on deletion.
+func (s *Source) handle(ctx context.Context, kind client.Object, changed func(old, new any)) error {
 	name := fmt.Sprintf("%T", kind)
 	if s.read[name] != nil {
 		return nil // from an earlier attempt
@@ -137,24 +169,8 @@ func (s *Source) watch(ctx context.Context, kind client.Object, affects, matters
 	if err != nil {
 		return fmt.Errorf("watching %T: %w", kind, err)
 	}
-	changed := func(old, new client.Object) {
-		affected := affects != nil && affects(old, new)
-		if affected {
-			s.stale.Store(true)
-		}
-		if affected || matters != nil && matters(old, new) {
-			s.trigger.Fire()
-		}
-	}
 	handler, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc: func(o any) { changed(nil, object(o)) },
-		UpdateFunc: func(o, n any) {
-			old, new := object(o), object(n)
-			if old.GetResourceVersion() != new.GetResourceVersion() {
-				changed(old, new)
-			}
-		},
-		DeleteFunc: func(o any) { changed(object(o), nil) },
+		AddFunc: func(o any) { changed(nil, o) }, UpdateFunc: changed, DeleteFunc: func(o any) { changed(o, nil) },
 	})
 	if err != nil {
 		return fmt.Errorf("watching %T: %w", kind, err)
@@ -163,25 +179,18 @@ func (s *Source) watch(ctx context.Context, kind client.Object, affects, matters
 	return nil
 }
 
-// object unwraps what an informer hands over; a deletion that was missed comes in an envelope.
+// object is what an informer hands over, as an object of the API.
 func object(o any) client.Object {
-	if d, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
-		o = d.Obj
-	}
-	obj, _ := o.(client.Object)
+	obj, _ := unwrapped(o).(client.Object)
 	return obj
 }
 
-// anyObserved says whether an object was or is part of the world.
-func (s *Source) anyObserved(old, new client.Object) bool { return s.observed(old) || s.observed(new) }
-
-// observed says whether an object may be part of the world. Of the Services only those are that have an address of ours.
-func (s *Source) observed(o client.Object) bool {
-	if service, ok := o.(*corev1.Service); ok {
-		_, ok = observeService(service, s.class, nil)
-		return ok
+// unwrapped is what an informer hands over; a deletion that was missed comes in an envelope.
+func unwrapped(o any) any {
+	if d, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+		return d.Obj
 	}
-	return o != nil
+	return o
 }
 
 // specChanged leaves out changes of the status alone.
@@ -212,36 +221,15 @@ func (s *Source) World(ctx context.Context) (World, bool, error) {
 	if err := s.cache.List(ctx, &nodes); err != nil {
 		return World{}, false, fmt.Errorf("listing nodes: %w", err)
 	}
-	services, err := s.services(ctx)
-	if err != nil {
-		return World{}, false, err
-	}
-	w := World{Policy: s.policy, Services: services, Withdrawn: s.withdrawn, Nodes: make(map[string]Node, len(nodes.Items))}
+	w := World{Policy: s.policy, Services: s.catalog.all(), Withdrawn: s.withdrawn, Nodes: make(map[string]Node, len(nodes.Items))}
 	for i := range nodes.Items {
 		w.Nodes[nodes.Items[i].Name] = observeNode(&nodes.Items[i])
 	}
 	return w, true, nil
 }
 
-func (s *Source) services(ctx context.Context) ([]Service, error) {
-	var list corev1.ServiceList
-	if err := s.cache.List(ctx, &list); err != nil {
-		return nil, fmt.Errorf("listing services: %w", err)
-	}
-	var endpoints discoveryv1.EndpointSliceList
-	if err := s.cache.List(ctx, &endpoints); err != nil {
-		return nil, fmt.Errorf("listing endpoint slices: %w", err)
-	}
-	nodes := serving(endpoints.Items)
-	var out []Service
-	for i := range list.Items {
-		key := types.NamespacedName{Namespace: list.Items[i].Namespace, Name: list.Items[i].Name}
-		if service, ok := observeService(&list.Items[i], s.class, nodes[key]); ok {
-			out = append(out, service)
-		}
-	}
-	return out, nil
-}
+// UID returns the identity of a Service that is part of the world, for those who tell something about it.
+func (s *Source) UID(service types.NamespacedName) types.UID { return s.catalog.uid(service) }
 
 // compile makes a new policy if an object it depends on has changed. Everything is read after the mark was taken away, so that a change
 // in between sets it again.

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/cache/informertest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -33,6 +34,10 @@ func TestWhichChangesMatter(t *testing.T) {
 	}
 	web := &corev1.Service{Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer}}
 	web.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "192.0.2.1"}}
+	endpoints := &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+		Endpoints:  []discoveryv1.Endpoint{{NodeName: ptr.To("n1")}},
+	}
 	relabel := func(o client.Object) { o.SetLabels(map[string]string{"a": "b"}) }
 	for _, row := range []struct {
 		name          string
@@ -58,11 +63,16 @@ func TestWhichChangesMatter(t *testing.T) {
 		{"labels of a node", &corev1.Node{}, relabel, true, true},
 		{"a Service", web, relabel, false, true},
 		{"a Service of no concern", &corev1.Service{}, relabel, false, false},
-		{"endpoints", &discoveryv1.EndpointSlice{}, relabel, false, true},
+		{"an annotation of a Service", web, func(o client.Object) { o.SetAnnotations(map[string]string{"a": "b"}) }, false, false},
+		{"endpoints of another Service", endpoints, func(o client.Object) { o.SetLabels(map[string]string{discoveryv1.LabelServiceName: "db"}) }, false, true},
+		{"endpoints on another node", endpoints, func(o client.Object) { o.(*discoveryv1.EndpointSlice).Endpoints[0].NodeName = ptr.To("n2") }, false, true},
+		{"another endpoint on the node", endpoints, func(o client.Object) {
+			o.(*discoveryv1.EndpointSlice).Endpoints[0].Addresses = []string{"10.0.0.9"}
+		}, false, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			trigger, informers := kube.NewTrigger(), &informertest.FakeInformers{Scheme: scheme}
-			s := NewSource(informers, namespace, "", trigger)
+			s := NewSource(informers, namespace, trigger)
 			if err := s.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -82,11 +92,13 @@ func TestWhichChangesMatter(t *testing.T) {
 			old, changed := row.object, row.object.DeepCopyObject().(client.Object)
 			changed.SetResourceVersion("2")
 			row.change(changed)
-			informer.Update(old, changed)
+			// What a cache made with CacheOptions hands over.
+			before, after := slimmed[metav1.Object](t, old.DeepCopyObject()), slimmed[metav1.Object](t, changed)
+			informer.Update(before, after)
 			if stale, passes := happened(); stale != row.stale || passes != row.passes {
 				t.Errorf("changed: stale %v, pass %v; want %v, %v", stale, passes, row.stale, row.passes)
 			}
-			informer.Delete(changed)
+			informer.Delete(after)
 			if _, passes := happened(); passes != (row.name != "a Service of no concern") {
 				t.Errorf("gone: pass %v", passes)
 			}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -40,8 +41,8 @@ const repairAfter = time.Second
 // conditionNodeAble is True while this node is able to announce.
 const conditionNodeAble = "nodeAble"
 
-// stateKey is the queue's key of this node's ConfigurationState; the keys of Services have a slash, those of conflicts and sessions an at
-// sign.
+// stateKey is the key of this node's ConfigurationState in the queue of what concerns no Service; those of conflicts and sessions are not
+// empty.
 const stateKey = ""
 
 // Status writes what the loop has led to: ServiceL2Status, ServiceBGPStatus, BGPSessionStatus, AddressConflict, ConfigurationState, events
@@ -55,18 +56,23 @@ type Status struct {
 	namespace string
 	owner     []metav1.OwnerReference
 	newest    latest
-	writer    *kube.Writer[string]
-	events    *events
-	metrics   *Metrics
-	clock     clock.PassiveClock
-	ledger    ledger
-	sessions  steadied
+	// services writes what concerns a Service, writer everything else: what is told of a session must not wait for 10,000 Services.
+	services *kube.Writer[string]
+	writer   *kube.Writer[string]
+	routers  routerStatuses
+	events   *events
+	metrics  *Metrics
+	clock    clock.PassiveClock
+	ledger   ledger
+	sessions steadied
 }
 
 // StatusOptions are what a Status is made of.
 type StatusOptions struct {
-	Client    client.Client
-	Recorder  record.EventRecorder
+	Client   client.Client
+	Recorder record.EventRecorder
+	// UID returns the identity of a Service that events may be about, empty for one that is not there (Source.UID).
+	UID       func(types.NamespacedName) types.UID
 	Node      string
 	Namespace string
 	// PodName and PodUID make the speaker's pod the owner of its status objects, so that they go with it; both may be empty.
@@ -82,33 +88,45 @@ func NewStatus(o StatusOptions) *Status {
 		client: o.Metrics.counting(o.Client), node: o.Node, namespace: o.Namespace, metrics: o.Metrics,
 		events: newEvents(o.Recorder, o.Client, o.Node, o.Namespace, o.Clock), clock: o.Clock,
 	}
+	s.events.uid = o.UID
 	if o.PodName != "" && o.PodUID != "" {
 		s.owner = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: o.PodName, UID: types.UID(o.PodUID)}}
 	}
+	s.services = kube.NewWriter("speaker-services", statusWorkers, o.Log, s.writeAbout)
 	s.writer = kube.NewWriter("speaker-status", statusWorkers, o.Log, s.write)
 	return s
 }
 
 // Run works until the context ends.
-func (s *Status) Run(ctx context.Context) error { return s.writer.Run(ctx) }
+func (s *Status) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.services.Run(ctx) })
+	group.Go(func() error { return s.writer.Run(ctx) })
+	return group.Wait()
+}
 
 // Watch writes status objects again that somebody else has changed or deleted.
 func (s *Status) Watch(ctx context.Context, c cache.Cache) error {
-	kinds := []client.Object{
-		&v1beta1.ServiceL2Status{}, &v1beta1.ServiceBGPStatus{}, &v1beta1.BGPSessionStatus{}, &v1beta1.ConfigurationState{}, &v1beta1.AddressConflict{},
+	repair := func(o any, _ bool) { s.repair(object(o)) }
+	for _, kind := range []client.Object{&v1beta1.ServiceL2Status{}, &v1beta1.BGPSessionStatus{}, &v1beta1.ConfigurationState{}, &v1beta1.AddressConflict{}} {
+		if err := follow(ctx, c, kind, repair); err != nil {
+			return err
+		}
 	}
-	for _, kind := range kinds {
-		informer, err := c.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
-		if err != nil {
-			return fmt.Errorf("watching %T: %w", kind, err)
-		}
-		changed := func(o any) { s.repair(object(o)) }
-		_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-			AddFunc: changed, UpdateFunc: func(_, o any) { changed(o) }, DeleteFunc: changed,
-		})
-		if err != nil {
-			return fmt.Errorf("watching %T: %w", kind, err)
-		}
+	return follow(ctx, c, &v1beta1.ServiceBGPStatus{}, s.routerStatusChanged)
+}
+
+// follow calls changed with each object of a kind that has changed, and whether it is there still.
+func follow(ctx context.Context, c cache.Cache, kind client.Object, changed func(o any, exists bool)) error {
+	informer, err := c.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
+	if err != nil {
+		return fmt.Errorf("watching %T: %w", kind, err)
+	}
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc: func(o any) { changed(o, true) }, UpdateFunc: func(_, o any) { changed(o, true) }, DeleteFunc: func(o any) { changed(o, false) },
+	})
+	if err != nil {
+		return fmt.Errorf("watching %T: %w", kind, err)
 	}
 	return nil
 }
@@ -118,9 +136,7 @@ func (s *Status) Watch(ctx context.Context, c cache.Cache) error {
 func (s *Status) repair(o client.Object) {
 	switch status := o.(type) {
 	case *v1beta1.ServiceL2Status:
-		s.writer.EnqueueAfter(serviceOf(status), wait.Jitter(repairAfter, 1))
-	case *v1beta1.ServiceBGPStatus:
-		s.writer.EnqueueAfter(serviceOf(status), repairAfter)
+		s.services.EnqueueAfter(serviceOf(status), wait.Jitter(repairAfter, 1))
 	case *v1beta1.BGPSessionStatus:
 		s.writer.EnqueueAfter(sessionKey(status.Status.Peer), repairAfter)
 	case *v1beta1.ConfigurationState:
@@ -145,9 +161,9 @@ func (s *Status) Report(o Outcome) {
 	s.reportConflicts(o)
 	o.changedSessions(old, func(peer string) { s.writer.Enqueue(sessionKey(peer)) })
 	changed := o.changed(old)
-	s.metrics.update(o, changed)
+	s.metrics.update(o)
 	for _, key := range changed {
-		s.writer.Enqueue(key)
+		s.services.Enqueue(key)
 	}
 	if old.World.Policy != o.World.Policy || !maps.EqualFunc(old.problems(), o.problems(), alike) || !alike(old.Unable, o.Unable) {
 		s.writer.Enqueue(stateKey)
@@ -166,32 +182,22 @@ func (s *Status) write(ctx context.Context, key string) error {
 		s.writer.EnqueueAfter(key, repairAfter) // nothing was decided yet, so nothing is known to be wrong
 		return nil
 	}
-	if peer, ok := strings.CutPrefix(key, sessionMark); ok {
-		return s.writeSession(ctx, peer, outcome)
+	return s.writeSession(ctx, strings.TrimPrefix(key, sessionMark), outcome)
+}
+
+// writeAbout writes what there is to say of a Service.
+func (s *Status) writeAbout(ctx context.Context, key string) error {
+	outcome := s.newest.get()
+	if outcome.World.Policy == nil {
+		s.services.EnqueueAfter(key, repairAfter) // nothing was decided yet, so nothing is known to be wrong
+		return nil
 	}
 	service := outcome.service(key)
 	service.Strangers = s.ledger.strangers(s.clock.Now(), service.Verdict.Addresses)
-	if again := s.events.tell(ctx, key, service); again > 0 {
-		s.writer.EnqueueAfter(key, again)
+	if again := s.events.tell(key, service); again > 0 {
+		s.services.EnqueueAfter(key, again)
 	}
 	return errors.Join(s.writeService(ctx, key, service), s.writeRouters(ctx, key, service))
-}
-
-// writeRouters leaves one ServiceBGPStatus of this node when it tells routers of the Service, and none when it does not. While a password is
-// being read it leaves what an earlier pod of the node wrote.
-func (s *Status) writeRouters(ctx context.Context, key string, o serviceOutcome) error {
-	if o.Pending {
-		s.writer.EnqueueAfter(key, repairAfter)
-		return nil
-	}
-	name := s.objectName("bgp-", key, longHash)
-	if len(o.Verdict.Peers) == 0 {
-		return drop(ctx, s.client, &v1beta1.ServiceBGPStatus{}, s.namespace, name)
-	}
-	want := &v1beta1.ServiceBGPStatus{ObjectMeta: s.objectMeta(name, serviceLabels(key))}
-	namespace, service, _ := strings.Cut(key, "/")
-	want.Status = v1beta1.ServiceBGPStatusStatus{Node: s.node, ServiceNamespace: namespace, ServiceName: service, Peers: o.Verdict.Peers}
-	return bgpStatuses.put(ctx, s.client, &v1beta1.ServiceBGPStatus{}, want)
 }
 
 // serviceLabels are those of the status objects on a Service.

@@ -69,7 +69,7 @@ var _ = Describe("A speaker", Ordered, func() {
 		direct, err = client.New(config, client.Options{Scheme: scheme})
 		Expect(err).NotTo(HaveOccurred())
 
-		options := CacheOptions(namespace, "n1")
+		options := CacheOptions(namespace, "n1", "")
 		options.Scheme = scheme
 		objects, err := cache.New(config, options)
 		Expect(err).NotTo(HaveOccurred())
@@ -81,9 +81,9 @@ var _ = Describe("A speaker", Ordered, func() {
 		routers = announcertest.NewFake("bgp", announcers.Shared)
 		trigger := kube.NewTrigger()
 		passwords := NewPasswords(PasswordsOptions{Reader: direct, Namespace: namespace, Trigger: trigger, Clock: clock.RealClock{}, Log: logr.Discard()})
-		source := NewSource(objects, namespace, "", trigger)
+		source := NewSource(objects, namespace, trigger)
 		status = NewStatus(StatusOptions{
-			Client: cached, Recorder: told, Node: "n1", Namespace: namespace, PodName: "speaker-x", PodUID: "123",
+			Client: cached, Recorder: told, UID: source.UID, Node: "n1", Namespace: namespace, PodName: "speaker-x", PodUID: "123",
 			Clock: clock.RealClock{}, Log: logr.Discard(),
 		})
 		loop := New(Options{
@@ -369,6 +369,27 @@ var _ = Describe("A speaker", Ordered, func() {
 		Expect(direct.DeleteAllOf(ctx, &v1beta1.ServiceBGPStatus{}, client.InNamespace(namespace))).To(Succeed())
 		Eventually(sessions, patience).Should(ConsistOf(HaveField("Status.Peer", "tor-a"), HaveField("Status.Peer", "tor-b")))
 		Eventually(announced, patience).Should(ConsistOf(SatisfyAll(HaveField("UID", Not(BeElementOf(before))), HaveField("Status.Node", "n1"))))
+	})
+
+	It("puts right what it says of routers when somebody changes it", func() {
+		for _, row := range []struct{ what, patch string }{
+			{"status", `{"status":{"peers":["theirs"]}}`},
+			{"", `{"metadata":{"ownerReferences":[]}}`},
+			{"", `{"metadata":{"labels":{"` + v1beta1.LabelServiceName + `":"theirs"}}}`},
+			{"", `{"metadata":{"labels":null}}`},
+		} {
+			before := announced()[0]
+			patch := client.RawPatch(types.MergePatchType, []byte(row.patch))
+			if row.what == "status" {
+				Expect(direct.Status().Patch(ctx, before.DeepCopy(), patch)).To(Succeed())
+			} else {
+				Expect(direct.Patch(ctx, before.DeepCopy(), patch)).To(Succeed())
+			}
+			Eventually(announced, patience).Should(ConsistOf(SatisfyAll(
+				HaveField("UID", before.UID), HaveField("Labels", before.Labels), HaveField("OwnerReferences", before.OwnerReferences),
+				HaveField("Status", before.Status), HaveField("ResourceVersion", Not(Equal(before.ResourceVersion))),
+			)), row.patch)
+		}
 	})
 
 	It("finds a session's status again that somebody took the label of", func() {

@@ -18,7 +18,7 @@ import (
 
 // childEnvironment keeps a child small: it has little to do, and nothing to do fast. 10,000 routes need 25 MiB this way.
 func childEnvironment() []string {
-	return []string{"GOMAXPROCS=2", "GOGC=50", "GOTRACEBACK=single"}
+	return []string{"GOMAXPROCS=2", "GOGC=30", "GOTRACEBACK=single"}
 }
 
 // child is a process with one or more GoBGP servers.

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"reflect"
+	"slices"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// catalog is what is known of the Services and their endpoints. Informers fill it as objects change, so that a pass that follows something
+// else, a session or a speaker, does not look at all of them again.
+//
+// Its methods may be called from any goroutine.
+type catalog struct {
+	mu       sync.Mutex
+	services map[types.NamespacedName]*keptService
+	// slices are by the Service that their endpoints are of.
+	slices map[types.NamespacedName][]*keptSlice
+	// list is what all returns; it is made anew when it is nil.
+	list []Service
+}
+
+func newCatalog() *catalog {
+	return &catalog{services: map[types.NamespacedName]*keptService{}, slices: map[types.NamespacedName][]*keptSlice{}}
+}
+
+// changeService puts a record in the place of another one; either may be nil. It says whether a decision may depend on it.
+func (c *catalog) changeService(old, new *keptService) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var before, after *Service
+	if old != nil {
+		before = old.service
+		delete(c.services, old.key)
+	}
+	if new != nil {
+		after = new.service
+	}
+	if after != nil {
+		c.services[new.key] = new
+	}
+	if reflect.DeepEqual(before, after) {
+		return false
+	}
+	c.list = nil
+	return true
+}
+
+// changeSlice is changeService for EndpointSlices.
+func (c *catalog) changeSlice(old, new *keptSlice) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old != nil {
+		rest := slices.DeleteFunc(c.slices[old.service], func(r *keptSlice) bool { return r.key == old.key })
+		if len(rest) == 0 {
+			delete(c.slices, old.service)
+		} else {
+			c.slices[old.service] = rest
+		}
+	}
+	if new != nil && new.service.Name != "" && len(new.nodes) > 0 {
+		c.slices[new.service] = append(c.slices[new.service], new)
+	}
+	if old != nil && new != nil && old.service == new.service && slices.Equal(old.nodes, new.nodes) {
+		return false
+	}
+	c.list = nil
+	return true
+}
+
+// all returns the Services that a decision looks at, with the nodes that serve them. Nobody changes it.
+func (c *catalog) all() []Service {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.list != nil {
+		return c.list
+	}
+	sets := nodeSets{}
+	c.list = make([]Service, 0, len(c.services))
+	for key, r := range c.services {
+		service := *r.service
+		service.ServingNodes = sets.of(c.slices[key])
+		c.list = append(c.list, service)
+	}
+	return c.list
+}
+
+// uid returns the identity of a Service that a decision looks at, empty for others.
+func (c *catalog) uid(key types.NamespacedName) types.UID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.services[key]; r != nil {
+		return r.uid
+	}
+	return ""
+}
+
+// nodeSets are sets of nodes, each once: many Services are served by the same nodes.
+type nodeSets struct {
+	sets map[string]map[string]bool
+	key  []byte
+}
+
+// of returns the nodes of all slices; nil when there is none.
+func (s *nodeSets) of(records []*keptSlice) map[string]bool {
+	if len(records) == 0 {
+		return nil
+	}
+	s.key = s.key[:0]
+	for _, r := range records {
+		for _, node := range r.nodes {
+			s.key = append(append(s.key, node...), '/')
+		}
+	}
+	set := s.sets[string(s.key)]
+	if set != nil {
+		return set
+	}
+	set = map[string]bool{}
+	for _, r := range records {
+		for _, node := range r.nodes {
+			set[node] = true
+		}
+	}
+	if s.sets == nil {
+		s.sets = map[string]map[string]bool{}
+	}
+	s.sets[string(s.key)] = set
+	return set
+}
