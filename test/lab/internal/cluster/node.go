@@ -116,19 +116,16 @@ func (l *Lab) prepareNode(ctx context.Context, node topology.Node) error {
 	})
 }
 
-// startNode starts kubelet and kube-proxy; the API server must know the node.
-func (l *Lab) startNode(node topology.Node) error {
+// pluginSocket is where every kubelet listens for device plugins. It cannot be chosen, so the kubelets of this machine take it from one
+// another; nobody uses it.
+const pluginSocket = "/var/lib/kubelet/device-plugins/kubelet.sock"
+
+// startNode starts kube-proxy and kubelet; the API server must know the node. It returns once the kubelet listens: two that remove and make
+// the same socket at the same time end each other.
+func (l *Lab) startNode(ctx context.Context, node topology.Node) error {
 	data := nodeData(node.Name)
 	config := kubeconfigPath("system:node:" + node.Name)
-	err := l.start(node.Name+"-kubelet", node.Name, l.binary("kubelet"),
-		"--kubeconfig="+config, "--config="+filepath.Join(data, "kubelet.yaml"),
-		"--root-dir="+filepath.Join(data, "kubelet"), "--cert-dir="+filepath.Join(data, "kubelet-pki"),
-		"--hostname-override="+node.Name,
-		"--node-ip="+node.Addr4().String()+","+node.Addr6().String())
-	if err != nil {
-		return err
-	}
-	return l.start(node.Name+"-kube-proxy", node.Name, l.binary("kube-proxy"),
+	err := l.start(node.Name+"-kube-proxy", node.Name, l.binary("kube-proxy"),
 		"--kubeconfig="+kubeconfigPath("system:kube-proxy"),
 		"--hostname-override="+node.Name,
 		"--proxy-mode="+l.Inputs.ProxyMode,
@@ -136,6 +133,20 @@ func (l *Lab) startNode(node topology.Node) error {
 		// The limits of connection tracking can only be changed in the machine's own namespace, which is not ours to change.
 		"--conntrack-max-per-core=0", "--conntrack-min=0", "--conntrack-tcp-timeout-established=0s", "--conntrack-tcp-timeout-close-wait=0s",
 		"--healthz-bind-address="+net.JoinHostPort("0.0.0.0", "10256"))
+	if err != nil {
+		return err
+	}
+	err = l.start(node.Name+"-kubelet", node.Name, l.binary("kubelet"),
+		"--kubeconfig="+config, "--config="+filepath.Join(data, "kubelet.yaml"),
+		"--root-dir="+filepath.Join(data, "kubelet"), "--cert-dir="+filepath.Join(data, "kubelet-pki"),
+		"--hostname-override="+node.Name,
+		"--node-ip="+node.Addr4().String()+","+node.Addr6().String())
+	if err != nil {
+		return err
+	}
+	return l.await(ctx, node.Name+"-kubelet", startTimeout, func(ctx context.Context) error {
+		return netspace.Run(netspace.Command(ctx, node.Name, "grep", "-q", pluginSocket, "/proc/net/unix"))
+	})
 }
 
 const nodeReadyTimeout = 120 * time.Second

@@ -151,32 +151,32 @@ func (l *Lab) create(ctx context.Context) error {
 }
 
 func (l *Lab) startAll(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, together := errgroup.WithContext(ctx)
 	images, nodes := make(chan []image.Built, 1), l.Inputs.NodeList()
 	group.Go(func() error {
-		built, err := l.buildImages(ctx)
+		built, err := l.buildImages(together)
 		images <- built
 		return err
 	})
 	group.Go(func() error {
-		if err := l.makeRouted(ctx); err != nil {
+		if err := l.makeRouted(together); err != nil {
 			return err
 		}
-		return l.startRouter(ctx)
+		return l.startRouter(together)
 	})
-	group.Go(func() error { return l.startSecondRouter(ctx) })
-	group.Go(func() error { return l.startControlPlane(ctx) })
+	group.Go(func() error { return l.startSecondRouter(together) })
+	group.Go(func() error { return l.startControlPlane(together) })
 	group.Go(func() error {
-		if err := l.prepareNodes(ctx, nodes); err != nil {
+		if err := l.prepareNodes(together, nodes); err != nil {
 			return err
 		}
-		return l.loadChanged(ctx, <-images)
+		return l.loadChanged(together, <-images)
 	})
 	if err := group.Wait(); err != nil {
 		return err
 	}
 	for _, node := range nodes {
-		if err := l.startNode(node); err != nil {
+		if err := l.startNode(ctx, node); err != nil {
 			return err
 		}
 	}
