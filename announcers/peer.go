@@ -81,8 +81,8 @@ type BFD struct {
 	Passive bool
 	// Echo is the interval of echo packets in both directions (RFC 5880 6.4); 0 for none.
 	Echo time.Duration
-	// MinimumTTL is the lowest TTL that is accepted on a path over several hops (RFC 5883); 0 on a single hop, where it must be 255
-	// (RFC 5881 5).
+	// MinimumTTL is the lowest TTL that is accepted where the path turns out to have several hops (RFC 5883), which the announcer finds
+	// out; on a single hop it must be 255 (RFC 5881 5). 0 where several hops cannot be.
 	MinimumTTL uint8
 }
 

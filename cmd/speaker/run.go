@@ -184,8 +184,9 @@ func newObjects(config *rest.Config, namespace, node, class string) (objects, er
 	return objects{cache: c, client: writer, direct: direct}, nil
 }
 
-// correlated is of how many objects events are remembered, to tell of repeated ones only how often they were. The usual 4096 take 3 MiB.
-const correlated = 512
+// correlated is of how many objects events are remembered: repeated ones are counted, and too many of one object left out. The usual 4096
+// objects take 3 MiB.
+const correlated = 1024
 
 // newRecorder returns a recorder of events on objects of the scheme; stop waits for nothing.
 func newRecorder(config *rest.Config, scheme *runtime.Scheme) (record.EventRecorder, func(), error) {

@@ -61,14 +61,23 @@ func (c *catalog) changeSlice(old, new *keptSlice) bool {
 			c.slices[old.service] = rest
 		}
 	}
-	if new != nil && new.service.Name != "" && len(new.nodes) > 0 {
+	if new.effect().nodes != nil {
 		c.slices[new.service] = append(c.slices[new.service], new)
 	}
-	if old != nil && new != nil && old.service == new.service && slices.Equal(old.nodes, new.nodes) {
+	before, after := old.effect(), new.effect()
+	if before.service == after.service && slices.Equal(before.nodes, after.nodes) || c.services[before.service] == nil && c.services[after.service] == nil {
 		return false
 	}
 	c.list = nil
 	return true
+}
+
+// effect is what decisions see of a slice: nothing without a node that serves some Service.
+func (k *keptSlice) effect() keptSlice {
+	if k == nil || k.service.Name == "" || len(k.nodes) == 0 {
+		return keptSlice{}
+	}
+	return keptSlice{service: k.service, nodes: k.nodes}
 }
 
 // all returns the Services that a decision looks at, with the nodes that serve them. Nobody changes it.

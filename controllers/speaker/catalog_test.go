@@ -35,7 +35,7 @@ func TestTheCatalogFollowsWhatChanges(t *testing.T) {
 		matters bool
 		want    string
 	}{
-		{"endpoints come first", func() bool { return c.changeSlice(nil, a) }, true, ""},
+		{"endpoints come first", func() bool { return c.changeSlice(nil, a) }, false, ""},
 		{"the Service comes", func() bool { return c.changeService(nil, first) }, true, "default/webmap[n1:true]"},
 		{"it changes", func() bool { return c.changeService(first, other) }, true, "default/webmap[n1:true]"},
 		{"something of no concern in it changes", func() bool { return c.changeService(other, same) }, false, "default/webmap[n1:true]"},
@@ -43,6 +43,8 @@ func TestTheCatalogFollowsWhatChanges(t *testing.T) {
 		{"endpoints move", func() bool { return c.changeSlice(b, moved) }, true, "default/webmap[n1:true n2:true]"},
 		{"nothing moves", func() bool { return c.changeSlice(moved, slice("b", "web", "n2")) }, false, "default/webmap[n1:true n2:true]"},
 		{"a slice is another Service's", func() bool { return c.changeSlice(moved, gone) }, true, "default/webmap[n1:true]"},
+		{"a slice serves nobody", func() bool { return c.changeSlice(nil, slice("c", "web")) }, false, "default/webmap[n1:true]"},
+		{"endpoints of no Service of ours move", func() bool { return c.changeSlice(gone, slice("b", "db", "n3")) }, false, "default/webmap[n1:true]"},
 		{"the last slice goes", func() bool { return c.changeSlice(a, nil) }, true, "default/webmap[]"},
 		{"the Service is none of ours any more", func() bool { return c.changeService(same, none) }, true, ""},
 		{"it goes", func() bool { return c.changeService(none, nil) }, false, ""},

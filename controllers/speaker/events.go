@@ -48,6 +48,7 @@ type events struct {
 	namespace string
 
 	clock clock.PassiveClock
+	texts repeated
 
 	mu       sync.Mutex
 	told     map[string][]event
@@ -153,7 +154,7 @@ func (v Verdict) unannounced() (*reason.Problem, string) {
 func (e *events) about(o serviceOutcome) (now, before []event) {
 	for _, name := range slices.Sorted(maps.Keys(o.States)) {
 		// It is remembered for each Service, so there is one copy of it.
-		assigned := event{corev1.EventTypeNormal, eventNodeAssigned, one(fmt.Sprintf("announced from node %q with protocol %q", e.node, protocol(name)))}
+		assigned := event{corev1.EventTypeNormal, eventNodeAssigned, e.texts.one(fmt.Sprintf("announced from node %q with protocol %q", e.node, protocol(name)))}
 		announced, waits := false, false
 		for _, state := range o.States[name] {
 			switch {

@@ -3,7 +3,7 @@
 package speaker
 
 import (
-	"unique"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -14,12 +14,14 @@ import (
 )
 
 // kept is what the cache keeps of an object of which there are many, in place of the object: every speaker holds all Services and
-// EndpointSlices of the cluster. It knows what a cache asks of an object and nothing else.
+// EndpointSlices of the cluster. It knows what a cache asks of an object, and answers nothing to all other questions; nobody may set anything.
 type kept struct {
-	metav1.Object // nil
-	key           types.NamespacedName
-	version       string
+	metav1.Object
+	key     types.NamespacedName
+	version string
 }
+
+var nothing = &metav1.ObjectMeta{}
 
 // GetNamespace implements metav1.Object.
 func (k *kept) GetNamespace() string { return k.key.Namespace }
@@ -30,8 +32,9 @@ func (k *kept) GetName() string { return k.key.Name }
 // GetResourceVersion implements metav1.Object.
 func (k *kept) GetResourceVersion() string { return k.version }
 
-func keptOf(o metav1.Object) kept {
-	return kept{key: types.NamespacedName{Namespace: one(o.GetNamespace()), Name: o.GetName()}, version: o.GetResourceVersion()}
+func keptOf(o metav1.Object, texts *repeated) kept {
+	key := types.NamespacedName{Namespace: texts.one(o.GetNamespace()), Name: o.GetName()}
+	return kept{Object: nothing, key: key, version: o.GetResourceVersion()}
 }
 
 // keptService is what the cache keeps of a Service.
@@ -51,25 +54,46 @@ type keptSlice struct {
 }
 
 // slim returns a transformation that leaves of an object what a decision looks at, before it is kept in memory. Services of another class
-// are none of ours.
+// are none of ours. It leaves what it has made as it is: a cache may transform an object more than once.
 func slim(class string) func(any) (any, error) {
+	texts := &repeated{}
 	return func(o any) (any, error) {
 		switch object := o.(type) {
 		case *discoveryv1.EndpointSlice:
-			r := &keptSlice{kept: keptOf(object), nodes: serving(object.Endpoints)}
+			r := &keptSlice{kept: keptOf(object, texts), nodes: serving(object.Endpoints, texts)}
 			r.service = types.NamespacedName{Namespace: r.key.Namespace, Name: object.Labels[discoveryv1.LabelServiceName]}
 			return r, nil
 		case *corev1.Service:
-			return &keptService{kept: keptOf(object), service: observeService(object, class), uid: object.UID}, nil
+			return &keptService{kept: keptOf(object, texts), service: observeService(object, class, texts), uid: object.UID}, nil
 		case *corev1.Node:
 			object.ManagedFields, object.Annotations = nil, nil
 			object.Status = corev1.NodeStatus{Conditions: object.Status.Conditions, Addresses: object.Status.Addresses}
 		case *v1beta1.ServiceBGPStatus:
-			return &keptStatus{kept: keptOf(object), service: serviceOfRouters(object), digests: digestsOf(object)}, nil
+			return &keptStatus{kept: keptOf(object, texts), service: serviceOfRouters(object), digests: digestsOf(object)}, nil
 		}
 		return o, nil
 	}
 }
 
-// one returns the one copy of a string that many objects have.
-func one(s string) string { return unique.Make(s).Value() }
+// repeated are texts that many objects have, each once: names of namespaces, nodes and pools. It may be used by any goroutine.
+type repeated struct {
+	mu    sync.Mutex
+	texts map[string]string
+}
+
+// mostRepeated is how many texts are remembered; a cluster that has had more of them in its life begins anew.
+const mostRepeated = 10000
+
+// one returns the one copy of a text.
+func (r *repeated) one(text string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known, ok := r.texts[text]; ok {
+		return known
+	}
+	if r.texts == nil || len(r.texts) >= mostRepeated {
+		r.texts = map[string]string{}
+	}
+	r.texts[text] = text
+	return text
+}

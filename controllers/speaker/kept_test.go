@@ -5,7 +5,9 @@ package speaker
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
+	"unsafe"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -23,6 +25,9 @@ func slimmed[T any](t *testing.T, object any) T {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if again, err := slim("")(got); err != nil || again != got {
+		t.Errorf("transformed again it is %v: %v", again, err)
+	}
 	return got.(T)
 }
 
@@ -37,6 +42,9 @@ func TestWhatIsKeptOfAnObject(t *testing.T) {
 	}})
 	if key, err := toolscache.MetaNamespaceKeyFunc(slice); err != nil || key != "default/web" {
 		t.Errorf("the key is %q: %v", key, err)
+	}
+	if slice.GetUID() != "" || slice.GetLabels() != nil || slice.GetManagedFields() != nil {
+		t.Errorf("more is kept than is said: %+v", slice)
 	}
 	if slice.service.String() != "default/front" || fmt.Sprint(slice.nodes) != "[n1]" || slice.GetResourceVersion() != "3" {
 		t.Errorf("kept is %+v", slice)
@@ -88,6 +96,15 @@ func TestWhatIsKeptOfAStatusTellsWhetherItIsRight(t *testing.T) {
 		if (got.metadata == want.metadata) != row.metadata || (got.status == want.status) != row.status {
 			t.Errorf("%s: the metadata are right: %v, the status is: %v", row.what, got.metadata == want.metadata, got.status == want.status)
 		}
+		if says := got.says(made(), false); says != (row.metadata && row.status) {
+			t.Errorf("%s: it says what it is to say: %v", row.what, says)
+		}
+		if says := got.says(made(), true); says != (row.metadata && (row.status || row.what == "no status")) {
+			t.Errorf("%s, just made: it says what it is to say: %v", row.what, says)
+		}
+		if got.says(nil, true) {
+			t.Errorf("%s: it may stay although nothing is to be said", row.what)
+		}
 		if got.service != "default/web" {
 			t.Errorf("%s: it is on %s", row.what, got.service)
 		}
@@ -102,5 +119,21 @@ func TestSlimNodesLeadToTheSameDecision(t *testing.T) {
 	known := observeNode(node.DeepCopy())
 	if got := observeNode(slimmed[*corev1.Node](t, node)); !reflect.DeepEqual(got, known) || node.Status.Images != nil {
 		t.Errorf("the node is %+v, want %+v", got, known)
+	}
+}
+
+func TestRepeatedTextsAreThereOnce(t *testing.T) {
+	texts := repeated{}
+	first := strings.Clone("n1")
+	if texts.one(first); unsafe.StringData(texts.one(strings.Clone("n1"))) != unsafe.StringData(first) {
+		t.Error("the same text is there twice")
+	}
+	for i := range 2 * mostRepeated {
+		if text := fmt.Sprint(i); texts.one(text) != text {
+			t.Fatalf("%s became another text", text)
+		}
+	}
+	if len(texts.texts) > mostRepeated {
+		t.Errorf("%d texts are remembered", len(texts.texts))
 	}
 }

@@ -20,14 +20,14 @@ const labelExclude = corev1.LabelNodeExcludeBalancers
 
 // serving returns the nodes with an endpoint that can serve, sorted. An endpoint serves when it is ready (an absent value means ready) or,
 // while it terminates, still serving (Kubernetes: discovery.k8s.io/v1 EndpointConditions). One without node counts under the empty name.
-func serving(endpoints []discoveryv1.Endpoint) []string {
+func serving(endpoints []discoveryv1.Endpoint, texts *repeated) []string {
 	var nodes []string
 	for _, e := range endpoints {
 		if !canServe(e.Conditions) {
 			continue
 		}
 		if at, found := slices.BinarySearch(nodes, nodeOf(e)); !found {
-			nodes = slices.Insert(nodes, at, one(nodeOf(e)))
+			nodes = slices.Insert(nodes, at, texts.one(nodeOf(e)))
 		}
 	}
 	return slices.Clip(nodes)
@@ -45,7 +45,7 @@ func nodeOf(e discoveryv1.Endpoint) string {
 }
 
 // observeService returns what a decision has to know of a Service, but for its endpoints; nil when it is not ours or has no address yet.
-func observeService(s *corev1.Service, class string) *Service {
+func observeService(s *corev1.Service, class string, texts *repeated) *Service {
 	if !ours(s, class) {
 		return nil
 	}
@@ -57,7 +57,7 @@ func observeService(s *corev1.Service, class string) *Service {
 		Key:       s.Namespace + "/" + s.Name,
 		Labels:    s.Labels,
 		Addresses: addresses,
-		Pool:      one(s.Annotations[v1beta1.AnnotationAllocatedFromPool]),
+		Pool:      texts.one(s.Annotations[v1beta1.AnnotationAllocatedFromPool]),
 		Tenant:    kube.Tenant(s),
 		Seniority: kube.SeniorityOf(s),
 		Shares:    shares(s),
@@ -83,11 +83,11 @@ func ours(s *corev1.Service, class string) bool {
 	return *s.Spec.LoadBalancerClass == class
 }
 
-// ingress returns the addresses of a Service's status, in order. Host names are not ours and are passed over.
+// ingress returns the addresses of a Service's status, in order and each once. Host names are not ours and are passed over.
 func ingress(s *corev1.Service) []netip.Addr {
 	var out []netip.Addr
 	for _, i := range s.Status.LoadBalancer.Ingress {
-		if a, err := netip.ParseAddr(i.IP); err == nil {
+		if a, err := netip.ParseAddr(i.IP); err == nil && !slices.Contains(out, a.Unmap()) {
 			out = append(out, a.Unmap())
 		}
 	}

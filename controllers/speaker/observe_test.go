@@ -42,7 +42,7 @@ func TestWhichEndpointsServe(t *testing.T) {
 		{"not ready, of a publisher that knows no serving", discoveryv1.EndpointConditions{Ready: no, Terminating: yes}, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			got := serving([]discoveryv1.Endpoint{{NodeName: ptr.To("n2"), Conditions: row.conditions}})
+			got := serving([]discoveryv1.Endpoint{{NodeName: ptr.To("n2"), Conditions: row.conditions}}, &repeated{})
 			if (len(got) == 1 && got[0] == "n2") != row.serves || len(got) > 1 {
 				t.Errorf("serving are %v", got)
 			}
@@ -51,7 +51,7 @@ func TestWhichEndpointsServe(t *testing.T) {
 }
 
 func TestServingNodesAreSortedAndNamedOnce(t *testing.T) {
-	got := serving([]discoveryv1.Endpoint{{NodeName: ptr.To("n3")}, {}, {NodeName: ptr.To("n1")}, {NodeName: ptr.To("n3")}})
+	got := serving([]discoveryv1.Endpoint{{NodeName: ptr.To("n3")}, {}, {NodeName: ptr.To("n1")}, {NodeName: ptr.To("n3")}}, &repeated{})
 	if fmt.Sprintf("%q", got) != `["" "n1" "n3"]` {
 		t.Errorf("got %q", got)
 	}
@@ -87,5 +87,15 @@ func TestWhatIsObservedOfANode(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got, row.want)
 			}
 		})
+	}
+}
+
+func TestAddressesOfAServiceAreThereOnce(t *testing.T) {
+	service := &corev1.Service{}
+	for _, ip := range []string{"192.0.2.1", "", "2001:db8::1", "192.0.2.1", "::ffff:192.0.2.1", "web.example", "192.0.2.2"} {
+		service.Status.LoadBalancer.Ingress = append(service.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: ip})
+	}
+	if got := ingress(service); fmt.Sprint(got) != "[192.0.2.1 2001:db8::1 192.0.2.2]" {
+		t.Errorf("got %v", got)
 	}
 }

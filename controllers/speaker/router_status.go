@@ -8,8 +8,11 @@ import (
 	"hash/maphash"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"metalsuite.io/api/v1beta1"
@@ -59,11 +62,23 @@ func serviceOfRouters(o *v1beta1.ServiceBGPStatus) string {
 	return o.Status.ServiceNamespace + "/" + o.Status.ServiceName
 }
 
-// routerStatuses are the ServiceBGPStatus objects of this node that are there, by name. An informer fills it; nothing but that fits into
-// memory for many Services.
+// routerStatuses are the ServiceBGPStatus objects of this node that are there, by name. An informer fills it.
 type routerStatuses struct {
 	mu   sync.Mutex
 	seen map[string]*keptStatus
+	// known is whether those are in it that were there when the speaker started; nothing is written before.
+	known atomic.Bool
+}
+
+// services are the keys of the Services that they speak of.
+func (r *routerStatuses) services() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	keys := make([]string, 0, len(r.seen))
+	for _, status := range r.seen {
+		keys = append(keys, status.service)
+	}
+	return keys
 }
 
 func (r *routerStatuses) put(s *keptStatus) {
@@ -88,22 +103,54 @@ func (r *routerStatuses) get(name string) *keptStatus {
 	return r.seen[name]
 }
 
-// routerStatusChanged takes in that a ServiceBGPStatus was written, or removed, and asks for a write if that is not what is to be there.
-func (s *Status) routerStatusChanged(o any, exists bool) {
-	status, ok := unwrapped(o).(*keptStatus)
-	if !ok {
+// followRouterStatuses follows the ServiceBGPStatus objects, and looks at all Services once those that were there at first are known.
+func (s *Status) followRouterStatuses(ctx context.Context, c cache.Cache) error {
+	read, err := follow(ctx, c, &v1beta1.ServiceBGPStatus{}, s.routerStatusChanged)
+	if err != nil || !toolscache.WaitForCacheSync(ctx.Done(), read) {
+		return err
+	}
+	s.routers.known.Store(true)
+	for key := range s.newest.get().Plan.Verdicts {
+		s.services.Enqueue(key)
+	}
+	for _, key := range s.routers.services() {
+		s.services.Enqueue(key)
+	}
+	return nil
+}
+
+// routerStatusChanged takes in that a ServiceBGPStatus was made, written or removed, and asks for a write if it is not what is to be there.
+func (s *Status) routerStatusChanged(old, new any) {
+	before, _ := unwrapped(old).(*keptStatus)
+	after, _ := unwrapped(new).(*keptStatus)
+	var service string
+	switch {
+	case after != nil:
+		s.routers.put(after)
+		service = after.service
+	case before != nil:
+		s.routers.remove(before)
+		service = before.service
+	default:
 		return
 	}
-	if exists {
-		s.routers.put(status)
-	} else {
-		s.routers.remove(status)
-	}
 	outcome := s.newest.get()
-	want := s.routerStatus(status.service, outcome.Plan.Verdicts[status.service])
-	if outcome.World.Policy == nil || exists != (want != nil) || exists && status.digests != digestsOf(want) {
-		s.services.EnqueueAfter(status.service, repairAfter)
+	if want := s.routerStatus(service, outcome.Plan.Verdicts[service]); outcome.World.Policy == nil || !after.says(want, before == nil) {
+		s.services.EnqueueAfter(service, repairAfter)
 	}
+}
+
+// says is whether an object is what it is to be; either may be nil, for none. One that was just made says nothing of routers yet if it is ours:
+// who has made it writes its status next.
+func (k *keptStatus) says(want *v1beta1.ServiceBGPStatus, made bool) bool {
+	if k == nil || want == nil {
+		return k == nil && want == nil
+	}
+	right := digestsOf(want)
+	if made && len(want.OwnerReferences) > 0 && k.status == digestsOf(&v1beta1.ServiceBGPStatus{}).status {
+		return k.metadata == right.metadata
+	}
+	return k.digests == right
 }
 
 // routerStatus is what is to be there for a Service; nil when no router is told of it.
@@ -123,6 +170,9 @@ func (s *Status) routerStatusName(key string) string { return s.objectName("bgp-
 // writeRouters leaves one ServiceBGPStatus of this node when it tells routers of the Service, and none when it does not. While a password is
 // being read it leaves what an earlier pod of the node wrote.
 func (s *Status) writeRouters(ctx context.Context, key string, o serviceOutcome) error {
+	if !s.routers.known.Load() {
+		return nil
+	}
 	if o.Pending {
 		s.services.EnqueueAfter(key, repairAfter)
 		return nil

@@ -159,24 +159,17 @@ func keep[R any](ctx context.Context, s *Source, kind client.Object, change func
 	})
 }
 
-// handle calls changed for each change of a kind, old is nil on creation, new on deletion.
+// handle follows a kind, unless an earlier attempt does.
 func (s *Source) handle(ctx context.Context, kind client.Object, changed func(old, new any)) error {
 	name := fmt.Sprintf("%T", kind)
 	if s.read[name] != nil {
-		return nil // from an earlier attempt
+		return nil
 	}
-	informer, err := s.cache.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
-	if err != nil {
-		return fmt.Errorf("watching %T: %w", kind, err)
+	read, err := follow(ctx, s.cache, kind, changed)
+	if err == nil {
+		s.read[name] = read
 	}
-	handler, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc: func(o any) { changed(nil, o) }, UpdateFunc: changed, DeleteFunc: func(o any) { changed(o, nil) },
-	})
-	if err != nil {
-		return fmt.Errorf("watching %T: %w", kind, err)
-	}
-	s.read[name] = handler.HasSynced
-	return nil
+	return err
 }
 
 // object is what an informer hands over, as an object of the API.

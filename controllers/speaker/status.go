@@ -105,30 +105,37 @@ func (s *Status) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// Watch writes status objects again that somebody else has changed or deleted.
+// Watch writes status objects again that somebody else has changed or deleted. It returns once those of Services and routers are known that
+// were there before; until then nothing is written of them.
 func (s *Status) Watch(ctx context.Context, c cache.Cache) error {
-	repair := func(o any, _ bool) { s.repair(object(o)) }
+	repair := func(old, new any) {
+		if new == nil {
+			new = old
+		}
+		s.repair(object(new))
+	}
 	for _, kind := range []client.Object{&v1beta1.ServiceL2Status{}, &v1beta1.BGPSessionStatus{}, &v1beta1.ConfigurationState{}, &v1beta1.AddressConflict{}} {
-		if err := follow(ctx, c, kind, repair); err != nil {
+		if _, err := follow(ctx, c, kind, repair); err != nil {
 			return err
 		}
 	}
-	return follow(ctx, c, &v1beta1.ServiceBGPStatus{}, s.routerStatusChanged)
+	return s.followRouterStatuses(ctx, c)
 }
 
-// follow calls changed with each object of a kind that has changed, and whether it is there still.
-func follow(ctx context.Context, c cache.Cache, kind client.Object, changed func(o any, exists bool)) error {
+// follow calls changed for each change of a kind, old is nil on creation, new on deletion. What it returns says whether that was done for all
+// objects that were there at first.
+func follow(ctx context.Context, c cache.Cache, kind client.Object, changed func(old, new any)) (toolscache.InformerSynced, error) {
 	informer, err := c.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
 	if err != nil {
-		return fmt.Errorf("watching %T: %w", kind, err)
+		return nil, fmt.Errorf("watching %T: %w", kind, err)
 	}
-	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc: func(o any) { changed(o, true) }, UpdateFunc: func(_, o any) { changed(o, true) }, DeleteFunc: func(o any) { changed(o, false) },
+	handler, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc: func(o any) { changed(nil, o) }, UpdateFunc: changed, DeleteFunc: func(o any) { changed(o, nil) },
 	})
 	if err != nil {
-		return fmt.Errorf("watching %T: %w", kind, err)
+		return nil, fmt.Errorf("watching %T: %w", kind, err)
 	}
-	return nil
+	return handler.HasSynced, nil
 }
 
 // repair looks again at a status object that has changed. What another speaker wrote is looked at later: if the speakers do not see each

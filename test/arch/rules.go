@@ -26,7 +26,7 @@ var rooms = []room{
 	{floor: 2, packages: []string{"./announcers/bgp/..."}},
 	{floor: 3, packages: []string{"./controllers/admission/..."}},
 	{floor: 3, packages: []string{"./controllers/operator/..."}},
-	{floor: 3, packages: []string{"./controllers/peering/..."}, planned: true},
+	{floor: 3, packages: []string{"./controllers/peering/..."}},
 	{floor: 3, packages: []string{"./controllers/service/..."}},
 	{floor: 3, packages: []string{"./controllers/speaker/..."}},
 	{floor: 3, packages: []string{"./endpointcopier/..."}},
@@ -90,14 +90,12 @@ var bans = []ban{
 		packages: []string{"./internal/policy"},
 		allow:    append([]string{"./api/...", "go4.org/netipx", "k8s.io/apimachinery/...", "k8s.io/api/..."}, pure...),
 		why:      "the policy is a function of the objects alone: no client, no log, no metrics",
-		planned:  true,
 	},
 	{
 		packages: []string{"./internal/policy"},
 		forbid:   clusterClients,
 		indirect: true,
 		why:      "the policy is a function of the objects alone; webhooks and the command line use it without a cluster",
-		planned:  true,
 	},
 	{
 		packages: append([]string{"./internal/hostnet", "./internal/membership"}, modules...),

@@ -150,10 +150,8 @@ func (b bench) unasked(ctx context.Context, node string) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(floodFor):
+	if err := pause(ctx, floodFor); err != nil {
+		return err
 	}
 	after, err := b.speakerCPU(ctx, node)
 	report("speaker's CPU while nobody asks, of a core", "%", []float64{100 * (after - before) / floodFor.Seconds()})

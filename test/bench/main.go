@@ -102,6 +102,16 @@ func (b bench) measure(ctx context.Context, trials int, chosen []string) error {
 	return nil
 }
 
+// pause waits, unless the context ends.
+func pause(ctx context.Context, during time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(during):
+		return nil
+	}
+}
+
 func (b bench) failovers(ctx context.Context, trials int) error {
 	if err := b.Apply(ctx, suite.HelloService(namespace, "bench-0", app)); err != nil {
 		return err

@@ -66,10 +66,8 @@ const quiet = time.Minute
 
 // speakers measures what speakers hold when there is nothing to announce, and with 1,000 Services that are announced.
 func (b bench) speakers(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(quiet):
+	if err := pause(ctx, quiet); err != nil {
+		return err
 	}
 	idle, err := b.speakerMemory(ctx)
 	if err != nil {

@@ -64,14 +64,7 @@ func pour(ctx context.Context, from lab.Host, x lab.Exchange, rate int, during t
 }
 
 // settle gives the last answers time to arrive.
-func settle(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(200 * time.Millisecond):
-		return nil
-	}
-}
+func settle(ctx context.Context) error { return pause(ctx, 200*time.Millisecond) }
 
 func sendAll(fd int, frame []byte, rate int, during time.Duration) (flooded, error) {
 	begin := time.Now()

@@ -216,7 +216,6 @@ func (FRR) BFD(ctx context.Context) (map[string]BFD, error) {
 type counters struct {
 	Peer         string `json:"peer"`
 	Ups          int    `json:"session-up"`
-	Downs        int    `json:"session-down"`
 	EchoSent     int    `json:"echo-packet-output"`
 	EchoReceived int    `json:"echo-packet-input"`
 }
@@ -238,12 +237,6 @@ func (FRR) counters(ctx context.Context, peer string) (counters, error) {
 func (f FRR) Ups(ctx context.Context, peer string) (int, error) {
 	c, err := f.counters(ctx, peer)
 	return c.Ups, err
-}
-
-// Downs returns how often the BFD session with a peer went down.
-func (f FRR) Downs(ctx context.Context, peer string) (int, error) {
-	c, err := f.counters(ctx, peer)
-	return c.Downs, err
 }
 
 // Echoes returns how many echo packets the router sent to a peer, and how many came from there, its own among them.

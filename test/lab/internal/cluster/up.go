@@ -217,8 +217,12 @@ func (l *Lab) awaitReady(ctx context.Context, timeout time.Duration) error {
 	defer cancel()
 	last := errors.New("never asked")
 	err = wait.PollUntilContextCancel(ctx, 200*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-		if dead, err := deadDaemons(); err != nil || len(dead) > 0 {
-			return false, errors.Join(fmt.Errorf("ended: %v, last words of %s: %s", dead, dead[0], lastLine(l.log(dead[0]))), err)
+		dead, err := deadDaemons()
+		if err != nil {
+			return false, err
+		}
+		if len(dead) > 0 {
+			return false, fmt.Errorf("ended: %v, last words of %s: %s", dead, dead[0], lastLine(l.log(dead[0])))
 		}
 		last = l.nodesReady(ctx, client)
 		return last == nil, nil
