@@ -110,7 +110,9 @@ func (e *engine) run(ctx context.Context) error {
 		}
 		// What was said before this moment comes first: it may end a trial.
 		e.a.hear(e.heard.take())
-		e.send()
+		if err := e.send(ctx); err != nil {
+			return err
+		}
 	}
 }
 
@@ -130,7 +132,6 @@ func (e *engine) next(ctx context.Context) error {
 		}
 	case <-e.heard.C:
 	case <-e.a.wake:
-		return e.serve(ctx)
 	case <-e.timer():
 		if e.retryDue() {
 			return e.settle(ctx)
@@ -208,8 +209,13 @@ func (e *engine) observe(o observation) {
 
 // send sends what is due. A claim may be withdrawn meanwhile, so each is looked at again before it is sent. What an interface does not
 // take is tried again a little later, and the other interfaces and all news of links do not wait for it.
-func (e *engine) send() {
+func (e *engine) send(ctx context.Context) error {
 	claims, probes := e.a.due()
+	// The sockets follow at least what was desired when these became due, whatever it was that woke us: the first address of a family needs
+	// one that was not there before.
+	if err := e.serve(ctx); err != nil {
+		return err
+	}
 	for _, p := range probes {
 		left := false
 		for _, c := range p.on {
@@ -230,6 +236,7 @@ func (e *engine) send() {
 			e.a.postpone(c)
 		}
 	}
+	return nil
 }
 
 func (e *engine) responder(c claim) *responder {
