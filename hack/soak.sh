@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# What takes longer than a test may: random histories of a million steps, every fuzz target, many overlaps of two leaders, the stories on a lab
-# whose kube-proxy uses iptables (those of the tests use nftables), and the smallest interval of BFD that holds for BFD_SOAK (5m) while all
-# cores are busy. Ends with the first failure. FUZZTIME (60s) is for each target,
-# SOAK_STEPS (1000000) for each random test, TRIALS (20) for the overlaps. The envtest binaries are expected in KUBEBUILDER_ASSETS. The lab of
-# this machine, if one runs, is replaced, and is gone at the end.
+# What takes longer than a test may: random histories of a million steps, every fuzz target, 1,000 malformed BGP messages, many overlaps of
+# two leaders, the stories on a lab whose kube-proxy uses iptables (those of the tests use nftables), and the smallest interval of BFD that
+# holds for BFD_SOAK (5m) while all cores are busy. Ends with the first failure. FUZZTIME (60s) is for each target, SOAK_STEPS (1000000) for
+# each random test, TRIALS (20) for the overlaps. The envtest binaries are expected in KUBEBUILDER_ASSETS. The lab of this machine, if one
+# runs, is replaced, and is gone at the end.
 set -eu
 cd "$(dirname "$0")/.."
 export SOAK_STEPS="${SOAK_STEPS:-1000000}"
@@ -27,6 +27,9 @@ done
 
 echo "1000 sessions opened and closed"
 SOAK_BGP_SESSIONS=1000 go test -count=1 -timeout 20m -run TestNothingIsLeft ./announcers/bgp/gobgp
+
+echo "1000 malformed BGP messages"
+SOAK_BGP_MESSAGES=1000 go test -count=1 -timeout 30m -run TestMalformedMessages ./announcers/bgp/gobgp
 
 echo "$trials overlaps of two leaders"
 go test -c -o "$scratch/controller.test" ./cmd/controller
