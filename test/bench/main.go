@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command bench measures the suite on a running lab and prints figures, one a line: name, median, worst, unit, trials. It never passes or
-// fails by time. TRIALS sets how often a link is cut (10). Its arguments choose what is measured, all of it without any: speaker,
-// service, neighbour, failover, flood, thousand, ten-thousand.
+// fails by time. TRIALS sets how often a link is cut (10). Its arguments choose what is measured, all of it without any but bfd-soak: speaker,
+// service, neighbour, failover, flood, thousand, bgp-service, bgp-failover, bgp-kill, bgp-load, ten-thousand, bfd-soak.
 package main
 
 import (
