@@ -260,14 +260,13 @@ var _ = Describe("The endpoint-copier command", Ordered, func() {
 		way.set(true)
 		_, ready := run()
 		Eventually(ready).Should(Equal(http.StatusInternalServerError))
+		// A slice that comes back shows that this copier leads. Its name in the Lease would not: the API server writes it before the copier
+		// has the answer, and one that was cut off in between waits for the lead, as ready as before.
+		Expect(api.DeleteAllOf(ctx, &discoveryv1.EndpointSlice{}, client.InNamespace("default"),
+			client.MatchingLabels{discoveryv1.LabelServiceName: "kubernetes-vip"})).To(Succeed())
 		way.set(false)
 		Eventually(ready).Should(Equal(http.StatusOK))
 		mirrored(ctx, 1)
-		Eventually(func(g Gomega) {
-			lease := &coordinationv1.Lease{}
-			g.Expect(api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: leaderElectionID}, lease)).To(Succeed())
-			g.Expect(ptr.Deref(lease.Spec.HolderIdentity, "")).NotTo(BeEmpty())
-		}).Should(Succeed())
 
 		way.set(true)
 		Eventually(ready).Should(Equal(http.StatusInternalServerError), "the next manager has not read anything yet")
