@@ -38,6 +38,8 @@ import (
 const (
 	namespace = "metallb-system"
 	account   = "system:serviceaccount:" + namespace + ":endpoint-copier"
+	// probeHost is an address of this machine from which nobody connects: a port of it that is free stays free while copiers follow each other.
+	probeHost = "127.0.0.2"
 )
 
 func TestRole(t *testing.T) {
@@ -85,7 +87,7 @@ func may(ctx context.Context, api client.Client, verb, group, resource, namespac
 // freePort is a port that nobody listened on a moment ago.
 func freePort() int {
 	GinkgoHelper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", net.JoinHostPort(probeHost, "0"))
 	Expect(err).NotTo(HaveOccurred())
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
@@ -201,7 +203,7 @@ var _ = Describe("The endpoint-copier command", Ordered, func() {
 		}
 		Expect(o.command().ParseFlags(append([]string{
 			"--namespace=" + namespace, "--kubeconfig=" + path, "--leader-elect", "--annotated-services=false", "--port=0",
-			"--health-probe-host=127.0.0.1", fmt.Sprintf("--health-probe-port=%d", port),
+			"--health-probe-host="+probeHost, fmt.Sprintf("--health-probe-port=%d", port),
 		}, flags...))).To(Succeed())
 		config, err := o.config()
 		Expect(err).NotTo(HaveOccurred())
@@ -223,7 +225,7 @@ var _ = Describe("The endpoint-copier command", Ordered, func() {
 		})
 		DeferCleanup(stop)
 		return stop, func() (int, error) {
-			answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz", port))
+			answer, err := http.Get(fmt.Sprintf("http://%s:%d/readyz", probeHost, port))
 			if err != nil {
 				return 0, err
 			}
@@ -296,7 +298,7 @@ var _ = Describe("The endpoint-copier command", Ordered, func() {
 	})
 
 	It("ends with a clear error when a port is taken", func(ctx SpecContext) {
-		taken, err := net.Listen("tcp", "127.0.0.1:0")
+		taken, err := net.Listen("tcp", net.JoinHostPort(probeHost, "0"))
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(taken.Close)
 		o, config := prepare(taken.Addr().(*net.TCPAddr).Port)
