@@ -203,7 +203,7 @@ var _ = Describe("The endpoint-copier command", Ordered, func() {
 		}
 		Expect(o.command().ParseFlags(append([]string{
 			"--namespace=" + namespace, "--kubeconfig=" + path, "--leader-elect", "--annotated-services=false", "--port=0",
-			"--health-probe-host="+probeHost, fmt.Sprintf("--health-probe-port=%d", port),
+			"--health-probe-host=" + probeHost, fmt.Sprintf("--health-probe-port=%d", port),
 		}, flags...))).To(Succeed())
 		config, err := o.config()
 		Expect(err).NotTo(HaveOccurred())
