@@ -97,7 +97,7 @@ type runner struct {
 	drainSince, leavingSince time.Time
 	// state is what users are told. told is what the engine was; the goroutine alone changes it, and reads it without the mutex.
 	state announcers.PeerState
-	told  table
+	told  *table
 	// watch is the BFD session that is wanted; nil for none.
 	watch *bfd.Session
 }

@@ -44,12 +44,28 @@ func (c carriage) nextHop(p netip.Prefix) netip.Addr {
 	return c.nextHop6
 }
 
-// table is what a router was told to announce.
+// manner is how a route is announced: everything but its prefix.
+type manner struct {
+	announcers.Attributes
+	nextHop netip.Addr
+}
+
+func (m manner) equal(o manner) bool {
+	return m.nextHop == o.nextHop && m.LocalPref == o.LocalPref && m.MED == o.MED && m.HasMED == o.HasMED && m.Prepend == o.Prepend &&
+		slices.Equal(m.Communities, o.Communities) && slices.Equal(m.LargeCommunities, o.LargeCommunities)
+}
+
+// table is what a router was told to announce. There may be tens of thousands of routes, and few manners that they are announced in.
 type table struct {
-	routes map[netip.Prefix]Announcement
+	routes map[netip.Prefix]*manner
+	// recent are the manners that were used last, the newest at the end; they are not changed.
+	recent []*manner
 	// lengths are how many routes there are of each family's prefix lengths.
 	lengths map[length]int
 }
+
+// recentManners is how many manners are remembered to be shared.
+const recentManners = 16
 
 type length struct {
 	four bool
@@ -58,29 +74,36 @@ type length struct {
 
 func lengthOf(p netip.Prefix) length { return length{p.Addr().Is4(), p.Bits()} }
 
-func newTable() table {
-	return table{routes: map[netip.Prefix]Announcement{}, lengths: map[length]int{}}
+func newTable() *table {
+	return &table{routes: map[netip.Prefix]*manner{}, lengths: map[length]int{}}
 }
 
 // difference returns what makes the table what it is to be: what to withdraw and what to announce, in the order of prefixes. A table that
 // is followed is set with apply.
-func (t table) difference(w wish, c carriage) (withdraw []netip.Prefix, announce []Announcement) {
-	wanted := make(map[netip.Prefix]struct{}, len(w.routes))
+func (t *table) difference(w wish, c carriage) (withdraw []netip.Prefix, announce []Announcement) {
+	wanted := func(p netip.Prefix) bool { return !w.withdrawn && c.carries(p) }
+	kept := 0
 	for _, r := range w.routes {
-		if w.withdrawn || !c.carries(r.Prefix) {
+		if !wanted(r.Prefix) {
 			continue
 		}
-		wanted[r.Prefix] = struct{}{}
-		next := Announcement{Route: r, NextHop: c.nextHop(r.Prefix)}
+		next := manner{Attributes: r.Attributes, nextHop: c.nextHop(r.Prefix)}
 		if w.marked {
 			next.Attributes = marked(r.Attributes)
 		}
-		if have, ok := t.routes[r.Prefix]; !ok || !have.equal(next) {
-			announce = append(announce, next)
+		have, ok := t.routes[r.Prefix]
+		if ok {
+			kept++
+		}
+		if !ok || !have.equal(next) {
+			announce = append(announce, Announcement{Route: announcers.Route{Prefix: r.Prefix, Attributes: next.Attributes}, NextHop: next.nextHop})
 		}
 	}
+	if kept == len(t.routes) {
+		return nil, announce
+	}
 	for p := range t.routes {
-		if _, ok := wanted[p]; !ok {
+		if _, found := find(w.routes, p); !found || !wanted(p) {
 			withdraw = append(withdraw, p)
 		}
 	}
@@ -89,7 +112,7 @@ func (t table) difference(w wish, c carriage) (withdraw []netip.Prefix, announce
 }
 
 // apply notes what was withdrawn and announced.
-func (t table) apply(withdraw []netip.Prefix, announce []Announcement) {
+func (t *table) apply(withdraw []netip.Prefix, announce []Announcement) {
 	for _, p := range withdraw {
 		if _, ok := t.routes[p]; !ok {
 			continue
@@ -103,12 +126,27 @@ func (t table) apply(withdraw []netip.Prefix, announce []Announcement) {
 		if _, ok := t.routes[a.Prefix]; !ok {
 			t.lengths[lengthOf(a.Prefix)]++
 		}
-		t.routes[a.Prefix] = a
+		t.routes[a.Prefix] = t.manner(a)
 	}
 }
 
+// manner returns how a route is announced, which several routes share.
+func (t *table) manner(a Announcement) *manner {
+	next := manner{Attributes: a.Attributes, nextHop: a.NextHop}
+	for _, m := range slices.Backward(t.recent) {
+		if m.equal(next) {
+			return m
+		}
+	}
+	if len(t.recent) == recentManners {
+		t.recent = slices.Delete(t.recent, 0, 1)
+	}
+	t.recent = append(t.recent, &next)
+	return &next
+}
+
 // covers says whether a route of the table contains the address.
-func (t table) covers(a netip.Addr) bool {
+func (t *table) covers(a netip.Addr) bool {
 	for l := range t.lengths {
 		if l.four != a.Is4() {
 			continue
@@ -123,7 +161,7 @@ func (t table) covers(a netip.Addr) bool {
 }
 
 // of counts the routes of the families.
-func (t table) of(four, six bool) int {
+func (t *table) of(four, six bool) int {
 	n := 0
 	for l, count := range t.lengths {
 		if l.four && four || !l.four && six {
@@ -142,9 +180,9 @@ func marked(a announcers.Attributes) announcers.Attributes {
 	return a
 }
 
-func (a Announcement) equal(b Announcement) bool {
-	return a.NextHop == b.NextHop && a.LocalPref == b.LocalPref && a.MED == b.MED && a.HasMED == b.HasMED && a.Prepend == b.Prepend &&
-		slices.Equal(a.Communities, b.Communities) && slices.Equal(a.LargeCommunities, b.LargeCommunities)
+// find searches a prefix among routes that are sorted by prefix.
+func find(routes []announcers.Route, p netip.Prefix) (int, bool) {
+	return slices.BinarySearchFunc(routes, p, func(r announcers.Route, p netip.Prefix) int { return r.Prefix.Compare(p) })
 }
 
 // covering says whether a route of the list contains the address. Routes are sorted by prefix; lengths are those that occur.
@@ -157,8 +195,7 @@ func covering(routes []announcers.Route, lengths []length, a netip.Addr) bool {
 		if err != nil {
 			continue
 		}
-		_, found := slices.BinarySearchFunc(routes, p, func(r announcers.Route, p netip.Prefix) int { return r.Prefix.Compare(p) })
-		if found {
+		if _, found := find(routes, p); found {
 			return true
 		}
 	}

@@ -57,7 +57,7 @@ func TestDifferenceConverges(t *testing.T) {
 				continue
 			}
 			count++
-			if slices.Contains(got.Communities, gracefulShutdown) != w.marked || got.NextHop != c.nextHop(route.Prefix) {
+			if slices.Contains(got.Communities, gracefulShutdown) != w.marked || got.nextHop != c.nextHop(route.Prefix) {
 				t.Fatalf("%v is announced as %+v", route.Prefix, got)
 			}
 		}
@@ -94,5 +94,29 @@ func TestMarkedLeavesTheOriginalAlone(t *testing.T) {
 	twice := marked(marked(announcers.Attributes{}))
 	if len(twice.Communities) != 1 {
 		t.Errorf("communities = %v, want one", twice.Communities)
+	}
+}
+
+func TestRoutesOfOneMannerShareIt(t *testing.T) {
+	have := newTable()
+	announce := make([]Announcement, 1000)
+	for i := range announce {
+		announce[i].Prefix = netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}), 32)
+		announce[i].Communities = []uint32{uint32(i % 4)}
+	}
+	have.apply(nil, announce)
+	manners := map[*manner]int{}
+	for _, m := range have.routes {
+		manners[m]++
+	}
+	if len(manners) != 4 {
+		t.Errorf("4 ways to announce are kept %d times", len(manners))
+	}
+	for i := range announce {
+		announce[i].MED = uint32(i)
+	}
+	have.apply(nil, announce)
+	if len(have.recent) != recentManners {
+		t.Errorf("%d manners are remembered, want the last %d", len(have.recent), recentManners)
 	}
 }
