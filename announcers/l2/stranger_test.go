@@ -65,10 +65,12 @@ func disputesOn(fresh func(testing.TB) segment, f family) {
 		)))
 		Eventually(func() float64 { return testutil.ToFloat64(n.metrics.conflicts.WithLabelValues(f.first.String())) }).Should(BeEquivalentTo(1))
 
-		for _, pause := range []time.Duration{retryTrial, 100 * time.Millisecond, 200 * time.Millisecond, answerWithin} {
+		for i, pause := range []time.Duration{retryTrial, 100 * time.Millisecond, 200 * time.Millisecond} {
 			n.clock.step(pause)
-			Consistently(n.claimsOf(f.first, strangerMAC)).WithTimeout(20 * time.Millisecond).Should(BeEmpty())
+			Eventually(n.probesOf(f.first)).Should(HaveLen(i + 2))
+			Expect(n.claimsOf(f.first, nodeMAC)()).To(BeEmpty())
 		}
+		n.clock.step(answerWithin)
 		Eventually(apply(false)).Should(isEffective)
 		Eventually(n.claimsOf(f.first, nodeMAC)).Should(HaveLen(f.frames))
 		Expect(n.Conflicts()).To(ConsistOf(HaveField("Withdrawn", false)))
