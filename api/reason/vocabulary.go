@@ -83,6 +83,8 @@ const (
 	NodeRemoved                     Reason = "NodeRemoved"
 	NodeShuttingDown                Reason = "NodeShuttingDown"
 	SpeakersRemoved                 Reason = "SpeakersRemoved"
+	NodeNotSelected                 Reason = "NodeNotSelected"
+	AnnouncerRemoved                Reason = "AnnouncerRemoved"
 )
 
 // Membership of the speakers.
@@ -224,6 +226,8 @@ var vocabulary = map[Reason]Text{
 	NodeRemoved:                     {Sentence: "the node is being removed from the cluster"},
 	NodeShuttingDown:                {Sentence: "the node is shutting down"},
 	SpeakersRemoved:                 {Sentence: "the speakers are being removed"},
+	NodeNotSelected:                 {Sentence: "speakers are not to run on the node any more"},
+	AnnouncerRemoved:                {Sentence: "speakers are not to run the announcer any more"},
 
 	GossipKeyInvalid: {Sentence: "the speakers' common key is missing or unusable", Fix: "Delete the Secret memberlist, which the controller makes anew within a minute, then restart the speakers"},
 	GossipKeyDiffers: {Sentence: "a speaker uses another key", Fix: "Restart the speakers, so that all read the same Secret memberlist"},

@@ -49,6 +49,10 @@ type options struct {
 // New returns the speaker command.
 func New() *cobra.Command {
 	var o options
+	return o.command()
+}
+
+func (o *options) command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "speaker",
 		Short: "Announce the addresses of Services from this node",
@@ -57,7 +61,7 @@ func New() *cobra.Command {
 			if err := o.validate(); err != nil {
 				return err
 			}
-			return run(cmd.Context(), o)
+			return run(cmd.Context(), *o)
 		},
 	}
 	o.Bind(cmd.Flags())
@@ -75,7 +79,7 @@ func New() *cobra.Command {
 	flags.BoolVar(&o.ignoreExcludeLB, "ignore-exclude-lb", false, "announce from nodes labelled node.kubernetes.io/exclude-from-external-load-balancers too")
 	flags.BoolVar(&o.drainOnCordon, "bgp-drain-on-cordon", false, "take the traffic of routers away from this node while it is cordoned")
 	flags.StringVar(&o.runtimeFolder, "runtime-folder", os.TempDir(), "folder for the sockets of the announcers' own processes; it must be writable")
-	flags.StringVar(&o.daemonSet, "daemonset", os.Getenv("METALLB_DAEMONSET"), "name of the speakers' DaemonSet; when it is gone, a speaker that ends takes leave of its routers (env METALLB_DAEMONSET)")
+	flags.StringVar(&o.daemonSet, "daemonset", os.Getenv("METALLB_DAEMONSET"), "name of the speakers' DaemonSet; when that runs no speaker here any more, one that ends takes leave of its routers (env METALLB_DAEMONSET)")
 	return cmd
 }
 
@@ -98,3 +102,12 @@ func (o *options) validate() error {
 }
 
 func (o *options) keyFile() string { return filepath.Join(o.keyPath, keyFile) }
+
+// announcersIn returns the announcers that a speaker with these arguments runs. Flags of another version are none of its business.
+func announcersIn(args []string) ([]string, error) {
+	var o options
+	flags := o.command().Flags()
+	flags.ParseErrorsAllowlist.UnknownFlags = true
+	err := flags.Parse(args)
+	return o.announcers, err
+}

@@ -40,7 +40,7 @@ const hold = 3 * time.Second
 const retryStart = 2 * time.Second
 
 // heapGrowth is by how many per cent the heap may grow between two collections. The role holds all Services in memory on every node.
-const heapGrowth = 25
+const heapGrowth = 20
 
 func run(ctx context.Context, o options) error {
 	process.Frugal(heapGrowth)
@@ -96,7 +96,9 @@ func run(ctx context.Context, o options) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer end()
-		part(signalled, ctx, log, loop, speaker.Installation{Reader: objects.direct, Namespace: o.Namespace, DaemonSet: o.daemonSet})
+		part(signalled, ctx, log, loop, speaker.Installation{
+			Reader: objects.direct, Namespace: o.Namespace, DaemonSet: o.daemonSet, Node: o.node, Announcers: announcersIn,
+		})
 		return nil
 	})
 	group.Go(func() error { return members.Run(ctx) })
@@ -118,24 +120,21 @@ func run(ctx context.Context, o options) error {
 	return group.Wait()
 }
 
-// part waits for the signal to end, or for the end of something that runs. After the signal it lets the announcers take leave of the
-// network if this node does not come back; a restart is none of the network's business.
+// part waits for the signal to end, or for the end of something that runs. After the signal it lets those announcers take leave of the
+// network that do not come back to this node; a restart is none of the network's business.
 func part(signalled, running context.Context, log logr.Logger, loop *speaker.Speaker, installed speaker.Installation) {
 	select {
 	case <-running.Done():
 		return
 	case <-signalled.Done():
 	}
-	why := loop.Departing()
-	if why == "" && installed.Removed(running) {
-		why = reason.SpeakersRemoved
+	why := func(string) reason.Reason { return loop.Departing() }
+	if loop.Departing() == "" {
+		why = installed.Removed(running)
 	}
-	if why == "" {
+	if loop.Leave(running, why) == 0 {
 		log.Info("Speaker ends for a restart")
-		return
 	}
-	log.Info("Speaker takes leave", "reason", why)
-	loop.Leave(running)
 }
 
 func (o *options) membership(log logr.Logger) (*membership.Membership, error) {

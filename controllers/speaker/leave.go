@@ -7,11 +7,6 @@ import (
 	"sync"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"metalsuite.io/announcers"
 	"metalsuite.io/api/reason"
 )
@@ -45,38 +40,23 @@ func (s *Speaker) Departing() reason.Reason {
 	return ""
 }
 
-// Leave lets the announcers take leave of the network and returns when they have done so, after 5 s at the latest. Run is to end then.
-func (s *Speaker) Leave(ctx context.Context) {
+// Leave lets those announcers take leave of the network that will not be back soon, as why says for each by its name: with an empty reason
+// an announcer comes back. It returns when they have done so, after 5 s at the latest, with how many there were. Run is to end then.
+func (s *Speaker) Leave(ctx context.Context, why func(announcer string) reason.Reason) int {
 	ctx, cancel := context.WithTimeout(ctx, leaveTime)
 	defer cancel()
 	var group sync.WaitGroup
+	left := 0
 	for _, m := range s.modules {
-		if l, ok := m.Announcer.(announcers.Leaver); ok {
-			group.Go(func() { l.Leave(ctx) })
+		l, able := m.Announcer.(announcers.Leaver)
+		r := why(m.Name())
+		if !able || r == "" {
+			continue
 		}
+		s.Log.Info("Announcer takes leave", "announcer", m.Name(), "reason", r)
+		left++
+		group.Go(func() { l.Leave(ctx) })
 	}
 	group.Wait()
-}
-
-// Installation is where the speakers come from.
-type Installation struct {
-	// Reader asks the API server itself.
-	Reader client.Reader
-	// Namespace and DaemonSet name the speakers' workload; without DaemonSet nothing is known of it.
-	Namespace, DaemonSet string
-}
-
-// Removed says whether the speakers' DaemonSet is gone or going. A speaker that may not ask any more is removed as well: its account or its
-// rights went first. When the API server does not answer within half a second, it is not: a speaker that is not known to go for good comes
-// back.
-func (i Installation) Removed(ctx context.Context) bool {
-	if i.DaemonSet == "" {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(ctx, removedTime)
-	defer cancel()
-	var workload appsv1.DaemonSet
-	err := i.Reader.Get(ctx, types.NamespacedName{Namespace: i.Namespace, Name: i.DaemonSet}, &workload)
-	gone := apierrors.IsNotFound(err) || apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err)
-	return gone || err == nil && workload.DeletionTimestamp != nil
+	return left
 }

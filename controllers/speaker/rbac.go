@@ -3,7 +3,8 @@
 package speaker
 
 // What the speaker may do. It reads; it writes its own status objects and events, and no Service. Secrets with the passwords of sessions it
-// gets by their names; it neither lists nor watches them. Of its DaemonSet it asks whether that is still there.
+// gets by their names; it neither lists nor watches them. Of its DaemonSet it asks whether that is still there, and
+// what it runs where.
 //
 // +kubebuilder:rbac:groups="",resources=services;nodes;namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch

@@ -3,7 +3,6 @@
 package stories
 
 import (
-	"context"
 	"net/netip"
 	"slices"
 	"time"
@@ -11,7 +10,6 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/test/lab"
 	"metalsuite.io/test/suite"
 )
@@ -84,71 +82,5 @@ var _ = Describe("A router that sends rubbish", func() {
 		Expect(now.UID).To(Equal(pod.UID))
 		Expect(now.Status.ContainerStatuses[0].RestartCount).To(Equal(pod.Status.ContainerStatuses[0].RestartCount))
 		reached(ctx, four)
-	})
-})
-
-var _ = Describe("A node that is drained", func() {
-	It("tells routers first that it goes, and is back when it is not drained any more", func(ctx SpecContext) {
-		const name = "drained"
-		four, node := routed(0x320), nodeName(0)
-		own := cluster.Lab.Node(node).Addr4()
-		routable(ctx, name, whole(four).String())
-		apply(ctx, asking(name, four))
-		apply(ctx, routerAt(name, cluster.Lab.Router().Addr4()))
-		expectHops(ctx, four, addresses4())
-		before := steady(ctx)
-		label(ctx, node, v1beta1.LabelDrain, "true")
-		DeferCleanup(func(ctx SpecContext) { label(ctx, node, v1beta1.LabelDrain, "") })
-		marked := false
-		Eventually(func(ctx context.Context) ([]lab.Path, error) {
-			all, err := paths(whole(four))(ctx)
-			marked = marked || slices.ContainsFunc(all, func(p lab.Path) bool {
-				return p.Peer == own.String() && slices.Contains(p.Communities, "graceful-shutdown")
-			})
-			return all, err
-		}).WithContext(ctx).WithPolling(5 * time.Millisecond).Should(And(HaveLen(2), HaveEach(HaveField("Peer", Not(Equal(own.String()))))))
-		Expect(marked).To(BeTrue(), "the route was marked before it went (RFC 8326)")
-		expectHops(ctx, four, addresses4(otherNodes(node)...))
-		reached(ctx, four)
-		Eventually(toldPeers(name)).WithContext(ctx).Should(Not(HaveKey(node)))
-		label(ctx, node, v1beta1.LabelDrain, "")
-		expectHops(ctx, four, addresses4())
-		expectSteady(ctx, before, "the session stays")
-	})
-})
-
-var _ = Describe("Speakers that are removed", func() {
-	It("take leave of the routers, which forget them at once, also those that would keep routes over a restart", func(ctx SpecContext) {
-		const name = "leaving"
-		four := routed(0x330)
-		routable(ctx, name, whole(four).String())
-		apply(ctx, asking(name, four))
-		for _, own := range addresses4() {
-			neighbour(ctx, own.String(), "remote-as external")
-		}
-		p := routerAt(name, cluster.Lab.Router().Addr4())
-		p.Spec.EnableGracefulRestart = true
-		apply(ctx, p)
-		expectHops(ctx, four, addresses4())
-		for _, node := range otherNodes("") {
-			expectSession(ctx, name, node, And(established(), HaveField("GracefulRestart", true)))
-		}
-		DeferCleanup(func(ctx SpecContext) {
-			Expect(cluster.Apply(ctx, suite.MetalLB())).To(Succeed())
-			Expect(cluster.AwaitAvailable(ctx, time.Minute)).To(Succeed())
-		})
-		Expect(cluster.Client.Delete(ctx, suite.MetalLB())).To(Succeed())
-		marked := map[string]bool{}
-		Eventually(func(ctx context.Context) ([]lab.Path, error) {
-			all, err := paths(whole(four))(ctx)
-			for _, path := range all {
-				if slices.Contains(path.Communities, "graceful-shutdown") {
-					marked[path.Peer] = true
-				}
-			}
-			return all, err
-		}).WithContext(ctx).WithPolling(5 * time.Millisecond).Should(BeEmpty())
-		Expect(marked).To(HaveLen(len(cluster.Lab.Nodes())), "each marked its route before it went (RFC 8326)")
-		expectNoRoute(ctx, whole(four))
 	})
 })

@@ -238,14 +238,6 @@ var _ = Describe("An address that a node uses itself", func() {
 var _ = Describe("A setting of the module l2", Ordered, func() {
 	const name = "settings"
 	var address netip.Addr
-	// configure brings the MetalLB resource to a form and waits until the speakers have it.
-	configure := func(ctx context.Context, change func(*v1beta1.MetalLBSpec)) {
-		GinkgoHelper()
-		m := suite.MetalLB()
-		change(&m.Spec)
-		Expect(cluster.Apply(ctx, m)).To(Succeed())
-		Expect(cluster.AwaitAvailable(ctx, 2*time.Minute)).To(Succeed())
-	}
 
 	BeforeAll(func(ctx SpecContext) {
 		address = addressOf(0x4c0)

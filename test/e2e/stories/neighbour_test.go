@@ -6,7 +6,6 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -102,52 +101,6 @@ func otherNodes(name string) []string {
 		}
 	}
 	return others
-}
-
-// onNode selects one node.
-func onNode(name string) metav1.LabelSelector {
-	return metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelHostname: name}}
-}
-
-// label gives a node a label, or takes it when the value is empty.
-func label(ctx context.Context, node, key, value string) {
-	GinkgoHelper()
-	var n corev1.Node
-	Expect(cluster.Client.Get(ctx, client.ObjectKey{Name: node}, &n)).To(Succeed())
-	before := client.MergeFrom(n.DeepCopy())
-	if value == "" {
-		delete(n.Labels, key)
-	} else {
-		n.Labels[key] = value
-	}
-	Expect(cluster.Client.Patch(ctx, &n, before)).To(Succeed())
-}
-
-// networkUnavailable gives a node the condition that network plugins set while they are not ready, or takes it away.
-func networkUnavailable(ctx context.Context, node string, unavailable bool) {
-	GinkgoHelper()
-	var n corev1.Node
-	Expect(cluster.Client.Get(ctx, client.ObjectKey{Name: node}, &n)).To(Succeed())
-	before := client.StrategicMergeFrom(n.DeepCopy())
-	n.Status.Conditions = slices.DeleteFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool { return c.Type == corev1.NodeNetworkUnavailable })
-	if unavailable {
-		n.Status.Conditions = append(n.Status.Conditions, corev1.NodeCondition{
-			Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue, Reason: "Story", LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now(),
-		})
-	}
-	Expect(cluster.Client.Status().Patch(ctx, &n, before)).To(Succeed())
-}
-
-// calm takes from hosts and nodes what a story that was ended may have left.
-func calm(ctx context.Context) {
-	GinkgoHelper()
-	Expect(cluster.Lab.Pacify(ctx)).To(Succeed())
-	for _, node := range cluster.Lab.Nodes() {
-		Expect(cluster.Lab.Heal(ctx, node.Name)).To(Succeed())
-		label(ctx, node.Name, corev1.LabelNodeExcludeBalancers, "")
-		label(ctx, node.Name, v1beta1.LabelDrain, "")
-		networkUnavailable(ctx, node.Name, false)
-	}
 }
 
 // scaled returns test servers of their own, all on one node unless that is empty.

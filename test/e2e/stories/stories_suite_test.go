@@ -13,6 +13,7 @@ import (
 	. "github.com/onsi/gomega"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/test/suite"
 )
 
@@ -82,4 +83,13 @@ func apply(ctx context.Context, o client.Object) {
 	GinkgoHelper()
 	Expect(cluster.Apply(ctx, o)).To(Succeed())
 	DeferCleanup(func(ctx SpecContext) { Expect(cluster.Gone(ctx, o, time.Minute)).To(Succeed()) })
+}
+
+// configure brings the MetalLB resource to a form and waits until the speakers have it.
+func configure(ctx context.Context, change func(*v1beta1.MetalLBSpec)) {
+	GinkgoHelper()
+	m := suite.MetalLB()
+	change(&m.Spec)
+	Expect(cluster.Apply(ctx, m)).To(Succeed())
+	Expect(cluster.AwaitAvailable(ctx, 2*time.Minute)).To(Succeed())
 }
