@@ -18,6 +18,7 @@ const drainPreference = 1
 
 // wish is what a peer is to have.
 type wish struct {
+	// routes are distinct and sorted by prefix.
 	routes []announcers.Route
 	// marked is whether the routes are about to go, withdrawn whether they have gone.
 	marked, withdrawn bool
@@ -58,7 +59,7 @@ func (m manner) equal(o manner) bool {
 // table is what a router was told to announce. There may be tens of thousands of routes, and few manners that they are announced in.
 type table struct {
 	routes map[netip.Prefix]*manner
-	// recent are the manners that were used last, the newest at the end; they are not changed.
+	// recent are the manners that were made last, the newest at the end; a manner is not changed.
 	recent []*manner
 	// lengths are how many routes there are of each family's prefix lengths.
 	lengths map[length]int

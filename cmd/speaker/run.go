@@ -128,12 +128,13 @@ func part(signalled, running context.Context, log logr.Logger, loop *speaker.Spe
 		return
 	case <-signalled.Done():
 	}
-	why := func(string) reason.Reason { return loop.Departing() }
-	if loop.Departing() == "" {
+	departing := loop.Departing()
+	why := func(string) reason.Reason { return departing }
+	if departing == "" {
 		why = installed.Removed(running)
 	}
 	if loop.Leave(running, why) == 0 {
-		log.Info("Speaker ends for a restart")
+		log.Info("Speaker ends, no announcer takes leave")
 	}
 }
 

@@ -33,7 +33,7 @@ func (c cluster) Get(_ context.Context, key client.ObjectKey, into client.Object
 	case c.args == nil:
 		return apierrors.NewNotFound(appsv1.Resource("daemonsets"), key.Name)
 	}
-	workload.Spec.Template.Spec.Containers = []corev1.Container{{Args: c.args}}
+	workload.Spec.Template.Spec.Containers = []corev1.Container{{Name: key.Name, Args: c.args}}
 	return nil
 }
 
@@ -48,6 +48,7 @@ func TestWhenTheAnnouncersTakeLeave(t *testing.T) {
 	}{
 		{"a restart", ended, context.Background(), []string{"speaker", "--log-level=info"}, 0},
 		{"a restart with a flag of another version", ended, context.Background(), []string{"speaker", "--quietly", "--announcers=bgp,l2"}, 0},
+		{"the end of its announcer in another version", ended, context.Background(), []string{"speaker", "--quietly", "--announcers=l2"}, 1},
 		{"a removal", ended, context.Background(), nil, 1},
 		{"the end of its announcer", ended, context.Background(), []string{"speaker", "--announcers=l2", "--log-level=info"}, 1},
 		{"the end of all announcers", ended, context.Background(), []string{"speaker", "--announcers="}, 1},

@@ -5,7 +5,6 @@ package speaker
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
@@ -23,7 +22,7 @@ import (
 type Installation struct {
 	// Reader asks the API server itself.
 	Reader client.Reader
-	// Namespace and DaemonSet name the speakers' workload; without DaemonSet nothing is known of it.
+	// Namespace and DaemonSet name the speakers' workload, DaemonSet its container as well; without DaemonSet nothing is known of it.
 	Namespace, DaemonSet string
 	// Node is the name of this node.
 	Node string
@@ -45,15 +44,16 @@ func (i Installation) Removed(ctx context.Context) func(announcer string) reason
 	var workload appsv1.DaemonSet
 	err := i.Reader.Get(ctx, types.NamespacedName{Namespace: i.Namespace, Name: i.DaemonSet}, &workload)
 	pod := workload.Spec.Template.Spec
+	container := slices.IndexFunc(pod.Containers, func(c corev1.Container) bool { return c.Name == i.DaemonSet })
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsUnauthorized(err), apierrors.IsForbidden(err), err == nil && workload.DeletionTimestamp != nil:
 		return all(reason.SpeakersRemoved)
-	case err != nil, len(pod.Containers) == 0:
+	case err != nil, container < 0:
 		return all("")
 	case !i.wanted(ctx, pod):
 		return all(reason.NodeNotSelected)
 	}
-	next, err := i.Announcers(pod.Containers[0].Args)
+	next, err := i.Announcers(pod.Containers[container].Args)
 	if err != nil {
 		return all("")
 	}
@@ -65,8 +65,7 @@ func (i Installation) Removed(ctx context.Context) func(announcer string) reason
 	}
 }
 
-// wanted says whether a DaemonSet keeps a pod on this node, by the labels of the node and by the taints that an administrator gave it.
-// DaemonSets make their pods tolerate what Kubernetes itself taints nodes with.
+// wanted says whether a DaemonSet would make a pod on this node, by the labels and the taints of the node.
 func (i Installation) wanted(ctx context.Context, pod corev1.PodSpec) bool {
 	var node corev1.Node
 	if err := i.Reader.Get(ctx, types.NamespacedName{Name: i.Node}, &node); err != nil {
@@ -75,9 +74,20 @@ func (i Installation) wanted(ctx context.Context, pod corev1.PodSpec) bool {
 	if matches, err := nodeaffinity.NewRequiredNodeAffinity(pod.NodeSelector, pod.Affinity).Match(&node); err != nil || !matches {
 		return err != nil
 	}
-	evicting := func(t *corev1.Taint) bool {
-		return t.Effect == corev1.TaintEffectNoExecute && !strings.HasPrefix(t.Key, "node.kubernetes.io/")
+	keepsAway := func(t *corev1.Taint) bool {
+		return t.Effect == corev1.TaintEffectNoExecute || t.Effect == corev1.TaintEffectNoSchedule
 	}
-	_, evicted := corev1helpers.FindMatchingUntoleratedTaint(logr.Discard(), node.Spec.Taints, pod.Tolerations, evicting, false)
-	return !evicted
+	_, kept := corev1helpers.FindMatchingUntoleratedTaint(logr.Discard(), node.Spec.Taints, slices.Concat(pod.Tolerations, daemonTolerations), keepsAway, true)
+	return !kept
+}
+
+// daemonTolerations are what every pod of a DaemonSet in the network of its node tolerates (Kubernetes, "DaemonSet": taints and tolerations).
+var daemonTolerations = []corev1.Toleration{
+	{Key: corev1.TaintNodeNotReady, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute},
+	{Key: corev1.TaintNodeUnreachable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute},
+	{Key: corev1.TaintNodeDiskPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
+	{Key: corev1.TaintNodeMemoryPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
+	{Key: corev1.TaintNodePIDPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
+	{Key: corev1.TaintNodeUnschedulable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
+	{Key: corev1.TaintNodeNetworkUnavailable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
 }

@@ -43,7 +43,7 @@ func (w workload) Get(ctx context.Context, key client.ObjectKey, into client.Obj
 // running answers with a DaemonSet whose speakers have one argument, the announcers that they run.
 func running(announcers string, change func(*corev1.PodSpec)) func(context.Context, *appsv1.DaemonSet) error {
 	return func(_ context.Context, d *appsv1.DaemonSet) error {
-		d.Spec.Template.Spec.Containers = []corev1.Container{{Args: []string{announcers}}}
+		d.Spec.Template.Spec.Containers = []corev1.Container{{Name: "helper"}, {Name: "speaker", Args: []string{announcers}}}
 		if change != nil {
 			change(&d.Spec.Template.Spec)
 		}
@@ -92,8 +92,12 @@ func TestWhichAnnouncersDoNotComeBack(t *testing.T) {
 		{name: "the taint is tolerated", answer: running("bgp,l2", func(p *corev1.PodSpec) {
 			p.Tolerations = []corev1.Toleration{{Key: "dedicated", Operator: corev1.TolerationOpExists}}
 		}), node: tainted(corev1.TaintEffectNoExecute, "dedicated")},
-		{name: "a taint keeps new pods away", answer: running("bgp,l2", nil), node: tainted(corev1.TaintEffectNoSchedule, "dedicated")},
-		{name: "a taint of Kubernetes itself", answer: running("bgp,l2", nil), node: tainted(corev1.TaintEffectNoExecute, corev1.TaintNodeUnreachable)},
+		{name: "a taint keeps new pods away", answer: running("bgp,l2", nil), node: tainted(corev1.TaintEffectNoSchedule, "dedicated"), l2: reason.NodeNotSelected, bgp: reason.NodeNotSelected},
+		{name: "a taint would rather have none", answer: running("bgp,l2", nil), node: tainted(corev1.TaintEffectPreferNoSchedule, "dedicated")},
+		{name: "the node is cordoned", answer: running("bgp,l2", nil), node: tainted(corev1.TaintEffectNoSchedule, corev1.TaintNodeUnschedulable)},
+		{name: "the node is not reached", answer: running("bgp,l2", nil), node: tainted(corev1.TaintEffectNoExecute, corev1.TaintNodeUnreachable)},
+		{name: "the node is out of service", answer: running("bgp,l2", nil), node: tainted(corev1.TaintEffectNoExecute, corev1.TaintNodeOutOfService), l2: reason.NodeNotSelected, bgp: reason.NodeNotSelected},
+		{name: "no container is known", answer: func(context.Context, *appsv1.DaemonSet) error { return nil }, node: tainted(corev1.TaintEffectNoExecute, "dedicated")},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			why := Installation{

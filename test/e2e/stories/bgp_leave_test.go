@@ -18,7 +18,7 @@ import (
 )
 
 // expectParting expects that soon the router has no path to an address from these speakers any more, and that it had each of them marked as
-// about to go before (RFC 8326).
+// about to go before (RFC 8326). It waits for less than the two minutes that the router keeps routes over a restart.
 func expectParting(ctx context.Context, address netip.Addr, speakers ...netip.Addr) {
 	GinkgoHelper()
 	marked := map[string]bool{}
@@ -35,7 +35,7 @@ func expectParting(ctx context.Context, address netip.Addr, speakers ...netip.Ad
 			}
 		}
 		return from, err
-	}).WithContext(ctx).WithPolling(5 * time.Millisecond).Should(BeEmpty())
+	}).WithContext(ctx).WithTimeout(3 * patience).WithPolling(5 * time.Millisecond).Should(BeEmpty())
 	Expect(marked).To(HaveLen(len(speakers)), "marked before they went")
 }
 
