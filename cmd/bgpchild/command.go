@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"metalsuite.io/announcers/bgp/gobgp"
+	"metalsuite.io/cmd/process"
 )
 
 // Name is the command as the speaker calls it.
@@ -21,6 +22,9 @@ func New() *cobra.Command {
 		Short:  "Speak with BGP peers on behalf of the speaker that started this process",
 		Hidden: true,
 		Args:   cobra.NoArgs,
-		RunE:   func(*cobra.Command, []string) error { return gobgp.Serve(os.Stdin, os.Stderr) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			go process.GiveBack(c.Context())
+			return gobgp.Serve(os.Stdin, os.Stderr)
+		},
 	}
 }

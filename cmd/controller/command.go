@@ -89,7 +89,7 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	process.Frugal(heapGrowth)
+	process.Frugal(ctx, heapGrowth)
 	return o.serve(ctx, log)
 }
 

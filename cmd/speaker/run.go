@@ -40,10 +40,10 @@ const hold = 3 * time.Second
 const retryStart = 2 * time.Second
 
 // heapGrowth is by how many per cent the heap may grow between two collections. The role holds all Services in memory on every node.
-const heapGrowth = 20
+const heapGrowth = 25
 
 func run(ctx context.Context, o options) error {
-	process.Frugal(heapGrowth)
+	process.Frugal(ctx, heapGrowth)
 	log, err := o.Logger()
 	if err != nil {
 		return err
