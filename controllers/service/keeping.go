@@ -168,11 +168,21 @@ func (r *Reconciler) track(keys ...allocation.Key) {
 	}
 }
 
-// refresh lets the Allocator know what is kept by now. It is due before an address that came free is granted.
-func (r *Reconciler) refresh() {
-	if r.keeping.dirty {
-		r.keeping.dirty = false
-		r.reserve(policy.Compile(policy.Objects{Reservations: r.keeping.objects, Now: r.now()}))
+// refresh lets the Allocator know what is kept by now, and reports whether that is anything new. It is due before an address that came free is
+// granted.
+func (r *Reconciler) refresh() bool {
+	if !r.keeping.dirty {
+		return false
+	}
+	r.keeping.dirty = false
+	r.reserve(policy.Compile(policy.Objects{Reservations: r.keeping.objects, Now: r.now()}))
+	return true
+}
+
+// settleKept lets the Allocator know what is kept by now, and those that wait have what is not kept any more.
+func (r *Reconciler) settleKept() {
+	for r.refresh() {
+		r.serveWaiting()
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"time"
 
@@ -253,7 +254,8 @@ func (o *oracle) needless(s allocation.Service, last verdictOn, d desired) strin
 		return ""
 	}
 	prefers := s.Policy == allocation.PreferDualStack && len(s.Families) == 2
-	if frozen, ok := o.mayKeep(s, kept, last.pool, prefers); ok {
+	changed := !reflect.DeepEqual(tenantOf(s), tenantOf(last.service))
+	if frozen, ok := o.mayKeep(s, kept, last.pool, prefers, changed); ok {
 		if prefers || frozen || s.Invalid != nil || len(kept) == len(s.Families) {
 			return fmt.Sprintf("%s lost %v of %v, which it may keep; decision %+v", s.Key, lost, kept, d.decision)
 		}
@@ -263,7 +265,7 @@ func (o *oracle) needless(s allocation.Service, last verdictOn, d desired) strin
 		return ""
 	}
 	for i := range kept {
-		if _, ok := o.mayKeep(s, kept[i:i+1], last.pool, prefers); ok {
+		if _, ok := o.mayKeep(s, kept[i:i+1], last.pool, prefers, changed); ok {
 			return fmt.Sprintf("%s lost both of %v although it may keep one; decision %+v", s.Key, kept, d.decision)
 		}
 	}
@@ -281,8 +283,10 @@ func ofFamilies(addresses []netip.Addr, families []allocation.Family) []netip.Ad
 	return kept
 }
 
-// mayKeep reports whether a Service may keep these addresses together, and whether their pool is frozen.
-func (o *oracle) mayKeep(s allocation.Service, kept []netip.Addr, hint string, some bool) (frozen, ok bool) {
+// mayKeep reports whether a Service may keep these addresses together, and whether their pool is frozen. Others on the address count as they
+// were when something was decided on them last. They may have changed since, with a decision that was not posted because they kept what they
+// had: so a Service that has changed itself must get on with those as well.
+func (o *oracle) mayKeep(s allocation.Service, kept []netip.Addr, hint string, some, changed bool) (frozen, ok bool) {
 	pool := ""
 	for i, a := range kept {
 		p, found := o.policy.PoolHolding(a, hint)
@@ -291,7 +295,11 @@ func (o *oracle) mayKeep(s allocation.Service, kept []netip.Addr, hint string, s
 		}
 		pool = p
 		for key, other := range o.last {
-			if key != s.Key && slices.Contains(other.addresses, a) && allocation.MayShare(tenantOf(s), tenantOf(other.service), a) != nil {
+			if key == s.Key || !slices.Contains(other.addresses, a) {
+				continue
+			}
+			if allocation.MayShare(tenantOf(s), tenantOf(other.service), a) != nil ||
+				changed && allocation.MayShare(tenantOf(s), tenantOf(o.records[key].service), a) != nil {
 				return false, false
 			}
 		}

@@ -60,6 +60,8 @@ type Reconciler struct {
 	keeping keeping
 	// conflicts are the addresses that something else uses.
 	conflicts conflicts
+	// taken are the addresses that were given to somebody since those that wait were looked at.
+	taken []netip.Addr
 	// wake is when the next reservation ends; zero when none does.
 	wake   time.Time
 	loaded atomic.Bool
@@ -108,6 +110,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, request Request) (reconcile.
 }
 
 func (r *Reconciler) serve(ctx context.Context, request Request) error {
+	err := r.answer(ctx, request)
+	if r.loaded.Load() && r.awaited() {
+		r.serveWaiting()
+	}
+	return err
+}
+
+func (r *Reconciler) answer(ctx context.Context, request Request) error {
 	if request == everything || !r.loaded.Load() {
 		return r.all(ctx)
 	}
@@ -117,7 +127,7 @@ func (r *Reconciler) serve(ctx context.Context, request Request) error {
 		}
 	}
 	if request == lookAgain {
-		r.refresh()
+		r.settleKept()
 		err := r.review(ctx)
 		r.setAlarm()
 		return err
@@ -144,7 +154,7 @@ func (r *Reconciler) all(ctx context.Context) error {
 	}
 	r.serveWaiting()
 	r.track(r.keeping.services()...)
-	r.refresh()
+	r.settleKept()
 	r.countAll()
 	if !r.loaded.Swap(true) {
 		r.log.Info("First pass done", "services", len(r.records), "pools", len(in.pools))
@@ -267,6 +277,7 @@ func (r *Reconciler) one(ctx context.Context, key allocation.Key) error {
 // retell decides again on those of our Services that hold an address which a Service of others has begun or ceased to bear, since they are
 // told of it; it reports whether one that waits may profit.
 func (r *Reconciler) retell(before, after []netip.Addr) (frees bool) {
+	r.taken = append(r.taken, without(after, before)...)
 	for _, a := range append(without(before, after), without(after, before)...) {
 		for _, holder := range r.allocator.Holders(a) {
 			frees = r.decide(holder) || frees
@@ -293,6 +304,7 @@ func (r *Reconciler) decide(key allocation.Key) (frees bool) {
 	if r.remember(key, rec, d) {
 		r.post(key)
 	}
+	r.taken = append(r.taken, d.Granted...)
 	if len(d.Granted)+len(d.Lost) > 0 {
 		r.log.Info("Addresses changed", "service", key.String(), "pool", d.Pool, "granted", d.Granted, "lost", d.Lost)
 		r.track(key)
@@ -318,14 +330,31 @@ func (r *Reconciler) post(key allocation.Key) {
 	r.out.service(key, desired{decision: rec.decision, conflict: rec.conflict, generation: rec.generation})
 }
 
-// serveWaiting tries those that wait again, the oldest first, until nothing more comes free.
+// serveWaiting tries those that wait again, the oldest first, until nothing more comes free and each knows why it waits.
 func (r *Reconciler) serveWaiting() {
 	for again := true; again; {
-		again = false
+		again, r.taken = false, nil
 		for _, key := range r.inOrder(slices.Collect(maps.Keys(r.waiting))) {
 			again = r.decide(key) || again
 		}
+		again = r.awaited() || again
 	}
+}
+
+// awaited reports whether a Service that waits asks for an address that was given to somebody since it was looked at: it may wait for
+// another reason now.
+func (r *Reconciler) awaited() bool {
+	taken := r.taken
+	r.taken = nil
+	if len(taken) == 0 {
+		return false
+	}
+	for key := range r.waiting {
+		if slices.ContainsFunc(r.records[key].service.Requested, func(a netip.Addr) bool { return slices.Contains(taken, a) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // leave lets a Service go that is not ours; what we wrote on it is taken back. What a Service of another class bears is only taken back
