@@ -343,6 +343,7 @@ func FuzzParseRequest(f *testing.F) {
 		f.Add(seed, "")
 		f.Add("", seed)
 	}
+	f.Add("\xe2\x80", "\x83") // blank only when put together
 	f.Fuzz(func(t *testing.T, annotation, field string) {
 		list, problem := ParseRequest(annotation, field)
 		if problem != nil && list != nil || len(list) > 2 {
@@ -356,7 +357,7 @@ func FuzzParseRequest(f *testing.F) {
 		if len(list) == 2 && FamilyOf(list[0]) == FamilyOf(list[1]) {
 			t.Fatalf("%v are of one family", list)
 		}
-		if asked := strings.TrimSpace(annotation+field) != ""; asked != (problem != nil || len(list) > 0) {
+		if asked := strings.TrimSpace(annotation)+strings.TrimSpace(field) != ""; asked != (problem != nil || len(list) > 0) {
 			t.Fatalf("asked %v, got %v and %v", asked, list, problem)
 		}
 	})
