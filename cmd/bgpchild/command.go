@@ -22,8 +22,8 @@ func New() *cobra.Command {
 		Short:  "Speak with BGP peers on behalf of the speaker that started this process",
 		Hidden: true,
 		Args:   cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			go process.GiveBack(c.Context())
+		RunE: func(*cobra.Command, []string) error {
+			defer process.GiveBack()()
 			return gobgp.Serve(os.Stdin, os.Stderr)
 		},
 	}

@@ -89,7 +89,7 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	process.Frugal(ctx, heapGrowth)
+	defer process.Frugal(heapGrowth)()
 	return o.serve(ctx, log)
 }
 

@@ -43,7 +43,7 @@ const retryStart = 2 * time.Second
 const heapGrowth = 25
 
 func run(ctx context.Context, o options) error {
-	process.Frugal(ctx, heapGrowth)
+	defer process.Frugal(heapGrowth)()
 	log, err := o.Logger()
 	if err != nil {
 		return err
