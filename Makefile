@@ -4,6 +4,8 @@ SHELL := /bin/bash -eo pipefail
 # One way to compile for tests, tools and images, so that they share the build cache; only the race detector needs another one.
 export GOFLAGS := -mod=readonly -buildvcs=false -trimpath
 export CGO_ENABLED := 0
+# The release of Go that go.mod names, also on a machine whose own Go is older or newer: the Go module proxy serves it.
+export GOTOOLCHAIN := $(shell awk '$$1 == "toolchain" { print $$2 }' go.mod)
 # An API server of a test may take longer to start than the usual 20 s where all cores are busy.
 export KUBEBUILDER_CONTROLPLANE_START_TIMEOUT := 2m
 

@@ -2,6 +2,8 @@ module metalsuite.io/test/bundle
 
 go 1.26.3
 
+toolchain go1.26.10
+
 require github.com/operator-framework/api v0.45.0
 
 require (
