@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -122,7 +123,7 @@ func (e *engine) next(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	case e.seen = <-e.links:
-		e.forgive()
+		e.relist(e.seen)
 		return e.settle(ctx)
 	case e.routed = <-e.routes:
 		return e.settle(ctx)
@@ -176,26 +177,40 @@ func (e *engine) settle(ctx context.Context) error {
 		}
 		p := inspect(l, e.a.excluded)
 		p.onLink = e.routed.OnLink[l.Index]
-		for _, protocol := range protocols {
-			key := socketKey{l.Index, protocol.kind()}
-			if p.unfit != nil || !l.Up || !e.needs.serves(protocol, l) {
-				continue
-			}
-			wanted[key] = true
-			if err := e.ensure(ctx, l, protocol, e.needs.prefixes); err != nil {
-				return err
-			}
-			p.blame(protocol, e.failed[key])
+		if err := e.openOn(ctx, &p, wanted); err != nil {
+			return err
 		}
 		p.mend()
 		ports = append(ports, p)
 	}
+	// A socket may say while it is opened that its interface does not exist any more.
+	ports = slices.DeleteFunc(ports, func(p port) bool { return e.missing[p.Index] })
+	maps.DeleteFunc(wanted, func(key socketKey, _ bool) bool { return e.missing[key.index] })
 	e.closeUnless(wanted)
 	e.filter(e.needs.prefixes)
 	e.observe(observation{ports: ports, nextHops: e.routed.NextHops, open: maps.Clone(e.open)})
 	groups, generation := e.a.groups(0)
 	e.generation = generation
 	e.join(groups, true)
+	return nil
+}
+
+// openOn opens the sockets that an interface needs, adds them to the wanted ones, and notes on the interface which of them failed.
+func (e *engine) openOn(ctx context.Context, p *port, wanted map[socketKey]bool) error {
+	if p.unfit != nil || !p.Up || e.missing[p.Index] {
+		return nil
+	}
+	for _, protocol := range protocols {
+		if !e.needs.serves(protocol, p.Link) {
+			continue
+		}
+		key := socketKey{p.Index, protocol.kind()}
+		wanted[key] = true
+		if err := e.ensure(ctx, p.Link, protocol, e.needs.prefixes); err != nil {
+			return err
+		}
+		p.blame(protocol, e.failed[key])
+	}
 	return nil
 }
 

@@ -20,9 +20,11 @@ type simulated struct {
 	link    link.Link
 	others  []link.Link
 	openErr error
-	sockets []*simulatedSocket
-	changed chan struct{}
-	wire    []seen
+	// refusals are what Open says for one protocol only.
+	refusals map[link.Protocol]error
+	sockets  []*simulatedSocket
+	changed  chan struct{}
+	wire     []seen
 
 	routes   link.Routes
 	rerouted chan struct{}
@@ -85,6 +87,9 @@ func (s *simulated) Open(l link.Link, p link.Protocol) (Socket, error) {
 	defer s.mu.Unlock()
 	if s.openErr != nil {
 		return nil, s.openErr
+	}
+	if err := s.refusals[p]; err != nil {
+		return nil, err
 	}
 	socket := &simulatedSocket{segment: s, protocol: p, in: make(chan []byte), closed: make(chan struct{})}
 	if l.Name == lan {

@@ -5,6 +5,7 @@ package l2
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -28,9 +29,11 @@ type sockets struct {
 	log   logr.Logger
 	heard *mailbox
 
-	open    map[socketKey]*responder
-	names   map[int]string
-	failed  map[socketKey]error
+	open   map[socketKey]*responder
+	names  map[int]string
+	failed map[socketKey]error
+	// missing are the interfaces that do not exist any more, as one of their sockets says; the list of interfaces follows a moment later.
+	missing map[int]bool
 	joined  map[int]joined
 	applied map[socketKey][]netip.Prefix
 	// retry is when what failed is tried again; zero when nothing has.
@@ -49,8 +52,8 @@ type death struct {
 func newSockets(links Links, clock Clock, heard *mailbox, log logr.Logger) sockets {
 	return sockets{
 		links: links, clock: clock, heard: heard, log: log.WithValues("announcer", Name),
-		open: map[socketKey]*responder{}, names: map[int]string{}, failed: map[socketKey]error{}, joined: map[int]joined{},
-		applied: map[socketKey][]netip.Prefix{}, dead: make(chan death), readers: &sync.WaitGroup{},
+		open: map[socketKey]*responder{}, names: map[int]string{}, failed: map[socketKey]error{}, missing: map[int]bool{},
+		joined: map[int]joined{}, applied: map[socketKey][]netip.Prefix{}, dead: make(chan death), readers: &sync.WaitGroup{},
 	}
 }
 
@@ -86,6 +89,9 @@ func (s *sockets) ensure(ctx context.Context, l link.Link, p protocol, prefixes 
 func (s *sockets) fail(key socketKey, err error) {
 	s.log.V(1).Info("Cannot use interface", "interface", s.names[key.index], "error", err.Error())
 	s.failed[key] = err
+	if errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO) {
+		s.missing[key.index] = true
+	}
 	s.later(reopenAfter)
 }
 
@@ -96,15 +102,27 @@ func (s *sockets) later(d time.Duration) {
 	}
 }
 
-// forgive lets what failed be tried again now.
-func (s *sockets) forgive() { s.failed, s.retry = map[socketKey]error{}, time.Time{} }
+// relist lets failed sockets be opened again on a new list of interfaces. The list may be older than the news that an interface is missing,
+// so a missing one stays missing until a list leaves it out or the next retry is due.
+func (s *sockets) relist(links []link.Link) {
+	maps.DeleteFunc(s.failed, func(key socketKey, _ error) bool { return !s.missing[key.index] })
+	maps.DeleteFunc(s.missing, func(index int, _ bool) bool {
+		return !slices.ContainsFunc(links, func(l link.Link) bool { return l.Index == index })
+	})
+	if len(s.missing) == 0 {
+		clear(s.failed)
+		s.retry = time.Time{}
+	}
+}
 
-// retryDue says whether it is time to try again what failed, and forgives it.
+// retryDue says whether failed sockets are to be opened again now, and forgets their failures.
 func (s *sockets) retryDue() bool {
 	if s.retry.IsZero() || s.retry.After(s.clock.Now()) {
 		return false
 	}
-	s.forgive()
+	clear(s.failed)
+	clear(s.missing)
+	s.retry = time.Time{}
 	return true
 }
 
@@ -192,11 +210,12 @@ func (s *sockets) closeAll() {
 	}
 }
 
-// blame makes a socket that failed the fault of its interface, for the family of its protocol.
+// blame makes a socket that failed the fault of its interface: for the family of its protocol, or for both families when the interface is
+// down. One protocol may notice that before the other does, and before the list of interfaces.
 func (p *port) blame(of protocol, err error) {
 	switch {
 	case err == nil || p.fault != nil:
-	case of.kind() == link.ARP:
+	case of.kind() == link.ARP || errors.Is(err, syscall.ENETDOWN):
 		p.fault = unreadable(p.Name, err)
 	default:
 		p.fault6 = unreadable(p.Name, err)
