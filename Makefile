@@ -84,7 +84,8 @@ test-bundle: ## Validate the OLM bundle
 
 .PHONY: test-e2e
 test-e2e: lab-up ## Run the user stories on the lab
-	source .lab/env && $(GO) test -count=1 -p 1 -timeout 25m -v ./test/e2e/... -ginkgo.fail-on-pending -ginkgo.no-color
+	source .lab/env && $(GO) test -count=1 -p 1 -timeout 25m -v ./test/e2e/smoke ./test/e2e/stories -ginkgo.fail-on-pending -ginkgo.no-color
+	$(GO) test -count=1 ./test/e2e/permissions # after the stories: it reads what they asked of the API server
 
 .PHONY: soak
 soak: envtest ## Run what takes longer than a test may: long random histories, fuzzing, many overlaps of leaders (SOAK_STEPS FUZZTIME TRIALS)

@@ -7,12 +7,11 @@ package operator
 //
 // +kubebuilder:rbac:groups=metallb.io,resources=bfdprofiles;bgpadvertisements;bgppeers;communities;ipaddresspools;ipreservations;l2advertisements,verbs=list;watch
 // +kubebuilder:rbac:groups=metallb.io,resources=metallbs,verbs=get;list;watch
-// +kubebuilder:rbac:groups=metallb.io,resources=metallbs/status,verbs=get;patch;update
-// +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=metallb.io,resources=metallbs/status,verbs=patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 //
 // An owner reference that blocks its owner's deletion needs this where the admission plugin OwnerReferencesPermissionEnforcement is on.
 // +kubebuilder:rbac:groups=metallb.io,namespace=metallb-system,resources=metallbs/finalizers,verbs=update
-// +kubebuilder:rbac:groups=apps,namespace=metallb-system,resources=deployments;daemonsets,verbs=create;delete;get;list;patch;update;watch
+// +kubebuilder:rbac:groups=apps,namespace=metallb-system,resources=deployments;daemonsets,verbs=create;delete;list;patch;watch
 // +kubebuilder:rbac:groups="",namespace=metallb-system,resources=secrets,resourceNames=memberlist,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",namespace=metallb-system,resources=events,verbs=list

@@ -110,17 +110,25 @@ func (b *barrier) list(ctx context.Context, kind schema.GroupVersionKind, namesp
 	}
 }
 
+// gone returns an error if the API server has the object, which the cache has not. It lists one name, so that the role needs no get.
+func (b *barrier) gone(ctx context.Context, o barred) error {
+	var live metav1.PartialObjectMetadataList
+	live.SetGroupVersionKind(o.kind)
+	if err := b.live.List(ctx, &live, client.InNamespace(o.name.Namespace), client.MatchingFields{metav1.ObjectNameField: o.name.Name}); err != nil {
+		return fmt.Errorf("looking up %s %s at the API server: %w", o.kind.Kind, o.name, err)
+	}
+	if len(live.Items) != 0 {
+		return fmt.Errorf("%w: no %s %s", errBehind, o.kind.Kind, o.name)
+	}
+	return nil
+}
+
 // reached returns an error unless the cache has the object at this version or a later one, or the object is gone.
 func (b *barrier) reached(ctx context.Context, o barred, version string) error {
 	cached := b.object(o.kind)
 	err := b.cached.Get(ctx, o.name, cached)
 	if apierrors.IsNotFound(err) {
-		live := &metav1.PartialObjectMetadata{}
-		live.SetGroupVersionKind(o.kind)
-		if err := b.live.Get(ctx, o.name, live); err != nil {
-			return client.IgnoreNotFound(err)
-		}
-		return fmt.Errorf("%w: no %s %s", errBehind, o.kind.Kind, o.name)
+		return b.gone(ctx, o)
 	}
 	if err != nil {
 		return fmt.Errorf("reading %s %s: %w", o.kind.Kind, o.name, err)

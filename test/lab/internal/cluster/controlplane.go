@@ -42,7 +42,31 @@ func (l *Lab) startEtcd() error {
 		"--log-level=warn")
 }
 
+// auditLog is where the API server logs the requests of the suite's service accounts; auditPolicy is the file that says so.
+var (
+	auditLog    = filepath.Join(machine.Data, "audit.log")
+	auditPolicy = filepath.Join(machine.Data, "audit-policy.yaml")
+)
+
+// auditRules log, without bodies, the requests of the suite's service accounts and the changes of roles and bindings by anybody: a refusal
+// means something else while an installation is being removed. A watch is logged when it begins, since it may never end.
+const auditRules = `apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: Metadata
+    userGroups: ["system:serviceaccounts:metallb-system"]
+  - level: Metadata
+    verbs: [create, update, patch, delete]
+    resources:
+      - group: rbac.authorization.k8s.io
+  - level: None
+`
+
 func (l *Lab) startAPIServer() error {
+	if err := writeFiles(map[string]string{auditPolicy: auditRules}); err != nil {
+		return err
+	}
 	return l.start("kube-apiserver", topology.ControlPlane, l.binary("kube-apiserver"),
 		"--etcd-servers="+etcdURL,
 		"--bind-address=::", "--secure-port=6443", "--advertise-address="+topology.ControlPlaneHost().Addr4().String(),
@@ -53,6 +77,7 @@ func (l *Lab) startAPIServer() error {
 		"--token-auth-file="+pkiFile("tokens.csv"),
 		"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
 		"--allow-privileged=true",
+		"--audit-policy-file="+auditPolicy, "--audit-log-path="+auditLog, "--audit-log-maxsize=1024",
 		"--kubelet-preferred-address-types=InternalIP",
 		// Webhooks and aggregated APIs are called at their pods' addresses: no node must forward for the API server, so any node may be cut.
 		"--enable-aggregator-routing=true")

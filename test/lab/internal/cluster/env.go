@@ -44,6 +44,7 @@ func (l *Lab) Variables() [][2]string {
 		{"LAB_KUBECTL", fmt.Sprintf("nsenter --net=%s %s --kubeconfig=%s", netspace.Path(topology.ControlPlane), l.binary("kubectl"), kubeconfig)},
 		{"LAB_IMAGE_LOAD", tool + " load"},
 		{"LAB_BIN", l.bin},
+		{"LAB_AUDIT_LOG", auditLog},
 	}
 }
 
