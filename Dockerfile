@@ -10,7 +10,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -ldflags="-s -w -X metalsuite.io/cmd/version.Version=$VERSION" -o /out/metalsuite .
+    go build -trimpath -tags=grpcnotrace -ldflags="-s -w -X metalsuite.io/cmd/version.Version=$VERSION" -o /out/metalsuite .
 
 FROM scratch
 COPY --from=build /out/metalsuite /metalsuite

@@ -2,7 +2,8 @@
 SHELL := /bin/bash -eo pipefail
 .DEFAULT_GOAL := help
 # One way to compile for tests, tools and images, so that they share the build cache; only the race detector needs another one.
-export GOFLAGS := -mod=readonly -buildvcs=false -trimpath
+# grpcnotrace leaves out golang.org/x/net/trace, whose templates keep the linker from dropping unused methods: 12 MB of the binary.
+export GOFLAGS := -mod=readonly -buildvcs=false -trimpath -tags=grpcnotrace
 export CGO_ENABLED := 0
 # The release of Go that go.mod names, also on a machine whose own Go is older or newer: the Go module proxy serves it.
 export GOTOOLCHAIN := $(shell awk '$$1 == "toolchain" { print $$2 }' go.mod)

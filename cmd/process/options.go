@@ -24,8 +24,9 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"metalsuite.io/cmd/process/metricsauth"
 )
 
 // namespaceFile is where Kubernetes tells a pod its namespace.
@@ -124,7 +125,7 @@ func (o *Options) ManagerOptions(scheme *runtime.Scheme, log logr.Logger) ctrl.O
 		options.Metrics = metricsserver.Options{
 			BindAddress:    fmt.Sprintf(":%d", o.MetricsPort),
 			SecureServing:  true,
-			FilterProvider: filters.WithAuthenticationAndAuthorization,
+			FilterProvider: metricsauth.Filter,
 			TLSOpts:        []func(*tls.Config){MinimumTLS},
 		}
 	}

@@ -81,6 +81,7 @@ func made() graph {
 	}
 	add("k8s.io/client-go/rest", "fmt")
 	add("github.com/wrapper", "k8s.io/client-go/rest")
+	add("github.com/filters", "k8s.io/apiserver/pkg/server")
 	add("./api/reason", "fmt")
 	add("./internal/election", "net/netip", "./api/reason")
 	add("./internal/kube", "k8s.io/client-go/rest", "./api/reason")
@@ -139,6 +140,7 @@ func TestViolationsAreFound(t *testing.T) {
 		{"what the modules share grows", "./internal/hostnet", "./announcers", []string{"imports run down", "only the kernel"}},
 		{"main does something", ".", "./controllers/speaker", []string{"main calls cmd"}},
 		{"main uses a library", ".", "github.com/wrapper", []string{"main calls cmd"}},
+		{"the library of API servers in the binary", ".", "github.com/filters", []string{"by way of github.com/filters: a library for servers", "main calls cmd"}},
 		{"the contract grows", "./announcers", "github.com/go-logr/logr", []string{"a third announcer"}},
 	}
 	for _, test := range tests {

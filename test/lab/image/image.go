@@ -172,7 +172,7 @@ func (b Builder) compile(ctx context.Context, spec Spec, arch string) (binary []
 		return nil, "", fmt.Errorf("making the images' folder: %w", err)
 	}
 	out := filepath.Join(b.Folder, spec.Binary+"-"+arch)
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w "+spec.LDFlags, "-o", out, spec.Package)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags=grpcnotrace", "-ldflags", "-s -w "+spec.LDFlags, "-o", out, spec.Package)
 	cmd.Dir = b.Checkout
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	said, err := cmd.CombinedOutput()
