@@ -32,29 +32,30 @@ const (
 
 // Objects of the policy that are left out or served otherwise.
 const (
-	Valid               Reason = "Valid"
-	InvalidAddressRange Reason = "InvalidAddressRange"
-	NoAddresses         Reason = "NoAddresses"
-	PoolOverlap         Reason = "PoolOverlap"
-	InvalidSelector     Reason = "InvalidSelector"
-	DuplicateEntry      Reason = "DuplicateEntry"
-	ConfigurationError  Reason = "ConfigurationError"
-	InvalidAggregation  Reason = "InvalidAggregation"
-	InvalidMetric       Reason = "InvalidMetric"
-	InvalidCommunity    Reason = "InvalidCommunity"
-	UnknownCommunity    Reason = "UnknownCommunity"
-	InvalidBGPPeer      Reason = "InvalidBGPPeer"
-	InvalidBFDProfile   Reason = "InvalidBFDProfile"
-	UnknownBFDProfile   Reason = "UnknownBFDProfile"
-	EchoExcludesIPv6    Reason = "EchoExcludesIPv6"
-	DuplicatePeer       Reason = "DuplicatePeer"
-	UnknownPeer         Reason = "UnknownPeer"
-	LocalPrefConflict   Reason = "LocalPrefConflict"
-	ReservationActive   Reason = "ReservationActive"
-	ReservationExpired  Reason = "ReservationExpired"
-	ReservationOverlap  Reason = "ReservationOverlap"
-	NothingToReserve    Reason = "NothingToReserve"
-	Reconciled          Reason = "Reconciled"
+	Valid                Reason = "Valid"
+	InvalidAddressRange  Reason = "InvalidAddressRange"
+	NoAddresses          Reason = "NoAddresses"
+	PoolOverlap          Reason = "PoolOverlap"
+	InvalidSelector      Reason = "InvalidSelector"
+	DuplicateEntry       Reason = "DuplicateEntry"
+	ConfigurationError   Reason = "ConfigurationError"
+	ConfigurationWarning Reason = "ConfigurationWarning"
+	InvalidAggregation   Reason = "InvalidAggregation"
+	InvalidMetric        Reason = "InvalidMetric"
+	InvalidCommunity     Reason = "InvalidCommunity"
+	UnknownCommunity     Reason = "UnknownCommunity"
+	InvalidBGPPeer       Reason = "InvalidBGPPeer"
+	InvalidBFDProfile    Reason = "InvalidBFDProfile"
+	UnknownBFDProfile    Reason = "UnknownBFDProfile"
+	EchoExcludesIPv6     Reason = "EchoExcludesIPv6"
+	DuplicatePeer        Reason = "DuplicatePeer"
+	UnknownPeer          Reason = "UnknownPeer"
+	LocalPrefConflict    Reason = "LocalPrefConflict"
+	ReservationActive    Reason = "ReservationActive"
+	ReservationExpired   Reason = "ReservationExpired"
+	ReservationOverlap   Reason = "ReservationOverlap"
+	NothingToReserve     Reason = "NothingToReserve"
+	Reconciled           Reason = "Reconciled"
 )
 
 // Announcing.
@@ -78,6 +79,7 @@ const (
 	SharingExcludesServiceSelectors Reason = "SharingExcludesServiceSelectors"
 	NoEndpoints                     Reason = "NoEndpoints"
 	NoLocalEndpoints                Reason = "NoLocalEndpoints"
+	NoSpeakerOnNode                 Reason = "NoSpeakerOnNode"
 	NodeNetworkUnavailable          Reason = "NodeNetworkUnavailable"
 	NodeExcluded                    Reason = "NodeExcluded"
 	NodeRemoved                     Reason = "NodeRemoved"
@@ -93,6 +95,7 @@ const (
 	GossipKeyDiffers Reason = "GossipKeyDiffers"
 	GossipPortTaken  Reason = "GossipPortTaken"
 	GossipUDPBlocked Reason = "GossipUDPBlocked"
+	GossipDelayed    Reason = "GossipDelayed"
 	MemberNameTaken  Reason = "MemberNameTaken"
 )
 
@@ -110,6 +113,8 @@ const (
 	PeerASNMismatch           Reason = "PeerASNMismatch"
 	PasswordMismatchSuspected Reason = "PasswordMismatchSuspected"
 	PasswordSecretMissing     Reason = "PasswordSecretMissing"
+	PasswordEmpty             Reason = "PasswordEmpty"
+	PasswordNotRefreshed      Reason = "PasswordNotRefreshed"
 	HoldTimerExpired          Reason = "HoldTimerExpired"
 	PeerClosedSession         Reason = "PeerClosedSession"
 	InvalidPeerMessage        Reason = "InvalidPeerMessage"
@@ -178,29 +183,30 @@ var vocabulary = map[Reason]Text{
 	ClearAssignment:      {Sentence: "the Service may not keep its addresses"},
 	ForeignStatusWriter:  {Sentence: "another controller overwrites the addresses in the Service's status", Fix: "Let one controller serve the Service: switch the other one off (K3s: --disable servicelb), or give it the Services of a loadBalancerClass"},
 
-	Valid:               {Sentence: "the object is valid"},
-	InvalidAddressRange: {Sentence: "an address range cannot be understood", Fix: "Write a CIDR (192.0.2.0/24) or a range from its lower to its higher end (192.0.2.1-192.0.2.9)"},
-	NoAddresses:         {Sentence: "the pool has no addresses", Fix: "Add at least one CIDR or range to spec.addresses"},
-	PoolOverlap:         {Sentence: "the pool overlaps with an older one", Fix: "Take the common addresses out of one of the two pools"},
-	InvalidSelector:     {Sentence: "a label selector cannot be understood", Fix: "Correct the selector"},
-	DuplicateEntry:      {Sentence: "an entry is given twice", Fix: "Remove one of the two"},
-	ConfigurationError:  {Sentence: "some objects are left out because they are not valid", Fix: "Correct the objects named in the message"},
-	InvalidAggregation:  {Sentence: "the aggregation length does not fit", Fix: "Use a length that covers no more than each range of the pool, and no other than 32 and 128 with serviceSelectors"},
-	InvalidMetric:       {Sentence: "asPathPrepend is out of its range", Fix: "Write a number from 0 to 10"},
-	InvalidCommunity:    {Sentence: "a community cannot be understood", Fix: "Write 65000:100, large:65000:1:2, a name that one Community resource defines, or a well-known one such as no-export"},
-	UnknownCommunity:    {Sentence: "no Community resource defines this name", Fix: "Define the name in a Community resource or write the value itself"},
-	InvalidBGPPeer:      {Sentence: "the peer's settings contradict each other or cannot be understood", Fix: "Correct the BGPPeer"},
-	InvalidBFDProfile:   {Sentence: "a value of the profile is out of its range", Fix: "Correct the BFDProfile"},
-	UnknownBFDProfile:   {Sentence: "the BFDProfile does not exist or is not valid", Fix: "Create the BFDProfile or correct spec.bfdProfile of the BGPPeer"},
-	EchoExcludesIPv6:    {Sentence: "the profile's echo mode is not used: it works with neither an IPv6 session nor one over several hops", Fix: "Name a BFDProfile without echoMode in spec.bfdProfile of the BGPPeer"},
-	DuplicatePeer:       {Sentence: "an older BGPPeer has the same address or interface, port and VRF on the same nodes", Fix: "Delete one of the two, or let their nodeSelectors select different nodes"},
-	UnknownPeer:         {Sentence: "the advertisement names a BGPPeer that does not exist or is not valid; the others are served", Fix: "Correct spec.peers of the BGPAdvertisement or create the BGPPeer"},
-	LocalPrefConflict:   {Sentence: "an older BGPAdvertisement announces the same prefixes with another local preference", Fix: "Give both the same localPref, or let them differ in aggregation length, peers or nodes"},
-	ReservationActive:   {Sentence: "the addresses are kept"},
-	ReservationExpired:  {Sentence: "the reservation has ended and keeps nothing any more", Fix: "Delete it, or change spec.expiresAt or spec.keepFor"},
-	ReservationOverlap:  {Sentence: "an older IPReservation keeps some of the addresses", Fix: "Remove the addresses from one of them"},
-	NothingToReserve:    {Sentence: "the Service has no address that could be kept yet"},
-	Reconciled:          {Sentence: "every object of the configuration is in use"},
+	Valid:                {Sentence: "the object is valid"},
+	InvalidAddressRange:  {Sentence: "an address range cannot be understood", Fix: "Write a CIDR (192.0.2.0/24) or a range from its lower to its higher end (192.0.2.1-192.0.2.9)"},
+	NoAddresses:          {Sentence: "the pool has no addresses", Fix: "Add at least one CIDR or range to spec.addresses"},
+	PoolOverlap:          {Sentence: "the pool overlaps with an older one", Fix: "Take the common addresses out of one of the two pools"},
+	InvalidSelector:      {Sentence: "a label selector cannot be understood", Fix: "Correct the selector"},
+	DuplicateEntry:       {Sentence: "an entry is given twice", Fix: "Remove one of the two"},
+	ConfigurationError:   {Sentence: "some objects are left out because they are not valid", Fix: "Correct the objects named in the message"},
+	ConfigurationWarning: {Sentence: "every object of the configuration is in use, and some do less than they say", Fix: "See the objects named in the message"},
+	InvalidAggregation:   {Sentence: "the aggregation length does not fit", Fix: "Use a length that covers no more than each range of the pool, and no other than 32 and 128 with serviceSelectors"},
+	InvalidMetric:        {Sentence: "asPathPrepend is out of its range", Fix: "Write a number from 0 to 10"},
+	InvalidCommunity:     {Sentence: "a community cannot be understood", Fix: "Write 65000:100, large:65000:1:2, a name that one Community resource defines, or a well-known one such as no-export"},
+	UnknownCommunity:     {Sentence: "no Community resource defines this name", Fix: "Define the name in a Community resource or write the value itself"},
+	InvalidBGPPeer:       {Sentence: "the peer's settings contradict each other or cannot be understood", Fix: "Correct the BGPPeer"},
+	InvalidBFDProfile:    {Sentence: "a value of the profile is out of its range", Fix: "Correct the BFDProfile"},
+	UnknownBFDProfile:    {Sentence: "the BFDProfile does not exist or is not valid", Fix: "Create the BFDProfile or correct spec.bfdProfile of the BGPPeer"},
+	EchoExcludesIPv6:     {Sentence: "the profile's echo mode is not used: it works with neither an IPv6 session nor one over several hops", Fix: "Name a BFDProfile without echoMode in spec.bfdProfile of the BGPPeer"},
+	DuplicatePeer:        {Sentence: "an older BGPPeer has the same address or interface, port and VRF on the same nodes", Fix: "Delete one of the two, or let their nodeSelectors select different nodes"},
+	UnknownPeer:          {Sentence: "the advertisement names a BGPPeer that does not exist or is not valid; the others are served", Fix: "Correct spec.peers of the BGPAdvertisement or create the BGPPeer"},
+	LocalPrefConflict:    {Sentence: "an older BGPAdvertisement announces the same prefixes with another local preference", Fix: "Give both the same localPref, or let them differ in aggregation length, peers or nodes"},
+	ReservationActive:    {Sentence: "the addresses are kept"},
+	ReservationExpired:   {Sentence: "the reservation has ended and keeps nothing any more", Fix: "Delete it, or change spec.expiresAt or spec.keepFor"},
+	ReservationOverlap:   {Sentence: "an older IPReservation keeps some of the addresses", Fix: "Remove the addresses from one of them"},
+	NothingToReserve:     {Sentence: "the Service has no address that could be kept yet"},
+	Reconciled:           {Sentence: "every object of the configuration is in use"},
 
 	Announced:                       {Sentence: "the address is announced"},
 	UnknownAnnouncer:                {Sentence: "there is no announcer of this name", Fix: "Use one of the known names in spec.announcers of the MetalLB resource"},
@@ -221,6 +227,7 @@ var vocabulary = map[Reason]Text{
 	SharingExcludesServiceSelectors: {Sentence: "a Service that shares its address cannot be announced through an L2Advertisement with serviceSelectors", Fix: "Remove serviceSelectors from the L2Advertisement or metallb.io/allow-shared-ip from the Service"},
 	NoEndpoints:                     {Sentence: "the Service has no endpoint that serves", Fix: "Check that the Service's pods are ready"},
 	NoLocalEndpoints:                {Sentence: "the Service has externalTrafficPolicy Local and no endpoint that serves on an eligible node", Fix: "Check that the Service's pods are ready and run on nodes that the advertisement selects"},
+	NoSpeakerOnNode:                 {Sentence: "the nodes that could announce the Service have no live speaker", Fix: "Let spec.nodeSelector and spec.speakerTolerations of the MetalLB resource include the node, see why its speaker's pod is not ready, or move the Service's pods or the advertisement to a node with a speaker"},
 	NodeNetworkUnavailable:          {Sentence: "the node's network is not available", Fix: "Check the network plugin of the node"},
 	NodeExcluded:                    {Sentence: "the node is labelled node.kubernetes.io/exclude-from-external-load-balancers", Fix: "Remove the label from the node"},
 	NodeRemoved:                     {Sentence: "the node is being removed from the cluster"},
@@ -232,7 +239,8 @@ var vocabulary = map[Reason]Text{
 	GossipKeyInvalid: {Sentence: "the speakers' common key is missing or unusable", Fix: "Delete the Secret memberlist, which the controller makes anew within a minute, then restart the speakers"},
 	GossipKeyDiffers: {Sentence: "a speaker uses another key", Fix: "Restart the speakers, so that all read the same Secret memberlist"},
 	GossipPortTaken:  {Sentence: "the port on which the speakers talk to each other is in use", Fix: "Stop the other process on the node or change the speakers' port for all nodes"},
-	GossipUDPBlocked: {Sentence: "the speakers reach each other over TCP only", Fix: "Allow UDP between the nodes on the port on which the speakers talk to each other"},
+	GossipUDPBlocked: {Sentence: "a speaker answered several UDP probes in a row over TCP only", Fix: "Allow UDP between the nodes on the port on which the speakers talk to each other; if it is allowed, the link loses packets or one of the two nodes is overloaded"},
+	GossipDelayed:    {Sentence: "a speaker answered a UDP probe too late", Fix: "Look for processor load or lost packets on the two nodes; UDP itself is allowed, since other probes were answered"},
 	MemberNameTaken:  {Sentence: "two speakers use the same node name", Fix: "Check that every node has one speaker and a name of its own"},
 
 	SessionEstablished:        {Sentence: "the session is established"},
@@ -247,6 +255,8 @@ var vocabulary = map[Reason]Text{
 	PeerASNMismatch:           {Sentence: "the two sides expect other autonomous systems of each other", Fix: "Correct spec.peerASN or spec.myASN of the BGPPeer, or the neighbour on the router"},
 	PasswordMismatchSuspected: {Sentence: "the peer does not answer although a password is set, which is what a wrong password looks like", Fix: "Compare the password with the router's; if they are equal, check the route to the peer"},
 	PasswordSecretMissing:     {Sentence: "the Secret with the peer's password does not exist or has no usable password", Fix: "Create a Secret of type kubernetes.io/basic-auth with the key password in the namespace of the MetalLB resource"},
+	PasswordEmpty:             {Sentence: "the password in the peer's Secret is empty, so the session runs without one", Fix: "Put the password into the key password of the Secret, or take spec.passwordSecret out of the BGPPeer"},
+	PasswordNotRefreshed:      {Sentence: "the Secret with the peer's password cannot be read any more, so the session keeps the password that was read last", Fix: "Let the Role metallb-speaker get the Secret"},
 	HoldTimerExpired:          {Sentence: "nothing came from the peer during the hold time", Fix: "Check the link and the load of the router"},
 	PeerClosedSession:         {Sentence: "the peer ended the session with a notification", Fix: "See the message and the router's log"},
 	InvalidPeerMessage:        {Sentence: "the peer sent a message that is not valid", Fix: "See the router's log and update its software"},

@@ -10,15 +10,16 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 type ConfigurationResult string
 
 const (
-	// ConfigurationValid says that every object is in use.
+	// ConfigurationValid says that the whole configuration is in use.
 	ConfigurationValid ConfigurationResult = "Valid"
-	// ConfigurationInvalid says that some object was left out; ErrorSummary says which.
+	// ConfigurationInvalid says that a part of the configuration is left out; ErrorSummary says which.
 	ConfigurationInvalid ConfigurationResult = "Invalid"
 	// ConfigurationUnknown says that the process has not judged yet.
 	ConfigurationUnknown ConfigurationResult = "Unknown"
 )
 
-// ConfigurationState says what the controller, or the speaker of one node, thinks of the configuration. It has no spec.
+// ConfigurationState says how the controller, or the speaker of one node, judges the configuration. The speaker's has only problems that
+// concern its node. It has no spec.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -35,17 +36,19 @@ type ConfigurationState struct {
 
 // ConfigurationStateStatus has the verdict and its parts.
 type ConfigurationStateStatus struct {
-	// Result sums up the conditions.
+	// Result is Invalid while a part of the configuration is left out: an object that is not valid, or one that names a Secret that cannot
+	// be used. Trouble of the node itself, such as a missing carrier, is in the conditions only.
 	//
 	// +optional
 	Result ConfigurationResult `json:"result,omitempty"`
 
-	// ErrorSummary has one line for each object that was left out and why.
+	// ErrorSummary has one line for each object that is left out: the object, the reason, the message.
 	//
 	// +optional
 	ErrorSummary string `json:"errorSummary,omitempty"`
 
-	// Conditions are the verdicts of the parts of the process.
+	// Conditions are those of the configuration and of the parts of the process. A warning about an object in use is the message of the
+	// condition configReconcilerValid, which is True then.
 	//
 	// +optional
 	// +listType=map

@@ -153,6 +153,17 @@ var _ = Describe("The conditions", func() {
 		Expect(old.Status.Conditions).To(HaveLen(2))
 	})
 
+	It("are told in an event when a password is missing, once however many nodes miss it", func(ctx context.Context) {
+		tor := peer("tor", func(s *v1beta2.BGPPeerSpec) { s.PasswordSecret.Name = "tor" })
+		h.add(ctx, tor)
+		for _, node := range []string{"n1", "n2"} {
+			h.session(ctx, session(node, "tor", "Idle", reason.PasswordSecretMissing, "the Secret tor does not exist"))
+			pass(ctx)
+			Expect(condition(ctx, tor, v1beta1.ConditionEstablished)).To(Equal("False/PasswordSecretMissing"))
+		}
+		Expect(told()).To(ConsistOf(SatisfyAll(HavePrefix("Warning PasswordSecretMissing "), ContainSubstring("n1: PasswordSecretMissing: the Secret tor does not exist"))))
+	})
+
 	It("are written only when they differ, and leave those of others alone", func(ctx context.Context) {
 		tor := peer("tor")
 		h.add(ctx, tor)

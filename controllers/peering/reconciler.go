@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -87,15 +88,22 @@ func targetsOf[T any, P interface {
 	return all
 }
 
-// tell brings the conditions of an object to what is the case, and tells of a problem that is new.
+// tell brings the conditions of an object up to date, and tells of a problem that is new. A password that is missing is one of them: speakers
+// tell of sessions that begin and end, and this one does neither.
 func (r *Reconciler) tell(ctx context.Context, t target, seen *world, compiled *policy.Policy) error {
 	ref := policy.ObjectRef{Kind: t.kind, Name: t.object.GetName()}
 	before, after := t.object, t.object.DeepCopyObject().(client.Object)
 	conditions, generation := t.conditions(after), t.object.GetGeneration()
-	valid, problem := validity(compiled, ref)
-	news := kube.SetCondition(conditions, v1beta1.ConditionValid, valid.status, valid.why, valid.message, generation)
+	valid, invalid := validity(compiled, ref)
+	var news []verdict
+	if kube.SetCondition(conditions, v1beta1.ConditionValid, valid.status, valid.why, valid.message, generation) && invalid {
+		news = append(news, valid)
+	}
 	if t.kind == policy.KindBGPPeer {
 		e := seen.established(compiled, ref.Name)
+		if was := meta.FindStatusCondition(*conditions, v1beta1.ConditionEstablished); e.why == reason.PasswordSecretMissing && (was == nil || was.Reason != string(e.why)) {
+			news = append(news, e)
+		}
 		kube.SetCondition(conditions, v1beta1.ConditionEstablished, e.status, e.why, e.message, generation)
 	}
 	if equality.Semantic.DeepEqual(t.conditions(before), conditions) {
@@ -106,8 +114,8 @@ func (r *Reconciler) tell(ctx context.Context, t target, seen *world, compiled *
 	if err := r.Client.Status().Patch(ctx, after, patch, client.FieldOwner(fieldManager)); err != nil {
 		return wrapped(client.IgnoreNotFound(err), ref)
 	}
-	if news && problem != nil {
-		r.Events.Eventf(after, nil, corev1.EventTypeWarning, string(problem.Reason), "Validate", "%s", note(problem.Message()))
+	for _, n := range news {
+		r.Events.Eventf(after, nil, corev1.EventTypeWarning, string(n.why), "Validate", "%s", note(n.message))
 	}
 	return nil
 }
@@ -119,15 +127,15 @@ func wrapped(err error, ref policy.ObjectRef) error {
 	return fmt.Errorf("writing conditions of %s %s: %w", ref.Kind, ref.Name, err)
 }
 
-// validity says whether the policy uses an object; a note on a valid one is told with it. The problem is nil unless there is one.
-func validity(p *policy.Policy, ref policy.ObjectRef) (verdict, *reason.Problem) {
+// validity says whether the policy uses an object, and whether it is invalid; a note on a valid one is told with it.
+func validity(p *policy.Policy, ref policy.ObjectRef) (_ verdict, invalid bool) {
 	if problem, wrong := p.ProblemOf(ref); wrong {
-		return verdict{metav1.ConditionFalse, problem.Reason, problem.Message()}, &problem
+		return verdict{metav1.ConditionFalse, problem.Reason, problem.Message()}, true
 	}
 	if note, noted := p.NoteOf(ref); noted {
-		return verdict{metav1.ConditionTrue, note.Reason, note.Message()}, nil
+		return verdict{metav1.ConditionTrue, note.Reason, note.Message()}, false
 	}
-	return verdict{metav1.ConditionTrue, reason.Valid, ""}, nil
+	return verdict{metav1.ConditionTrue, reason.Valid, ""}, false
 }
 
 // longestNote is the limit of an event's note (Kubernetes: events.k8s.io/v1 Event.note, 1 kB).

@@ -67,6 +67,8 @@ func TestEstablished(t *testing.T) {
 			status: no, why: reason.NotReported, message: "established on 2 of 3 nodes; n2: NotReported: nothing was heard of the node lately"},
 		{name: "established, but for a family", speakers: all[:1], sessions: []v1beta1.BGPSessionStatus{session("n1", "tor", "Established", reason.NoNextHop, "no IPv6 address")},
 			status: yes, why: reason.SessionEstablished, message: "established on 1 of 1 nodes; n1: NoNextHop: no IPv6 address"},
+		{name: "established without a password", speakers: all[:1], sessions: []v1beta1.BGPSessionStatus{session("n1", "tor", "Established", reason.PasswordEmpty, "the password in the Secret tor is empty")},
+			status: yes, why: reason.SessionEstablished, message: "established on 1 of 1 nodes; n1: PasswordEmpty: the password in the Secret tor is empty"},
 		{name: "without a reason", speakers: all[:1], sessions: []v1beta1.BGPSessionStatus{session("n1", "tor", "Idle", "", "")},
 			status: no, why: reason.SessionConnecting},
 		{name: "nodes that are not selected", speakers: all, sessions: []v1beta1.BGPSessionStatus{up("n1"), down("n2", reason.BFDDown)},

@@ -238,7 +238,7 @@ func (w *writers) writeState(ctx context.Context, _ string) error {
 		}
 		state.Owner = owners
 	}
-	return state.Write(ctx, problems, nil)
+	return state.Write(ctx, problems, nil, nil)
 }
 
 // longestNote is the limit of an event's note (Kubernetes: events.k8s.io/v1 Event.note, 1 kB).

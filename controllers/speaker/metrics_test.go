@@ -18,27 +18,56 @@ import (
 func TestMetricsSayWhetherTheConfigurationIsInUse(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	m := NewMetrics(registry, "n1")
+	there, here := bgpPeer("tor", "198.51.100.1"), bgpPeer("tor", "198.51.100.1")
+	there.Spec.BFDProfile, there.Spec.NodeSelectors = "gone", onNode("n2")
+	here.Spec.BFDProfile, here.Spec.NodeSelectors = "gone", onNode("n1")
 	for _, row := range []struct {
 		name          string
 		policy        *policy.Policy
+		plan          Plan
 		loaded, stale string
 	}{
-		{"nothing read yet", nil, "0", "0"},
-		{"an object is left out", &policy.Policy{Problems: make([]policy.Problem, 2)}, "1", "1"},
-		{"all in use", &policy.Policy{}, "1", "0"},
+		{"nothing read yet", nil, Plan{}, "0", "0"},
+		{"an object is left out", routed(nil, here), Plan{}, "1", "1"},
+		{"all in use", routed(nil), Plan{}, "1", "0"},
+		{"an object of another node is left out", routed(nil, there), Plan{}, "1", "0"},
+		{"a password is missing", routed(nil), Plan{LeftOut: map[string]*reason.Problem{"tor": reason.New(reason.PasswordSecretMissing, "")}}, "1", "1"},
+		{"a password is empty", routed(nil), Plan{Warned: map[string]*reason.Problem{"tor": reason.New(reason.PasswordEmpty, "")}}, "1", "0"},
 	} {
-		m.update(Outcome{World: World{Policy: row.policy}})
+		m.update(Outcome{Node: "n1", World: World{Policy: row.policy}, Plan: row.plan})
 		want := `
 # HELP metallb_k8s_client_config_loaded_bool 1 once a configuration was read and taken into use.
 # TYPE metallb_k8s_client_config_loaded_bool gauge
 metallb_k8s_client_config_loaded_bool ` + row.loaded + `
-# HELP metallb_k8s_client_config_stale_bool 1 while some object of the configuration is left out because it is not valid.
+# HELP metallb_k8s_client_config_stale_bool 1 while a part of the configuration is left out: an object that is not valid, or one whose Secret cannot be used.
 # TYPE metallb_k8s_client_config_stale_bool gauge
 metallb_k8s_client_config_stale_bool ` + row.stale + "\n"
 		err := testutil.GatherAndCompare(registry, strings.NewReader(want), "metallb_k8s_client_config_loaded_bool", "metallb_k8s_client_config_stale_bool")
 		if err != nil {
 			t.Errorf("%s: %v", row.name, err)
 		}
+	}
+}
+
+func TestMetricsCountTheProblemsOfTheNode(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	m := NewMetrics(registry, "n1")
+	missing := reason.New(reason.PasswordSecretMissing, "")
+	m.update(Outcome{
+		Node: "n1", World: World{Policy: routed(nil)}, Unable: reason.New(reason.NoCarrier, ""),
+		Plan:    Plan{LeftOut: map[string]*reason.Problem{"a": missing, "b": missing}, Warned: map[string]*reason.Problem{"c": reason.New(reason.PasswordEmpty, "")}},
+		Reports: map[string]announcers.Report{"l2": {Problem: reason.New(reason.RawSocketDenied, "")}, "bgp": {}},
+	})
+	want := `
+# HELP metallb_speaker_problems Number of problems that this speaker knows, by severity (error: a part of the configuration is left out; fault: a part of the speaker or its node does not work; warning) and reason.
+# TYPE metallb_speaker_problems gauge
+metallb_speaker_problems{node="n1",reason="NoCarrier",severity="fault"} 1
+metallb_speaker_problems{node="n1",reason="PasswordEmpty",severity="warning"} 1
+metallb_speaker_problems{node="n1",reason="PasswordSecretMissing",severity="error"} 2
+metallb_speaker_problems{node="n1",reason="RawSocketDenied",severity="fault"} 1
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "metallb_speaker_problems"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -19,25 +19,15 @@ type Outcome struct {
 	// Reports are what the announcers answered, by name; Ownership is what they are.
 	Reports   map[string]announcers.Report
 	Ownership map[string]announcers.Ownership
-	// Unable says why this node cannot announce; nil when it can.
-	Unable *reason.Problem
+	// Unable says why this node cannot announce; nil when it can. Membership has the problems of the speakers with each other, the worst first.
+	Unable     *reason.Problem
+	Membership []*reason.Problem
 	// Conflicts are what the announcers heard of strangers on addresses; Uses say which addresses of Services this node uses itself.
 	Conflicts []announcers.Conflict
 	Uses      map[netip.Addr]*reason.Problem
 	// Routers are the announcers that speak with routers; Sessions are how they do, and Plan.LeftOut says with whom this node cannot.
 	Routers  []announcers.PeerReporter
 	Sessions []announcers.PeerState
-}
-
-// problems returns what is wrong with the announcers, by name.
-func (o Outcome) problems() map[string]*reason.Problem {
-	out := map[string]*reason.Problem{}
-	for name, r := range o.Reports {
-		if r.Problem != nil {
-			out[name] = r.Problem
-		}
-	}
-	return out
 }
 
 // changed returns the keys of the Services of which there is something else to tell than in an earlier outcome, those that are gone among

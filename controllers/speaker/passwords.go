@@ -172,26 +172,27 @@ func (p *Passwords) learn(name string, read Password, exists bool) {
 	if s == nil {
 		return
 	}
-	if !exists && s.Value != "" && s.missed < spared {
+	if !exists && s.known && s.Problem == nil && s.missed < spared {
 		s.missed++
 		s.due = p.Clock.Now().Add(wait.Jitter(missingAfter, rereadJitter))
 		p.Log.V(1).Info("Secret is not there, its password stays in use for now", "name", name)
 		return
 	}
 	s.missed = 0
-	changed := !s.known || s.Value != read.Value || !alike(s.Problem, read.Problem)
+	changed := !s.known || !s.Password.equal(read)
 	s.Password, s.known = read, true
 	s.due = p.Clock.Now().Add(wait.Jitter(rereadAfter, rereadJitter))
 	if read.Problem != nil {
 		s.due = p.Clock.Now().Add(wait.Jitter(missingAfter, rereadJitter))
 	}
 	if changed {
-		p.tell(name, read.Problem)
+		p.tell(name, read)
 		p.Trigger.Fire()
 	}
 }
 
-// fail keeps what was known of a Secret that cannot be read now: the API server may be away.
+// fail keeps the last known password of a Secret that cannot be read now, since the API server may be away. A Secret that may not be read is
+// a warning, as a new password would not be noticed.
 func (p *Passwords) fail(name string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -200,37 +201,52 @@ func (p *Passwords) fail(name string, err error) {
 		return
 	}
 	s.due = p.Clock.Now().Add(wait.Jitter(missingAfter, rereadJitter))
+	if refused := apierrors.IsForbidden(err); s.known && s.Problem == nil && refused {
+		read := Password{Value: s.Value, Warning: reason.New(reason.PasswordNotRefreshed, "the Secret %s cannot be read: %v", name, err)}
+		if !s.Password.equal(read) {
+			s.Password = read
+			p.tell(name, read)
+			p.Trigger.Fire()
+		}
+		return
+	}
 	if s.known {
 		p.Log.V(1).Info("Secret not read, will be tried again", "name", name, "error", err.Error())
 		return
 	}
 	s.known = true
 	s.Problem = reason.New(reason.PasswordSecretMissing, "the Secret %s cannot be read: %v", name, err)
-	p.tell(name, s.Problem)
+	p.tell(name, s.Password)
 	p.Trigger.Fire()
 }
 
-func (p *Passwords) tell(name string, problem *reason.Problem) {
-	if problem != nil {
-		p.Log.Info("Secret gives no password", "name", name, "reason", problem.Reason, "error", problem.Detail)
-		return
+func (p *Passwords) tell(name string, read Password) {
+	switch {
+	case read.Problem != nil:
+		p.Log.Info("Secret has no usable password", "name", name, "reason", read.Problem.Reason, "error", read.Problem.Detail)
+	case read.Warning != nil:
+		p.Log.Info("Secret was read with a warning", "name", name, "reason", read.Warning.Reason, "error", read.Warning.Detail)
+	default:
+		p.Log.Info("Secret has a new password", "name", name)
 	}
-	p.Log.Info("Secret gives a new password", "name", name)
 }
 
-// passwordOf returns the password in a Secret, or why it has none that can be used.
+// passwordOf returns the password in a Secret, or why it has none that can be used. An empty password means a session without one, since
+// templates make the Secret in any case; MetalLB does the same.
 func passwordOf(name string, object *corev1.Secret, exists bool) Password {
-	value := object.Data[corev1.BasicAuthPasswordKey]
+	value, present := object.Data[corev1.BasicAuthPasswordKey]
 	why := ""
 	switch {
 	case !exists:
 		why = "does not exist"
 	case object.Type != corev1.SecretTypeBasicAuth:
 		why = fmt.Sprintf("is of type %s, not %s", object.Type, corev1.SecretTypeBasicAuth)
-	case len(value) == 0:
+	case !present:
 		why = "has no key " + corev1.BasicAuthPasswordKey
 	case len(value) > policy.LongestPassword:
 		why = fmt.Sprintf("has a password of more than %d bytes", policy.LongestPassword)
+	case len(value) == 0:
+		return Password{Warning: reason.New(reason.PasswordEmpty, "the password in the Secret %s is empty, so the session runs without one", name)}
 	default:
 		return Password{Value: announcers.Secret(value)}
 	}

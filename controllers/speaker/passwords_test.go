@@ -20,6 +20,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"metalsuite.io/api/reason"
 	"metalsuite.io/internal/kube"
 )
 
@@ -70,14 +71,17 @@ func TestWhatASecretGives(t *testing.T) {
 		exists bool
 		want   string
 		why    string
+		warns  reason.Reason
 	}{
-		{"a password", basicAuth("hush"), true, "hush", ""},
-		{"a password as it stands", basicAuth(" hush\n"), true, " hush\n", ""},
-		{"the longest", basicAuth(strings.Repeat("x", 80)), true, strings.Repeat("x", 80), ""},
-		{"one that is too long", basicAuth(strings.Repeat("x", 81)), true, "", "more than 80"},
-		{"none", basicAuth(""), true, "", "no key password"},
-		{"one of another type", corev1.Secret{Type: corev1.SecretTypeOpaque, Data: map[string][]byte{"password": []byte("hush")}}, true, "", "Opaque"},
-		{"nothing, as it is not there", corev1.Secret{}, false, "", "does not exist"},
+		{"a password", basicAuth("hush"), true, "hush", "", ""},
+		{"a password as it stands", basicAuth(" hush\n"), true, " hush\n", "", ""},
+		{"the longest", basicAuth(strings.Repeat("x", 80)), true, strings.Repeat("x", 80), "", ""},
+		{"one that is too long", basicAuth(strings.Repeat("x", 81)), true, "", "more than 80", ""},
+		{"an empty one, for a session without", basicAuth(""), true, "", "", reason.PasswordEmpty},
+		{"an empty one of another type", corev1.Secret{Type: corev1.SecretTypeOpaque, Data: map[string][]byte{"password": {}}}, true, "", "Opaque", ""},
+		{"no key", corev1.Secret{Type: corev1.SecretTypeBasicAuth, Data: map[string][]byte{"username": []byte("tor")}}, true, "", "no key password", ""},
+		{"one of another type", corev1.Secret{Type: corev1.SecretTypeOpaque, Data: map[string][]byte{"password": []byte("hush")}}, true, "", "Opaque", ""},
+		{"nothing, as it is not there", corev1.Secret{}, false, "", "does not exist", ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			got := passwordOf("tor", &row.secret, row.exists)
@@ -86,6 +90,9 @@ func TestWhatASecretGives(t *testing.T) {
 			}
 			if row.why != "" && !strings.Contains(got.Problem.Detail, row.why) {
 				t.Errorf("got %q, want %q in it", got.Problem.Detail, row.why)
+			}
+			if got.Warning != nil && got.Warning.Reason != row.warns || got.Warning == nil && row.warns != "" {
+				t.Errorf("got the warning %v, want %q", got.Warning, row.warns)
 			}
 		})
 	}
@@ -214,6 +221,35 @@ func TestASecretThatWasNeverReadIsAProblem(t *testing.T) {
 	r.until("it is read", func(known map[string]Password) bool {
 		return known["tor"].Value == "hush" && known["tor"].Problem == nil
 	}, "tor")
+}
+
+func TestASecretThatMayNotBeReadAnyMoreIsAWarning(t *testing.T) {
+	r := startReading(t, logr.Discard())
+	r.vault.change(func() { r.vault.secrets["tor"] = basicAuth("hush") })
+	r.Read([]string{"tor"})
+	r.until("it is read", func(known map[string]Password) bool { return known["tor"].Value == "hush" }, "tor")
+	r.vault.change(func() {
+		r.vault.away = apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "tor", errors.New("no rule"))
+	})
+	r.pass(15 * time.Second)
+	r.until("it warns and keeps the password", func(known map[string]Password) bool {
+		tor := known["tor"]
+		return tor.Value == "hush" && tor.Problem == nil && tor.Warning != nil && tor.Warning.Reason == reason.PasswordNotRefreshed
+	}, "tor")
+	r.vault.change(func() { r.vault.away = nil })
+	r.pass(2 * missingAfter)
+	r.until("it is read again", func(known map[string]Password) bool { return known["tor"] == Password{Value: "hush"} }, "tor")
+}
+
+func TestAnEmptyPasswordIsKeptWhileItsSecretIsReplaced(t *testing.T) {
+	p := NewPasswords(PasswordsOptions{Trigger: kube.NewTrigger(), Clock: clocktesting.NewFakeClock(time.Unix(1000, 0)), Log: logr.Discard()})
+	p.Read([]string{"tor"})
+	secret := basicAuth("")
+	p.learn("tor", passwordOf("tor", &secret, true), true)
+	p.learn("tor", passwordOf("tor", &corev1.Secret{}, false), false)
+	if known := p.Read([]string{"tor"})["tor"]; known.Problem != nil || known.Warning == nil {
+		t.Errorf("got %+v", known)
+	}
 }
 
 func TestNoPasswordIsLogged(t *testing.T) {

@@ -11,31 +11,40 @@ import (
 	"metalsuite.io/internal/policy"
 )
 
-// neighbours returns the routers that this node speaks with, without routes, sorted by name, those that it cannot speak with, with why, and
-// those whose passwords are just being read. There are none when no announcer runs that speaks with routers.
-func (w World) neighbours() (peers []announcers.Peer, out map[string]*reason.Problem, pending []string) {
+// neighbours are the BGPPeers of this node: those with which it speaks, sorted by name and without routes, those with which it cannot speak
+// and those with a warning, each with the reason, and those whose passwords have not been read yet.
+type neighbours struct {
+	peers           []announcers.Peer
+	leftOut, warned map[string]*reason.Problem
+	pending         []string
+}
+
+// neighbours returns the BGPPeers of this node; none when no announcer runs that speaks with routers.
+func (w World) neighbours() neighbours {
+	n := neighbours{leftOut: map[string]*reason.Problem{}, warned: map[string]*reason.Problem{}}
 	if !w.Routed {
-		return nil, nil, nil
+		return n
 	}
 	for i := range w.Policy.Peers {
 		p := &w.Policy.Peers[i]
 		if _, mine := p.Nodes[w.Self]; !mine {
 			continue
 		}
-		password, problem, known := w.password(p)
-		switch {
-		case problem != nil:
-			if out == nil {
-				out = map[string]*reason.Problem{}
-			}
-			out[p.Name] = problem
-		case known:
-			peers = append(peers, announcers.Peer{Name: p.Name, PeerSettings: settings(p, password)})
-		default:
-			pending = append(pending, p.Name)
+		password, known := w.password(p)
+		if !known {
+			n.pending = append(n.pending, p.Name)
+			continue
 		}
+		if password.Problem != nil {
+			n.leftOut[p.Name] = password.Problem
+			continue
+		}
+		if password.Warning != nil {
+			n.warned[p.Name] = password.Warning
+		}
+		n.peers = append(n.peers, announcers.Peer{Name: p.Name, PeerSettings: settings(p, password.Value)})
 	}
-	return peers, out, pending
+	return n
 }
 
 // secrets are the names of the Secrets with the passwords of this node's sessions, sorted and distinct.
@@ -54,14 +63,14 @@ func (w World) secrets() []string {
 	return slices.Compact(names)
 }
 
-// password returns the password of a peer, or what is wrong with it; known is false while it is being read.
-func (w World) password(p *policy.Peer) (_ announcers.Secret, problem *reason.Problem, known bool) {
+// password returns the password of a peer; known is false while it is being read.
+func (w World) password(p *policy.Peer) (_ Password, known bool) {
 	name := p.Spec.PasswordSecret.Name
 	if name == "" {
-		return announcers.Secret(p.Spec.Password), nil, true
+		return Password{Value: announcers.Secret(p.Spec.Password)}, true
 	}
 	read, known := w.Passwords[name]
-	return read.Value, read.Problem, known
+	return read, known
 }
 
 // settings is what a valid BGPPeer means for a session.

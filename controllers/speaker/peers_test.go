@@ -89,7 +89,8 @@ func TestWhatABGPPeerMeans(t *testing.T) {
 			want := plain
 			row.want(&want)
 			w := World{Self: "n1", Policy: p, Routed: true}
-			peers, left, _ := w.neighbours()
+			found := w.neighbours()
+			peers, left := found.peers, found.leftOut
 			if len(peers) != 1 || len(left) > 0 || peers[0].PeerSettings != want {
 				t.Errorf("got %+v\nwant %+v", peers[0].PeerSettings, want)
 			}

@@ -18,11 +18,12 @@ type Plan struct {
 	Exclusive []announcers.Address
 	// Shared is what announcers get that announce an address from every selected node.
 	Shared []announcers.Address
-	// Peers are the routers that this node speaks with, sorted by name, with what each is told. LeftOut says why it does not speak with
-	// others that it is to speak with. Pending are the names of those whose passwords are just being read.
-	Peers   []announcers.Peer
-	LeftOut map[string]*reason.Problem
-	Pending []string
+	// Peers are the routers that this node speaks with, sorted by name, with the routes of each. LeftOut says of other BGPPeers of this node,
+	// by name, why it does not speak with them; Warned has a warning about some of Peers. Pending are the names of those whose passwords have
+	// not been read yet.
+	Peers           []announcers.Peer
+	LeftOut, Warned map[string]*reason.Problem
+	Pending         []string
 	// Drain is whether the traffic is to leave this node.
 	Drain bool
 	// Verdicts say for every Service, by key, who announces it and why not.
@@ -62,8 +63,8 @@ type Verdict struct {
 // the group is the key of the election, so that one address never has two owners.
 func Decide(w World) Plan {
 	plan := Plan{Verdicts: make(map[string]Verdict, len(w.Services)), Drain: w.draining()}
-	peers, leftOut, pending := w.neighbours()
-	plan.LeftOut, plan.Pending = leftOut, pending
+	neighbours := w.neighbours()
+	plan.LeftOut, plan.Warned, plan.Pending = neighbours.leftOut, neighbours.warned, neighbours.pending
 	refused := w.withheld()
 	w.subnets, w.pools = w.onSubnets(), map[string]*reason.Problem{}
 	w.unserved = reason.New(reason.ComponentDisabled, "no announcer runs that announces what L2Advertisements select")
@@ -73,7 +74,7 @@ func Decide(w World) Plan {
 	verdicts := make([]Verdict, len(w.Services))
 	var claims []claim
 	bearers := make([]bearer, 0, len(w.Services))
-	routing := w.routing(peers)
+	routing := w.routing(neighbours.peers)
 	for i := range w.Services {
 		s := &w.Services[i]
 		taken := firstWithheld(s.Addresses, refused[s.Key])

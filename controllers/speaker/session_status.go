@@ -66,15 +66,15 @@ func (o Outcome) changedSessions(old Outcome, tell func(peer string)) {
 
 // standing is what is told of a session at once when it changes.
 type standing struct {
-	established bool
-	why         reason.Reason
-	bfd         announcers.BFDPhase
+	established  bool
+	why, warning reason.Reason
+	bfd          announcers.BFDPhase
 }
 
 func (o Outcome) standings() map[string]standing {
 	all := make(map[string]standing, len(o.Sessions)+len(o.Plan.LeftOut))
 	for _, p := range o.Sessions {
-		all[p.Name] = standingOf(p)
+		all[p.Name] = standingOf(p, o.Plan.Warned[p.Name])
 	}
 	for peer, problem := range o.Plan.LeftOut {
 		all[peer] = standing{why: problem.Reason}
@@ -82,10 +82,13 @@ func (o Outcome) standings() map[string]standing {
 	return all
 }
 
-func standingOf(p announcers.PeerState) standing {
+func standingOf(p announcers.PeerState, warning *reason.Problem) standing {
 	s := standing{established: p.Phase == announcers.Established, bfd: p.BFD.Phase}
 	if p.Problem != nil {
 		s.why = p.Problem.Reason
+	}
+	if warning != nil {
+		s.warning = warning.Reason
 	}
 	return s
 }
@@ -167,6 +170,9 @@ func sessionStatus(node string, p announcers.PeerState, o Outcome) v1beta1.BGPSe
 	if p.Problem != nil {
 		out.Reason, out.Message = string(p.Problem.Reason), cut(p.Problem.Message(), longestMessage)
 	}
+	if warning := o.Plan.Warned[p.Name]; warning != nil {
+		warn(&out, warning)
+	}
 	if a := p.Local.Addr(); a.IsValid() {
 		out.LocalAddress = a.String()
 	}
@@ -186,6 +192,18 @@ func sessionStatus(node string, p announcers.PeerState, o Outcome) v1beta1.BGPSe
 		out.LocalASN = o.Plan.Peers[i].LocalASN
 	}
 	return out
+}
+
+// warn adds a warning: it is the reason of a session that is established and has no problem, and part of the message of any other.
+func warn(out *v1beta1.BGPSessionStatusStatus, warning *reason.Problem) {
+	switch {
+	case out.Message != "":
+		out.Message = cut(out.Message+". "+warning.Message(), longestMessage)
+	case out.Reason == string(reason.SessionEstablished):
+		out.Reason, out.Message = string(warning.Reason), cut(warning.Message(), longestMessage)
+	default:
+		out.Message = cut(warning.Message(), longestMessage)
+	}
 }
 
 // phaseOf folds the phases of attempts into one, and is Idle only when there are none.

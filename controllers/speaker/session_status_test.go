@@ -24,6 +24,7 @@ import (
 func TestHowASessionIsTold(t *testing.T) {
 	at := func(seconds int64) *metav1.Time { return &metav1.Time{Time: time.Unix(seconds, 0)} }
 	missing := reason.New(reason.PasswordSecretMissing, "the Secret tor does not exist")
+	empty := reason.New(reason.PasswordEmpty, "the password in the Secret tor is empty")
 	for _, row := range []struct {
 		name  string
 		state announcers.PeerState
@@ -55,6 +56,12 @@ func TestHowASessionIsTold(t *testing.T) {
 			v1beta1.BGPSessionStatusStatus{
 				State: "Established", Reason: "FamilyNotNegotiated", HoldTime: &metav1.Duration{}, KeepaliveTime: &metav1.Duration{},
 			}},
+		{"established with an empty password", announcers.PeerState{Phase: announcers.Established}, Plan{Warned: map[string]*reason.Problem{"tor": empty}},
+			v1beta1.BGPSessionStatusStatus{
+				State: "Established", Reason: "PasswordEmpty", Message: empty.Message(), HoldTime: &metav1.Duration{}, KeepaliveTime: &metav1.Duration{},
+			}},
+		{"connecting with an empty password", announcers.PeerState{Phase: announcers.Connect}, Plan{Warned: map[string]*reason.Problem{"tor": empty}},
+			v1beta1.BGPSessionStatusStatus{State: "Active", Reason: "SessionConnecting", Message: empty.Message()}},
 		{"in many words", announcers.PeerState{LastError: strings.Repeat("é", 700)}, Plan{},
 			v1beta1.BGPSessionStatusStatus{State: "Active", Reason: "SessionConnecting", LastError: strings.Repeat("é", 512)}},
 	} {
@@ -132,6 +139,8 @@ func TestWhichSessionsAreWrittenAtOnce(t *testing.T) {
 		{"one that was lost", Outcome{Sessions: []announcers.PeerState{up}}, Outcome{Sessions: []announcers.PeerState{down}}, true},
 		{"one whose BFD changed", Outcome{Sessions: []announcers.PeerState{up}}, Outcome{Sessions: []announcers.PeerState{flapping}}, true},
 		{"one that is gone", Outcome{Sessions: []announcers.PeerState{up}}, Outcome{}, true},
+		{"one whose password became empty", Outcome{Sessions: []announcers.PeerState{up}},
+			Outcome{Sessions: []announcers.PeerState{up}, Plan: Plan{Warned: map[string]*reason.Problem{"a": reason.New(reason.PasswordEmpty, "")}}}, true},
 		{"one that lost its password", Outcome{Sessions: []announcers.PeerState{up}}, Outcome{Plan: Plan{LeftOut: gone}}, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {

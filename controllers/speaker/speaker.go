@@ -36,12 +36,14 @@ type Observer interface {
 type Membership interface {
 	// Members returns the live speakers, this one included.
 	Members() []membership.Member
-	// Changed receives a value after Members would answer otherwise.
+	// Changed receives a value after Members or Problems would answer otherwise.
 	Changed() <-chan struct{}
 	// Publish tells the others the state of this node.
 	Publish(membership.State)
 	// SetPeers says at which addresses speakers are expected.
 	SetPeers([]netip.Addr)
+	// Problems returns the problems of the speakers with each other that this one knows, the worst first.
+	Problems() []*reason.Problem
 }
 
 // PasswordReader is where the loop gets the passwords of sessions from.
@@ -213,7 +215,7 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 	allies, forget := s.allies.see(s.Clock.Now(), s.Node, world.Members)
 	outcome := Outcome{
 		Node: s.Node, World: world, Plan: plan, Reports: s.apply(ctx, plan, allies), Ownership: s.ownership(), Unable: s.unable.Load(),
-		Conflicts: s.conflicts(), Uses: s.used, Routers: s.routers(), Sessions: s.sessions(),
+		Membership: s.Members.Problems(), Conflicts: s.conflicts(), Uses: s.used, Routers: s.routers(), Sessions: s.sessions(),
 	}
 	repeat := s.repeatClaims(world.Members)
 	if s.OnOutcome != nil {

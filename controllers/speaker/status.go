@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -29,7 +28,6 @@ import (
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/internal/kube"
-	"metalsuite.io/internal/policy"
 )
 
 // statusWorkers is how many status objects are written at a time.
@@ -37,9 +35,6 @@ const statusWorkers = 4
 
 // repairAfter is how long a status object that somebody has changed stays as it is.
 const repairAfter = time.Second
-
-// conditionNodeAble is True while this node is able to announce.
-const conditionNodeAble = "nodeAble"
 
 // stateKey is the key of this node's ConfigurationState in the queue of what concerns no Service; those of conflicts and sessions are not
 // empty.
@@ -172,7 +167,7 @@ func (s *Status) Report(o Outcome) {
 	for _, key := range changed {
 		s.services.Enqueue(key)
 	}
-	if old.World.Policy != o.World.Policy || !maps.EqualFunc(old.problems(), o.problems(), alike) || !alike(old.Unable, o.Unable) {
+	if (old.World.Policy == nil) != (o.World.Policy == nil) || len(old.Reports) != len(o.Reports) || !slices.Equal(old.problems(), o.problems()) {
 		s.writer.Enqueue(stateKey)
 	}
 }
@@ -261,7 +256,7 @@ func (s *Status) serviceStatus(key string, labels map[string]string, interfaces 
 
 func (s *Status) stateName() string { return "speaker-" + s.node }
 
-// writeState writes this node's ConfigurationState: a condition for the configuration, one for each announcer and one for the node.
+// writeState writes this node's ConfigurationState: a condition for the configuration and one for each part of the speaker.
 func (s *Status) writeState(ctx context.Context, o Outcome) error {
 	if o.World.Policy == nil {
 		return nil
@@ -270,20 +265,21 @@ func (s *Status) writeState(ctx context.Context, o Outcome) error {
 		Client: s.client, Namespace: s.namespace, Name: s.stateName(), Owner: s.owner, Condition: v1beta1.ConditionConfigReconcilerValid,
 		Labels: map[string]string{v1beta1.LabelComponentType: "speaker", v1beta1.LabelNodeName: nodeLabel(s.node)},
 	}
-	return state.Write(ctx, messages(o.World.Policy.Problems), func(conditions *[]metav1.Condition) {
-		problems := o.problems()
-		for _, name := range slices.Sorted(maps.Keys(o.Reports)) {
-			kube.SetProblem(conditions, name+"Announcer", problems[name], reason.AsExpected, 0)
+	problems, parts := o.problems(), o.parts()
+	err := state.Write(ctx, lines(problems, leftOut), lines(problems, warning), func(conditions *[]metav1.Condition) {
+		for _, p := range parts {
+			if p.problem != nil && p.severity == warning {
+				kube.SetCondition(conditions, p.condition, metav1.ConditionTrue, p.problem.Reason, p.problem.Message(), 0)
+				continue
+			}
+			kube.SetProblem(conditions, p.condition, p.problem, reason.AsExpected, 0)
 		}
-		kube.SetProblem(conditions, conditionNodeAble, o.Unable, reason.AsExpected, 0)
 	})
-}
-
-// messages returns a line for each object that the policy leaves out.
-func messages(problems []policy.Problem) []string {
-	out := make([]string, 0, len(problems))
-	for _, p := range problems {
-		out = append(out, p.Object.Kind+" "+p.Object.Name+": "+p.Message())
+	if err != nil {
+		return err
 	}
-	return out
+	if again := s.events.ofParts(ctx, s.stateName(), parts); again > 0 {
+		s.writer.EnqueueAfter(stateKey, again)
+	}
+	return nil
 }

@@ -398,6 +398,12 @@ var _ = Describe("A speaker", Ordered, func() {
 		Eventually(sessions, patience).Should(ContainElement(SatisfyAll(HaveField("UID", uid), HaveField("Labels", HaveKeyWithValue(v1beta1.LabelNode, "n1")))))
 	})
 
+	state := func() v1beta1.ConfigurationStateStatus {
+		var found v1beta1.ConfigurationState
+		Expect(direct.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "speaker-n1"}, &found)).To(Succeed())
+		return found.Status
+	}
+
 	It("speaks with a router only with its password, and says why not without", func() {
 		peer := bgpPeer("tor-c", "198.51.100.1")
 		peer.Namespace, peer.Spec.PeerPort, peer.Spec.PasswordSecret.Name = namespace, 999, "tor-c"
@@ -405,7 +411,18 @@ var _ = Describe("A speaker", Ordered, func() {
 		session := HaveField("Status", SatisfyAll(HaveField("Peer", "tor-c"), HaveField("State", "Idle"), HaveField("Reason", "PasswordSecretMissing")))
 		Eventually(sessions, patience).Should(ContainElement(session))
 		Expect(routers.Last().Peers).To(HaveLen(2))
+		Eventually(state, patience).Should(SatisfyAll(
+			HaveField("Result", v1beta1.ConfigurationInvalid),
+			HaveField("ErrorSummary", ContainSubstring("configuration error: BGPPeer tor-c: PasswordSecretMissing: the Secret tor-c does not exist")),
+		))
 
+		By("taking a Secret of another type for no password")
+		wrong := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "tor-c", Namespace: namespace}, StringData: map[string]string{"password": "hush"}}
+		create(ctx, direct, wrong)
+		Eventually(state, patience).Should(HaveField("ErrorSummary", ContainSubstring("BGPPeer tor-c: PasswordSecretMissing: the Secret tor-c is of type Opaque")))
+		Expect(direct.Delete(ctx, wrong)).To(Succeed())
+
+		By("mending it")
 		create(ctx, direct, &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Name: "tor-c", Namespace: namespace}, Type: corev1.SecretTypeBasicAuth,
 			StringData: map[string]string{"password": "hush", "username": ""},
@@ -414,6 +431,65 @@ var _ = Describe("A speaker", Ordered, func() {
 			HaveField("Name", "tor-c"), HaveField("Password", announcers.Secret("hush")),
 		)))
 		Eventually(sessions, patience).Should(ContainElement(HaveField("Status", SatisfyAll(HaveField("Peer", "tor-c"), HaveField("State", "Established")))))
+		Eventually(state, patience).Should(HaveField("ErrorSummary", Not(ContainSubstring("tor-c"))))
+	})
+
+	It("speaks with a router without a password when the one in the Secret is empty, with a warning", func() {
+		create(ctx, direct, &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Name: "empty", Namespace: namespace}, Type: corev1.SecretTypeBasicAuth, Data: map[string][]byte{"password": {}},
+		})
+		peer := bgpPeer("tor-e", "198.51.100.5")
+		peer.Namespace, peer.Spec.PasswordSecret.Name = namespace, "empty"
+		create(ctx, direct, &peer)
+		Eventually(func() []announcers.Peer { return routers.Last().Peers }, patience).Should(ContainElement(SatisfyAll(
+			HaveField("Name", "tor-e"), HaveField("Password", announcers.Secret("")),
+		)))
+		Eventually(sessions, patience).Should(ContainElement(HaveField("Status", SatisfyAll(
+			HaveField("Peer", "tor-e"), HaveField("State", "Established"), HaveField("Reason", "PasswordEmpty"), HaveField("Message", ContainSubstring("Secret empty is empty")),
+		))))
+		Expect(state().ErrorSummary).NotTo(ContainSubstring("tor-e"))
+	})
+
+	It("is valid while only objects of other nodes are left out, and carries the warning about an empty password", func() {
+		Expect(direct.Delete(ctx, inNamespace(pool("green")))).To(Succeed())
+		there := bgpPeer("tor-d", "198.51.100.4")
+		there.Namespace, there.Spec.BFDProfile, there.Spec.NodeSelectors = namespace, "gone", []metav1.LabelSelector{{MatchLabels: map[string]string{"rack": "b"}}}
+		create(ctx, direct, &there)
+		Eventually(state, patience).Should(SatisfyAll(
+			HaveField("Result", v1beta1.ConfigurationValid), HaveField("ErrorSummary", ""),
+			HaveField("Conditions", ContainElement(SatisfyAll(
+				HaveField("Type", v1beta1.ConditionConfigReconcilerValid), HaveField("Status", metav1.ConditionTrue), HaveField("Reason", "ConfigurationWarning"),
+				HaveField("Message", HavePrefix("BGPPeer tor-e: PasswordEmpty: ")),
+			))),
+		))
+
+		By("becoming invalid once the peer selects this node")
+		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}
+		Expect(direct.Patch(ctx, node, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"rack":"b"}}}`)))).To(Succeed())
+		Eventually(state, patience).Should(SatisfyAll(
+			HaveField("Result", v1beta1.ConfigurationInvalid), HaveField("ErrorSummary", ContainSubstring("BGPPeer tor-d: UnknownBFDProfile: ")),
+		))
+		Expect(direct.Patch(ctx, node, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":null}}`)))).To(Succeed())
+		Eventually(state, patience).Should(HaveField("Result", v1beta1.ConfigurationValid))
+		Expect(direct.Delete(ctx, &there)).To(Succeed())
+		empty := bgpPeer("tor-e", "")
+		empty.Namespace = namespace
+		Expect(direct.Delete(ctx, &empty)).To(Succeed())
+		Eventually(sessions, patience).ShouldNot(ContainElement(HaveField("Status.Peer", "tor-e")))
+	})
+
+	It("tells of trouble between the speakers on its ConfigurationState, in a condition and an event", func() {
+		members.SetProblems(reason.New(reason.GossipKeyDiffers, "refused 10.0.0.9"))
+		Eventually(state, patience).Should(SatisfyAll(
+			HaveField("Result", v1beta1.ConfigurationValid),
+			HaveField("Conditions", ContainElement(SatisfyAll(
+				HaveField("Type", "membership"), HaveField("Status", metav1.ConditionFalse), HaveField("Reason", "GossipKeyDiffers"),
+				HaveField("Message", ContainSubstring("10.0.0.9")),
+			))),
+		))
+		Eventually(told.Events, patience).Should(Receive(HavePrefix("Warning GossipKeyDiffers ")))
+		members.SetProblems()
+		Eventually(state, patience).Should(HaveField("Conditions", ContainElement(SatisfyAll(HaveField("Type", "membership"), HaveField("Status", metav1.ConditionTrue)))))
 	})
 
 	It("removes a session's status with its peer", func() {

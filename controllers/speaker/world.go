@@ -72,10 +72,14 @@ func (n Node) equal(m Node) bool {
 		n.ShuttingDown == m.ShuttingDown && slices.Equal(n.Addresses, m.Addresses)
 }
 
-// Password is what was read of a Secret, or why it has no password.
+// Password is what was read of a Secret, or why it has no password. Problem keeps the session from running; Warning does not.
 type Password struct {
-	Value   announcers.Secret
-	Problem *reason.Problem
+	Value            announcers.Secret
+	Problem, Warning *reason.Problem
+}
+
+func (p Password) equal(q Password) bool {
+	return p.Value == q.Value && alike(p.Problem, q.Problem) && alike(p.Warning, q.Warning)
 }
 
 // draining says whether the traffic is to leave this node.

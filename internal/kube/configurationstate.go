@@ -32,9 +32,10 @@ type StateWriter struct {
 	Condition string
 }
 
-// Write makes the object say which objects were left out and, through more, whatever else the process has to say as conditions (nil for
-// nothing). It creates the object if it is missing and writes nothing when nothing changed.
-func (w StateWriter) Write(ctx context.Context, problems []string, more func(*[]metav1.Condition)) error {
+// Write makes the object say which parts of the configuration are left out and, if none is, which of those in use do less than they say:
+// one line for each. Through more the process adds other conditions; nil adds none. It creates the object if it is missing and writes nothing
+// when nothing changed.
+func (w StateWriter) Write(ctx context.Context, problems, warnings []string, more func(*[]metav1.Condition)) error {
 	state := &v1beta1.ConfigurationState{}
 	err := w.Client.Get(ctx, types.NamespacedName{Namespace: w.Namespace, Name: w.Name}, state)
 	if apierrors.IsNotFound(err) {
@@ -47,7 +48,7 @@ func (w StateWriter) Write(ctx context.Context, problems []string, more func(*[]
 		return fmt.Errorf("reading or creating configuration state %s: %w", w.Name, err)
 	}
 	next := state.DeepCopy()
-	fillState(&next.Status, w.Condition, problems)
+	fillState(&next.Status, w.Condition, problems, warnings)
 	if more != nil {
 		more(&next.Status.Conditions)
 	}
@@ -60,11 +61,16 @@ func (w StateWriter) Write(ctx context.Context, problems []string, more func(*[]
 	return nil
 }
 
-// fillState sums up: the summary has a line for each object that was left out.
-func fillState(status *v1beta1.ConfigurationStateStatus, condition string, problems []string) {
+// fillState sums up: the summary has a line for each problem. A warning leaves the configuration valid, as the object that it is about is in
+// use; the condition that says so carries it.
+func fillState(status *v1beta1.ConfigurationStateStatus, condition string, problems, warnings []string) {
 	status.Result, status.ErrorSummary = v1beta1.ConfigurationValid, ""
-	if len(problems) == 0 {
+	switch {
+	case len(problems)+len(warnings) == 0:
 		SetCondition(&status.Conditions, condition, metav1.ConditionTrue, reason.Reconciled, "", 0)
+		return
+	case len(problems) == 0:
+		SetCondition(&status.Conditions, condition, metav1.ConditionTrue, reason.ConfigurationWarning, strings.Join(warnings, "\n"), 0)
 		return
 	}
 	status.Result = v1beta1.ConfigurationInvalid

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"metalsuite.io/api/reason"
+	"metalsuite.io/api/v1beta1"
 )
 
 func TestTriggerCoalesces(t *testing.T) {
@@ -73,6 +74,33 @@ func TestConditionKeepsItsTransitionTime(t *testing.T) {
 	SetProblem(&conditions, "Ready", reason.New(reason.NoPools, ""), reason.AsExpected, 2)
 	if conditions[0].LastTransitionTime.Equal(&since) || conditions[0].Status != metav1.ConditionFalse {
 		t.Fatal("a new status has a new time")
+	}
+}
+
+func TestAStateIsInvalidForProblemsAndValidWithWarnings(t *testing.T) {
+	for _, row := range []struct {
+		name               string
+		problems, warnings []string
+		result             v1beta1.ConfigurationResult
+		summary            string
+		why                reason.Reason
+		message            string
+	}{
+		{"all in use", nil, nil, v1beta1.ConfigurationValid, "", reason.Reconciled, reason.Reconciled.Text().Sentence},
+		{"a warning", nil, []string{"a", "b"}, v1beta1.ConfigurationValid, "", reason.ConfigurationWarning, "a\nb"},
+		{"problems", []string{"a", "b"}, nil, v1beta1.ConfigurationInvalid, "configuration error: a\nconfiguration error: b", reason.ConfigurationError,
+			"configuration error: a\nconfiguration error: b"},
+		{"a problem before a warning", []string{"a"}, []string{"b"}, v1beta1.ConfigurationInvalid, "configuration error: a", reason.ConfigurationError, "configuration error: a"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			status := v1beta1.ConfigurationStateStatus{Result: v1beta1.ConfigurationInvalid, ErrorSummary: "old"}
+			fillState(&status, "valid", row.problems, row.warnings)
+			c := status.Conditions[0]
+			if status.Result != row.result || status.ErrorSummary != row.summary || c.Reason != string(row.why) || c.Message != row.message ||
+				(c.Status == metav1.ConditionTrue) != (row.result == v1beta1.ConfigurationValid) {
+				t.Errorf("got %+v", status)
+			}
+		})
 	}
 }
 

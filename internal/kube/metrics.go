@@ -30,7 +30,7 @@ func NewClientMetrics() *ClientMetrics {
 		updates:  counter("updates_total", "Writes to the API server that were tried."),
 		failures: counter("update_errors_total", "Writes to the API server that failed, conflicts included. Each is tried again."),
 		loaded:   gauge("config_loaded_bool", "1 once a configuration was read and taken into use."),
-		stale:    gauge("config_stale_bool", "1 while some object of the configuration is left out because it is not valid."),
+		stale:    gauge("config_stale_bool", "1 while a part of the configuration is left out: an object that is not valid, or one whose Secret cannot be used."),
 	}
 }
 
@@ -52,7 +52,7 @@ func (m *ClientMetrics) all() []prometheus.Collector {
 	return []prometheus.Collector{m.updates, m.failures, m.loaded, m.stale}
 }
 
-// Judged says that a configuration was taken into use, and how many problems left objects of it out.
+// Judged says that a configuration was taken into use, and how many parts of it are left out.
 func (m *ClientMetrics) Judged(problems int) {
 	m.loaded.Set(1)
 	m.stale.Set(float64(min(problems, 1)))

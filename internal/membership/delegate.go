@@ -4,6 +4,7 @@ package membership
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 )
@@ -15,6 +16,7 @@ type delegate struct{ *Membership }
 var (
 	_ memberlist.Delegate      = delegate{}
 	_ memberlist.EventDelegate = delegate{}
+	_ memberlist.PingDelegate  = delegate{}
 )
 
 // NodeMeta says which state of this node is the latest.
@@ -77,6 +79,14 @@ func (d delegate) NotifyJoin(n *memberlist.Node) {
 	}
 }
 
+// AckPayload adds nothing to the answers to probes.
+func (d delegate) AckPayload() []byte { return nil }
+
+// NotifyPingComplete notes that a member answered a probe over UDP.
+func (d delegate) NotifyPingComplete(n *memberlist.Node, _ time.Duration, _ []byte) {
+	d.lines.answered(n.Name)
+}
+
 // NotifyUpdate notes that a member has a new state or began a new life.
 func (d delegate) NotifyUpdate(n *memberlist.Node) { d.observe(n) }
 
@@ -94,6 +104,7 @@ func (d delegate) NotifyLeave(n *memberlist.Node) {
 	if n.Name == d.options.Name {
 		return
 	}
+	d.lines.answered(n.Name)
 	d.mu.Lock()
 	d.table.leave(n.Name)
 	d.count()

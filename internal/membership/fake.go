@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"metalsuite.io/api/reason"
 )
 
 // Fake is a membership without a network, for the tests of its users: members come, change and go by Set and Remove.
@@ -15,9 +17,10 @@ type Fake struct {
 	self    string
 	changed chan struct{}
 
-	mu      sync.Mutex
-	members map[string]Member
-	peers   []netip.Addr
+	mu       sync.Mutex
+	members  map[string]Member
+	peers    []netip.Addr
+	problems []*reason.Problem
 }
 
 // NewFake returns a Fake with this node as its only member, whose state is not known before Publish.
@@ -77,6 +80,21 @@ func (f *Fake) SetPeers(addresses []netip.Addr) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.peers = slices.Clone(addresses)
+}
+
+// Problems is as Membership.Problems.
+func (f *Fake) Problems() []*reason.Problem {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.problems)
+}
+
+// SetProblems replaces the problems.
+func (f *Fake) SetProblems(problems ...*reason.Problem) {
+	f.mu.Lock()
+	f.problems = problems
+	f.mu.Unlock()
+	signal(f.changed)
 }
 
 // Peers returns the addresses of the last SetPeers.

@@ -16,6 +16,8 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/hashicorp/memberlist"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"metalsuite.io/api/reason"
 )
 
 // State is what a speaker says about itself.
@@ -89,13 +91,17 @@ type Membership struct {
 	options Options
 	metrics metrics
 	queue   *memberlist.TransmitLimitedQueue
+	lines   *logWriter
 	size    atomic.Int64
+
+	// known is how many problems there were when Run looked last.
+	known int
 
 	mu    sync.Mutex
 	table table
 	peers []netip.Addr
 
-	changed   chan struct{} // for the user: Members would answer otherwise
+	changed   chan struct{} // for the user: Members or Problems would answer otherwise
 	published chan struct{} // for Run: our own state changed
 	wake      chan struct{} // for Run: the peers or the members changed
 }
@@ -119,6 +125,10 @@ func New(o Options) (*Membership, error) {
 		// The queue asks while it is locked, so the answer must not need our own lock.
 		NumNodes: func() int { return int(m.size.Load()) },
 	}
+	m.lines = newLogWriter(o.Log, func() {
+		signal(m.changed)
+		signal(m.wake)
+	})
 	if err := m.metrics.register(o.Metrics); err != nil {
 		return nil, fmt.Errorf("registering the metrics of the membership: %w", err)
 	}
@@ -145,7 +155,13 @@ func (m *Membership) Members() []Member {
 	return m.table.members()
 }
 
-// Changed receives a value after Members has changed. The channel has a capacity of one, notifications coalesce, and it is never closed.
+// Problems returns the problems of the members with each other that this one has seen in the last two minutes, the worst first.
+func (m *Membership) Problems() []*reason.Problem {
+	all, _ := m.lines.problems(time.Now())
+	return all
+}
+
+// Changed receives a value after Members or Problems has changed. The channel has a capacity of one, notifications coalesce, and it is never closed.
 func (m *Membership) Changed() <-chan struct{} { return m.changed }
 
 // Publish makes s the state of this node, for itself at once and for the others within milliseconds. It does not block; a state equal

@@ -66,8 +66,8 @@ func (m *Membership) config() *memberlist.Config {
 	c.BindAddr, c.BindPort = o.Bind.Addr().String(), int(o.Bind.Port())
 	c.AdvertisePort = c.BindPort
 	c.SecretKey = o.Key
-	c.Delegate, c.Events = delegate{m}, delegate{m}
-	c.Logger = log.New(newLogWriter(o.Log), "", 0)
+	c.Delegate, c.Events, c.Ping = delegate{m}, delegate{m}, delegate{m}
+	c.Logger = log.New(m.lines, "", 0)
 	return c
 }
 
@@ -100,8 +100,21 @@ func (m *Membership) tend(ctx context.Context, list *memberlist.Memberlist, join
 		for _, address := range p.tired {
 			m.options.Log.Info("Peer does not answer, trying less often", "address", address)
 		}
-		next.Reset(p.wait)
+		next.Reset(min(p.wait, m.lapse()))
 	}
+}
+
+// lapse tells the user when problems have lapsed, and returns after how long the next one will.
+func (m *Membership) lapse() time.Duration {
+	problems, next := m.lines.problems(time.Now())
+	if len(problems) < m.known {
+		signal(m.changed)
+	}
+	m.known = len(problems)
+	if next == 0 {
+		return idle
+	}
+	return next
 }
 
 // spread broadcasts this node's state, and in its metadata that there is a new one for those whom the broadcast misses.

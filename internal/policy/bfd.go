@@ -79,13 +79,13 @@ func milliseconds(given *uint32, otherwise uint32) time.Duration {
 }
 
 // compileProfiles returns the profiles whose values are in their ranges.
-func compileProfiles(resources []v1beta1.BFDProfile, found findings) map[string]v1beta1.BFDProfileSpec {
+func compileProfiles(o Objects, found findings) map[string]v1beta1.BFDProfileSpec {
 	out := map[string]v1beta1.BFDProfileSpec{}
-	for i := range resources {
-		in := &resources[i]
+	for i := range o.BFDProfiles {
+		in := &o.BFDProfiles[i]
 		problem := outOfRange(&in.Spec)
 		if problem != nil {
-			found.add(ObjectRef{KindBFDProfile, in.Name}, problem)
+			found.addOn(o.profileScope(in.Name), ObjectRef{KindBFDProfile, in.Name}, problem)
 			continue
 		}
 		out[in.Name] = *in.Spec.DeepCopy()

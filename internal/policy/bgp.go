@@ -51,9 +51,9 @@ func (p *Policy) BGP(pool string, serviceLabels map[string]string) []BGP {
 
 func (p *Policy) compileBGP(o Objects, found findings) {
 	p.bgp = map[string][]bgpAdvertisement{}
-	p.BFDProfiles = compileProfiles(o.BFDProfiles, found)
+	p.BFDProfiles = compileProfiles(o, found)
 	p.Peers = compilePeers(o, p.BFDProfiles, found, p.noted)
-	aliases := compileAliases(o.Communities, found)
+	aliases := compileAliases(o, found)
 	finest := finestPrefixes(o.Pools)
 	for _, in := range byAge(o.BGPAdvertisements) {
 		p.compileBGPAdvertisement(in, o, aliases, finest, found)
@@ -70,22 +70,23 @@ func (p *Policy) compileBGPAdvertisement(in *v1beta1.BGPAdvertisement, o Objects
 	ad, pools, problem := readBGPAdvertisement(in, o)
 	communities, unknown, invalid := readCommunities(in.Spec.Communities, aliases)
 	ad.Communities = communities
+	nodes := scopeOf(in.Spec.NodeSelectors, ad.Nodes)
 	if problem := firstOf(problem, invalid); problem != nil {
-		found.add(ref, problem)
+		found.addOn(nodes, ref, problem)
 		pools = nil
 	}
 	for _, pool := range pools {
 		if problem := ad.tooCoarse(pool, finest[pool]); problem != nil {
-			found.add(ref, problem)
+			found.addOn(nodes, ref, problem)
 		} else if problem := p.contradicted(pool, &ad, finest[pool]); problem != nil && unknown == nil {
-			found.add(ref, problem)
+			found.addOn(nodes, ref, problem)
 		} else if unknown == nil {
 			p.bgp[pool] = append(p.bgp[pool], ad)
 		}
 	}
-	found.add(ref, unknown)
+	found.addOn(nodes, ref, unknown)
 	if problem == nil && invalid == nil {
-		p.noted.add(ref, p.unknownPeers(ad.Peers))
+		p.noted.addOn(nodes, ref, p.unknownPeers(ad.Peers))
 	}
 }
 

@@ -123,10 +123,10 @@ func TestAggregationCountsTheWidestPrefixOfARange(t *testing.T) {
 
 func TestCommunities(t *testing.T) {
 	found := findings{}
-	aliases := compileAliases([]v1beta1.Community{
+	aliases := compileAliases(Objects{Communities: []v1beta1.Community{
 		community("young", 1, "a", "65000:9", "c", "65000:3"), community("old", 0, "a", "65000:1", "b", "large:1:2:3"),
 		community("bad", 2, "d", "no", "e", "1:x", "", "1:1"),
-	}, found)
+	}}, found)
 	want := map[string]Community{"a": {Parts: [3]uint32{65000, 1}}, "b": {Large: true, Parts: [3]uint32{1, 2, 3}}, "c": {Parts: [3]uint32{65000, 3}}}
 	if diff := cmp.Diff(want, aliases); diff != "" {
 		t.Error(diff)

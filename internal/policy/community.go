@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"metalsuite.io/api/reason"
-	"metalsuite.io/api/v1beta1"
 )
 
 // Community is a BGP community: a standard one of two 16-bit numbers (RFC 1997) or a large one of three 32-bit numbers (RFC 8092).
@@ -81,9 +80,9 @@ func parseCommunity(text string) (c Community, literal bool, err error) {
 }
 
 // compileAliases returns the communities by name. A name that is defined twice means what the older resource says.
-func compileAliases(resources []v1beta1.Community, found findings) map[string]Community {
+func compileAliases(o Objects, found findings) map[string]Community {
 	aliases := map[string]Community{}
-	for _, resource := range byAge(resources) {
+	for _, resource := range byAge(o.Communities) {
 		ref := ObjectRef{KindCommunity, resource.Name}
 		for _, alias := range resource.Spec.Communities {
 			c, literal, err := parseCommunity(alias.Value)
@@ -93,13 +92,13 @@ func compileAliases(resources []v1beta1.Community, found findings) map[string]Co
 			_, defined := aliases[alias.Name]
 			switch {
 			case err != nil:
-				found.add(ref, reason.New(reason.InvalidCommunity, "%q: %v", alias.Name, err))
+				found.addOn(o.communityScope(alias.Name), ref, reason.New(reason.InvalidCommunity, "%q: %v", alias.Name, err))
 			case !literal:
-				found.add(ref, reason.New(reason.InvalidCommunity, "%q: invalid community value: %q is no community", alias.Name, alias.Value))
+				found.addOn(o.communityScope(alias.Name), ref, reason.New(reason.InvalidCommunity, "%q: invalid community value: %q is no community", alias.Name, alias.Value))
 			case alias.Name == "":
-				found.add(ref, reason.New(reason.InvalidCommunity, "the community %q has no name", alias.Value))
+				found.addOn(o.communityScope(alias.Name), ref, reason.New(reason.InvalidCommunity, "the community %q has no name", alias.Value))
 			case defined:
-				found.add(ref, reason.New(reason.DuplicateEntry, "duplicate definition of community %q", alias.Name))
+				found.addOn(o.communityScope(alias.Name), ref, reason.New(reason.DuplicateEntry, "duplicate definition of community %q", alias.Name))
 			default:
 				aliases[alias.Name] = c
 			}

@@ -76,25 +76,27 @@ type endpoint struct {
 // endpoints are the peers by node and endpoint.
 type endpoints map[string]map[endpoint]string
 
-// leave takes from a peer the nodes on which an older one has its endpoint.
-func (e endpoints) leave(p *Peer) *reason.Problem {
+// leave takes from a peer the nodes on which an older one has its endpoint. It returns these nodes and why.
+func (e endpoints) leave(p *Peer) (scope, *reason.Problem) {
 	at := endpoint{p.Address, p.Spec.Interface, p.Port, p.Spec.VRF}
-	var nodes, older []string
+	taken := map[string]int{}
+	var older []string
 	for _, node := range slices.Sorted(maps.Keys(p.Nodes)) {
 		if e[node] == nil {
 			e[node] = map[endpoint]string{}
 		}
-		if other, taken := e[node][at]; taken {
-			nodes, older = append(nodes, node), append(older, other)
+		if other, used := e[node][at]; used {
+			taken[node], older = 0, append(older, other)
 			delete(p.Nodes, node)
 			continue
 		}
 		e[node][at] = p.Name
 	}
-	if len(nodes) == 0 {
-		return nil
+	if len(taken) == 0 {
+		return everyNode, nil
 	}
 	slices.Sort(older)
-	return reason.New(reason.DuplicatePeer, "peer %q already exists: on %s the older BGPPeer %s has the same address or interface, port and VRF",
+	nodes := slices.Sorted(maps.Keys(taken))
+	return someNodes(taken), reason.New(reason.DuplicatePeer, "peer %q already exists: on %s the older BGPPeer %s has the same address or interface, port and VRF",
 		p.Name, counted(nodes, "node"), quoted(slices.Compact(older)))
 }

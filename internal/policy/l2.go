@@ -47,7 +47,7 @@ func (p *Policy) compileL2(o Objects, found findings) {
 		in := &o.L2Advertisements[i]
 		ad, pools, problem := compileL2Advertisement(in, o)
 		if problem != nil {
-			found.add(ObjectRef{KindL2Advertisement, in.Name}, problem)
+			found.addOn(scopeOf(in.Spec.NodeSelectors, ad.Nodes), ObjectRef{KindL2Advertisement, in.Name}, problem)
 			continue
 		}
 		for _, pool := range pools {
@@ -64,10 +64,10 @@ func compileL2Advertisement(in *v1beta1.L2Advertisement, o Objects) (l2Advertise
 	nodes, nodeProblem := selectNodes(in.Spec.NodeSelectors, o.Nodes)
 	services, problem := compileSelectors("serviceSelectors", in.Spec.ServiceSelectors)
 	if p := firstOf(poolProblem, nodeProblem, problem); p != nil {
-		return l2Advertisement{}, nil, p
+		return l2Advertisement{L2: L2{Nodes: nodes}}, nil, p
 	}
 	if p := addScores(nodes, in.Spec.PreferredNodeSelectors, o.Nodes); p != nil {
-		return l2Advertisement{}, nil, p
+		return l2Advertisement{L2: L2{Nodes: nodes}}, nil, p
 	}
 	interfaces := slices.Compact(slices.Sorted(slices.Values(in.Spec.Interfaces)))
 	return l2Advertisement{

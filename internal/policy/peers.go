@@ -48,19 +48,21 @@ func compilePeers(o Objects, profiles map[string]v1beta1.BFDProfileSpec, found, 
 	for _, in := range byAge(o.BGPPeers) {
 		peer, problem := compilePeer(in, o.Nodes)
 		ref := ObjectRef{KindBGPPeer, in.Name}
-		found.add(ref, problem)
+		nodes := scopeOf(in.Spec.NodeSelectors, peer.Nodes)
+		found.addOn(nodes, ref, problem)
 		profile, known := profiles[in.Spec.BFDProfile]
 		missing := in.Spec.BFDProfile != "" && !known
 		if missing {
-			found.add(ref, reason.New(reason.UnknownBFDProfile, "peer %q: no valid BFDProfile %q", in.Name, in.Spec.BFDProfile))
+			found.addOn(nodes, ref, reason.New(reason.UnknownBFDProfile, "peer %q: no valid BFDProfile %q", in.Name, in.Spec.BFDProfile))
 		}
 		if problem != nil || missing {
 			continue
 		}
 		if known {
-			noted.add(ref, peer.watch(profile))
+			noted.addOn(nodes, ref, peer.watch(profile))
 		}
-		found.add(ref, taken.leave(&peer))
+		doubled, problem := taken.leave(&peer)
+		found.addOn(doubled, ref, problem)
 		peers = append(peers, peer)
 	}
 	slices.SortFunc(peers, func(a, b Peer) int { return cmp.Compare(a.Name, b.Name) })

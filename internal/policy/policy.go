@@ -67,6 +67,11 @@ type Problem struct {
 	reason.Problem
 }
 
+// String is the problem in one line: the object, the reason and the message.
+func (p Problem) String() string {
+	return p.Object.Kind + " " + p.Object.Name + ": " + p.Error()
+}
+
 // The kinds that a Problem may name.
 const (
 	KindIPAddressPool    = "IPAddressPool"
@@ -105,12 +110,19 @@ func of(problems []Problem, object ObjectRef) (reason.Problem, bool) {
 	return reason.Problem{}, false
 }
 
+// ProblemsOn returns the problems that concern a node: those of the objects that the node would have used. Of an object that is invalid
+// in several ways it has those that concern the node.
+func (p *Policy) ProblemsOn(node string) []Problem { return p.found.on(node) }
+
+// NotesOn is ProblemsOn for Notes.
+func (p *Policy) NotesOn(node string) []Problem { return p.noted.on(node) }
+
 // ProblemsOf returns each thing that is wrong with an object, in the order in which ProblemOf has them in one; nil when it is valid or
 // not known.
 func (p *Policy) ProblemsOf(object ObjectRef) []reason.Problem {
 	var all []reason.Problem
-	for _, problem := range p.found[object] {
-		all = append(all, *problem)
+	for _, one := range p.found[object] {
+		all = append(all, *one.problem)
 	}
 	return all
 }

@@ -14,23 +14,49 @@ import (
 	"metalsuite.io/api/reason"
 )
 
-// findings collects what is wrong with each object.
-type findings map[ObjectRef][]*reason.Problem
+// findings collects the problems of each object.
+type findings map[ObjectRef][]finding
 
-func (f findings) add(object ObjectRef, problem *reason.Problem) {
+// finding is one problem of an object, and the nodes it concerns.
+type finding struct {
+	problem *reason.Problem
+	scope   scope
+}
+
+// add notes a problem that concerns every node.
+func (f findings) add(object ObjectRef, problem *reason.Problem) { f.addOn(everyNode, object, problem) }
+
+// addOn notes a problem that concerns some nodes; nil is none.
+func (f findings) addOn(nodes scope, object ObjectRef, problem *reason.Problem) {
 	if problem != nil {
-		f[object] = append(f[object], problem)
+		f[object] = append(f[object], finding{problem, nodes})
 	}
 }
 
 // problems makes one problem of all findings on an object: it has the first one's reason and the details of all.
-func (f findings) problems() []Problem {
+func (f findings) problems() []Problem { return f.where(func(scope) bool { return true }) }
+
+// on returns the problems that concern a node, each made of those findings that do.
+func (f findings) on(node string) []Problem {
+	return f.where(func(s scope) bool { return s.has(node) })
+}
+
+// where makes one problem for each object of the findings whose scope is wanted.
+func (f findings) where(wanted func(scope) bool) []Problem {
 	refs := slices.SortedFunc(maps.Keys(f), func(a, b ObjectRef) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
 	})
 	out := make([]Problem, 0, len(refs))
 	for _, ref := range refs {
-		out = append(out, Problem{Object: ref, Problem: *join(f[ref])})
+		var problems []*reason.Problem
+		for _, one := range f[ref] {
+			if wanted(one.scope) {
+				problems = append(problems, one.problem)
+			}
+		}
+		if len(problems) > 0 {
+			out = append(out, Problem{Object: ref, Problem: *join(problems)})
+		}
 	}
 	return out
 }
