@@ -19,6 +19,9 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 RACE_PACKAGES := ./announcers/... ./internal/... ./controllers/speaker/... ./cmd/...
 UNIT_PACKAGES := $$($(GO) list ./... | grep -vE '/test/e2e|/announcers|/internal/|/controllers/speaker|/cmd/|/hack/')
 
+# compile NAME PACKAGES: downloads and compiles programs and says so before the first of it, for "go run" is silent meanwhile.
+compile = @hack/progress.sh "$(1): downloading and compiling; minutes on a machine without caches, seconds later" $(GO) build -o /dev/null $(2) ./test/lab/cmd/lab
+
 .PHONY: help
 help: ## List all targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -109,8 +112,10 @@ lab-down: ## Stop the lab and remove all of it
 
 .PHONY: demo
 demo: ## Show the main job on real input: lab, install, Service, failover
+	$(call compile,demo,./test/demo)
 	$(GO) run ./test/demo
 
 .PHONY: demo-bgp
 demo-bgp: ## Show the same with a router: three next hops by BGP, HTTP through them
+	$(call compile,demo-bgp,./test/demo/bgp)
 	$(GO) run ./test/demo/bgp

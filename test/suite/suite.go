@@ -51,8 +51,9 @@ type Suite struct {
 	root   string
 }
 
-// Open returns the suite on the lab of the checkout that holds the working folder.
+// Open returns the suite on the lab of the checkout that holds the working folder. It sets the logger of the client libraries.
 func Open() (*Suite, error) {
+	LogTo(os.Stderr)
 	l, err := lab.Open()
 	if err != nil {
 		return nil, err
