@@ -11,6 +11,7 @@ package announcers
 import (
 	"context"
 	"net/netip"
+	"strings"
 	"time"
 
 	"metalsuite.io/api/reason"
@@ -72,9 +73,34 @@ type LinkReporter interface {
 	// sorted and distinct. It never blocks.
 	Subnets() []netip.Prefix
 
-	// Uses says for what this node itself uses an address, be it desired or not: LocalAddress when it is configured on an interface,
-	// NextHopAddress when a route leads through it; nil when it is used for neither. It never blocks. A change is told through Changed.
-	Uses(netip.Addr) *reason.Problem
+	// Uses says for what this node itself uses an address, be it desired or not. It never blocks. A change is told through Changed.
+	Uses(netip.Addr) Use
+}
+
+// Use is what a node itself does with an address; the zero value is no use.
+type Use struct {
+	// Reason is LocalAddress when the address is configured on an interface, NextHopAddress when a route leads through it, empty when it
+	// is used for neither.
+	Reason reason.Reason
+	// Interfaces have the address configured, sorted; empty for a next hop. The caller does not change it.
+	Interfaces []string
+	// Internal is whether each of Interfaces has it as a host address (/32, /128) and leads to no segment (a dummy, the loopback, an
+	// interface without ARP, a bridge without ports). The node's own loopback address is held so, and the addresses that a service proxy keeps on every node: the
+	// caller has to find out which of the two it is, and the module announces the address if it is desired.
+	Internal bool
+}
+
+// Problem is the use of an address as the node itself tells of it; nil when there is none.
+func (u Use) Problem(a netip.Addr) *reason.Problem {
+	switch {
+	case u.Reason == "":
+		return nil
+	case u.Reason == reason.NextHopAddress:
+		return reason.New(u.Reason, "a route of this node leads through %s", a)
+	case len(u.Interfaces) == 0:
+		return reason.New(u.Reason, "%s is configured on this node", a)
+	}
+	return reason.New(u.Reason, "%s is configured on interface %s of this node, where the kernel answers for it", a, strings.Join(u.Interfaces, ", "))
 }
 
 // ConflictReporter is an optional ability of an Announcer: it hears other stations use the addresses that it announces.

@@ -27,7 +27,7 @@ type Fake struct {
 	links    map[string]string
 	hardware []string
 	subnets  []netip.Prefix
-	uses     map[netip.Addr]*reason.Problem
+	uses     map[netip.Addr]announcers.Use
 	conflict []announcers.Conflict
 	states   map[netip.Addr]announcers.State
 	applied  []announcers.Desired
@@ -49,7 +49,7 @@ var (
 // NewFake returns a module that is fit and, while it runs, announces everything.
 func NewFake(name string, ownership announcers.Ownership) *Fake {
 	return &Fake{name: name, ownership: ownership, changed: make(chan struct{}, 1), states: map[netip.Addr]announcers.State{},
-		uses: map[netip.Addr]*reason.Problem{}, sessions: map[string]announcers.PeerState{}}
+		uses: map[netip.Addr]announcers.Use{}, sessions: map[string]announcers.PeerState{}}
 }
 
 // Name implements announcers.Announcer.
@@ -138,7 +138,7 @@ func (f *Fake) Subnets() []netip.Prefix {
 }
 
 // Uses implements announcers.LinkReporter.
-func (f *Fake) Uses(a netip.Addr) *reason.Problem {
+func (f *Fake) Uses(a netip.Addr) announcers.Use {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.uses[a]
@@ -224,9 +224,9 @@ func (f *Fake) SetSubnets(prefixes ...netip.Prefix) {
 	f.change(func() { f.subnets = slices.Clone(prefixes) })
 }
 
-// SetUse sets what Uses says of an address, and notifies.
-func (f *Fake) SetUse(a netip.Addr, p *reason.Problem) {
-	f.change(func() { f.uses[a] = p })
+// SetUse sets what Uses says of an address, and notifies; the zero value ends the use.
+func (f *Fake) SetUse(a netip.Addr, u announcers.Use) {
+	f.change(func() { f.uses[a] = u })
 }
 
 // SetConflicts sets what Conflicts returns, and notifies.

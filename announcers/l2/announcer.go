@@ -72,7 +72,7 @@ type Announcer struct {
 	allies   map[link.MAC]struct{}
 	ports    []port
 	nextHops map[netip.Addr]struct{}
-	local    map[netip.Addr]string
+	local    map[netip.Addr]holding
 	open     map[socketKey]*responder
 	decided  decision
 	// generation counts the decisions, from 1.
@@ -227,7 +227,7 @@ func (a *Announcer) Subnets() []netip.Prefix {
 }
 
 // Uses implements announcers.LinkReporter.
-func (a *Announcer) Uses(addr netip.Addr) *reason.Problem {
+func (a *Announcer) Uses(addr netip.Addr) announcers.Use {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return use(addr, a.local, a.nextHops)

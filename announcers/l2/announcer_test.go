@@ -273,7 +273,16 @@ func announces(fresh func(testing.TB) segment, f family) {
 		Eventually(state(f.first)).Should(isRefused(reason.LocalAddress))
 		Eventually(state(f.second)).Should(isEffective)
 		Expect(n.Uses(f.first)).To(HaveField("Reason", reason.LocalAddress))
-		Expect(n.Uses(f.second)).To(BeNil())
+		Expect(n.Uses(f.second)).To(Equal(announcers.Use{}))
+	})
+
+	It("announces an address that a dummy of the node holds, and tells of it", func() {
+		n.proxy(f.first)
+		Eventually(func() announcers.Use { return n.Uses(f.first) }).Should(Equal(
+			announcers.Use{Reason: reason.LocalAddress, Interfaces: []string{"kube-dummy-if"}, Internal: true}))
+		Eventually(state(f.first)).Should(isEffective)
+		Eventually(n.claimsOf(f.first, nodeMAC)).ShouldNot(BeEmpty())
+		Eventually(n.asks(f.first)).Should(Equal([]link.MAC{nodeMAC}))
 	})
 
 	It("never announces an address that a route leads through", func() {

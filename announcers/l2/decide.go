@@ -4,6 +4,7 @@ package l2
 
 import (
 	"net/netip"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,10 +13,6 @@ import (
 	"metalsuite.io/announcers/l2/link"
 	"metalsuite.io/api/reason"
 )
-
-// kubeProxyLink is where kube-proxy in IPVS mode puts the addresses of all Services, for itself and not for the network. With strict ARP,
-// which that mode needs beside any layer 2 announcer, the kernel does not answer for them.
-const kubeProxyLink = "kube-ipvs0"
 
 // port is an interface as the decision sees it.
 type port struct {
@@ -28,6 +25,11 @@ type port struct {
 	fault6 *reason.Problem
 	// onLink are prefixes that lead to the interface beside those of its addresses.
 	onLink []netip.Prefix
+}
+
+func (p port) equal(q port) bool {
+	faults := func(p port) [3]*reason.Problem { return [3]*reason.Problem{p.unfit, p.fault, p.fault6} }
+	return p.Link.Equal(q.Link) && slices.Equal(p.onLink, q.onLink) && reflect.DeepEqual(faults(p), faults(q))
 }
 
 // faultFor says why an address cannot be announced on the interface right now; nil when it can be.
@@ -72,7 +74,7 @@ func unfit(l link.Link, excluded []*regexp.Regexp) *reason.Problem {
 	switch {
 	case l.Master != 0:
 		return reason.New(reason.NoUsableInterface, "interface %s is a port of another interface", l.Name)
-	case l.Loopback || l.NoARP || !l.Broadcast || !l.MAC.IsUnicast():
+	case l.Internal() || !l.Broadcast || !l.MAC.IsUnicast():
 		return reason.New(reason.NoUsableInterface, "interface %s does not use ARP", l.Name)
 	}
 	return nil
@@ -82,8 +84,8 @@ func unfit(l link.Link, excluded []*regexp.Regexp) *reason.Problem {
 type surroundings struct {
 	// ports are the interfaces, sorted by name.
 	ports []port
-	// local are the addresses of this node, with their interfaces.
-	local map[netip.Addr]string
+	// local are the addresses of this node.
+	local map[netip.Addr]holding
 	// nextHops are the addresses that routes lead through.
 	nextHops map[netip.Addr]struct{}
 	// stance is how this node stands to an address, conflict what it knows of a stranger that uses it.
@@ -120,37 +122,61 @@ func decide(s surroundings, desired []announcers.Address) decision {
 	return d
 }
 
-// localAddresses maps the addresses of this node to their interfaces. The kernel answers for them, on every interface.
-func localAddresses(ports []port) map[netip.Addr]string {
-	local := map[netip.Addr]string{}
+// holding is how this node has an address of its own.
+type holding struct {
+	// interfaces have the address, sorted.
+	interfaces []string
+	// internal is whether all of them have it as a host address and lead to no segment; a bridge without ports does not either.
+	internal bool
+}
+
+func (h holding) equal(g holding) bool {
+	return h.internal == g.internal && slices.Equal(h.interfaces, g.interfaces)
+}
+
+// localAddresses returns the addresses of this node. Ports are sorted by name.
+func localAddresses(ports []port) map[netip.Addr]holding {
+	local, masters := map[netip.Addr]holding{}, map[int]bool{}
 	for _, p := range ports {
-		if p.Name == kubeProxyLink {
-			continue
-		}
+		masters[p.Master] = true
+	}
+	for _, p := range ports {
+		internal, alone := p.Internal() || p.Bridge && !masters[p.Index], []string{p.Name}
 		for _, a := range p.Addresses {
-			local[a] = p.Name
+			_, wider := slices.BinarySearchFunc(p.Wider, a, netip.Addr.Compare)
+			h, twice := local[a]
+			if !twice {
+				local[a] = holding{alone, internal && !wider}
+				continue
+			}
+			local[a] = holding{append(slices.Clip(h.interfaces), p.Name), h.internal && internal && !wider}
 		}
 	}
 	return local
 }
 
-// refusal says why an address must not be announced by anybody; nil when it may be.
-func refusal(a netip.Addr, local map[netip.Addr]string, nextHops map[netip.Addr]struct{}) *reason.Problem {
+// refusal says why an address must not be announced from this node; nil when it may be. An address that only internal interfaces hold is
+// announced when it is desired: whether it is the node's own or a service proxy's is decided above, where the other nodes are known.
+func refusal(a netip.Addr, local map[netip.Addr]holding, nextHops map[netip.Addr]struct{}) *reason.Problem {
 	if !a.Is4() && !(a.Is6() && !a.Is4In6()) {
 		return reason.New(reason.FamilyNotServed, "%s is neither an IPv4 nor an IPv6 address", a)
 	}
-	return use(a, local, nextHops)
-}
-
-// use says for what this node itself uses an address; nil when it does not.
-func use(a netip.Addr, local map[netip.Addr]string, nextHops map[netip.Addr]struct{}) *reason.Problem {
-	if name, ok := local[a]; ok {
-		return reason.New(reason.LocalAddress, "%s is configured on interface %s of this node, where the kernel answers for it", a, name)
-	}
-	if _, ok := nextHops[a]; ok {
-		return reason.New(reason.NextHopAddress, "a route of this node leads through %s", a)
+	if u := use(a, local, nextHops); !u.Internal {
+		return u.Problem(a)
 	}
 	return nil
+}
+
+// use says for what this node itself uses an address. A next hop weighs more than an address on an internal interface.
+func use(a netip.Addr, local map[netip.Addr]holding, nextHops map[netip.Addr]struct{}) announcers.Use {
+	h, held := local[a]
+	if _, hop := nextHops[a]; hop && (!held || h.internal) {
+		return announcers.Use{Reason: reason.NextHopAddress}
+	}
+	if held {
+		return announcers.Use{Reason: reason.LocalAddress, Interfaces: h.interfaces, Internal: h.internal}
+	}
+	return announcers.Use{}
 }
 
 // placements remembers what place found: most addresses are of one family and may be announced on the same interfaces.

@@ -4,6 +4,7 @@ package l2
 
 import (
 	"net/netip"
+	"reflect"
 	"regexp"
 	"slices"
 	"testing"
@@ -30,6 +31,7 @@ func noBroadcast(l *link.Link) { l.Broadcast = false }
 func noMAC(l *link.Link)       { l.MAC = link.MAC{} }
 func noLinkLocal(l *link.Link) { l.LinkLocal = netip.Addr{} }
 func loopback(l *link.Link)    { l.Loopback = true }
+func dummy(l *link.Link)       { l.Dummy, l.NoARP = true, true }
 
 func has(addr netip.Addr) func(*link.Link) {
 	return func(l *link.Link) { l.Addresses = append(l.Addresses, addr) }
@@ -62,12 +64,13 @@ func TestDecide(t *testing.T) {
 		{"an excluded one by name", []link.Link{ethernet("veth3f", 2)}, first, []string{"veth3f"}, announcers.Waiting, nil, reason.NoUsableInterface},
 		{"a port of a bridge", []link.Link{ethernet("eth0", 2, slave), ethernet("br0", 9)}, first, nil, announcers.Effective, []string{"br0"}, ""},
 		{"without ARP", []link.Link{ethernet("wg0", 2, noARP)}, first, nil, announcers.Waiting, nil, reason.NoUsableInterface},
+		{"a dummy with ARP switched on", []link.Link{ethernet("lan9", 2, func(l *link.Link) { l.Dummy = true })}, first, nil, announcers.Waiting, nil, reason.NoUsableInterface},
 		{"without broadcast", []link.Link{ethernet("ppp0", 2, noBroadcast)}, first, nil, announcers.Waiting, nil, reason.NoUsableInterface},
 		{"without hardware address", []link.Link{ethernet("tun0", 2, noMAC)}, first, nil, announcers.Waiting, nil, reason.NoUsableInterface},
 		{"a fault outweighs an interface that never works", []link.Link{ethernet("a0", 2, slave), ethernet("eth0", 3, noCarrier)}, first, []string{"a0", "eth0"}, announcers.Waiting, nil, reason.NoCarrier},
 		{"an address of the node", []link.Link{ethernet("eth0", 2, has(first))}, first, nil, announcers.Refused, nil, reason.LocalAddress},
-		{"an address of the loopback", []link.Link{eth0, ethernet("lo", 1, loopback, has(first))}, first, nil, announcers.Refused, nil, reason.LocalAddress},
-		{"an address that kube-proxy keeps for itself", []link.Link{eth0, ethernet("kube-ipvs0", 4, noARP, down, has(first))}, first, nil, announcers.Effective, []string{"eth0"}, ""},
+		{"an address on an internal interface", []link.Link{eth0, ethernet("lo", 1, loopback, has(first))}, first, nil, announcers.Effective, []string{"eth0"}, ""},
+		{"an internal address that routes lead through", []link.Link{eth0, ethernet("lo", 1, loopback, has(hop))}, hop, nil, announcers.Refused, nil, reason.NextHopAddress},
 		{"another address of the node", []link.Link{ethernet("eth0", 2, has(second))}, first, nil, announcers.Effective, []string{"eth0"}, ""},
 		{"IPv6", []link.Link{eth0}, six, nil, announcers.Effective, []string{"eth0"}, ""},
 		{"IPv6 without a link-local address", []link.Link{ethernet("eth0", 2, noLinkLocal)}, six, nil, announcers.Waiting, nil, reason.NoLinkLocalAddress},
@@ -171,6 +174,68 @@ func TestDefaultExclusionsMatchWhatTheyMean(t *testing.T) {
 		got := slices.ContainsFunc(patterns, func(p *regexp.Regexp) bool { return p.MatchString(name) })
 		if got != want {
 			t.Errorf("%s excluded: %t, want %t", name, got, want)
+		}
+	}
+}
+
+// Names mean nothing here: each kind of interface is tried under the name of another kind as well.
+func TestAnAddressIsInternalByTheKindOfItsInterface(t *testing.T) {
+	vlan, bond, macvlan := func(*link.Link) {}, func(*link.Link) {}, func(*link.Link) {}
+	wider := func(addr netip.Addr) func(*link.Link) {
+		return func(l *link.Link) { l.Addresses, l.Wider = append(l.Addresses, addr), append(l.Wider, addr) }
+	}
+	for _, row := range []struct {
+		name     string
+		kind     func(*link.Link)
+		holds    func(netip.Addr) func(*link.Link)
+		internal bool
+	}{
+		{"kube-ipvs0", func(l *link.Link) { dummy(l); down(l) }, has, true},
+		{"kube-dummy-if", dummy, has, true},
+		{"antrea-ingress0", dummy, has, true},
+		{"dummy with ARP switched on", func(l *link.Link) { l.Dummy = true }, has, true},
+		{"dummy with a subnet", dummy, wider, false},
+		{"lo, host address", func(l *link.Link) { loopback(l); noBroadcast(l); noMAC(l) }, has, true},
+		{"lo, subnet", func(l *link.Link) { loopback(l); noBroadcast(l); noMAC(l) }, wider, false},
+		{"tunl0", func(l *link.Link) { noARP(l); noBroadcast(l); noMAC(l) }, has, true},
+		{"wg0 with a subnet", func(l *link.Link) { noARP(l); noBroadcast(l); noMAC(l) }, wider, false},
+		{"vrf", noARP, has, true},
+		{"eth0, subnet", func(*link.Link) {}, wider, false},
+		{"eth0, host address", func(*link.Link) {}, has, false},
+		{"eth0 switched off", down, has, false},
+		{"eth0 without carrier", noCarrier, has, false},
+		{"eth0.100", vlan, has, false},
+		{"bond0", bond, has, false},
+		{"macvlan0", macvlan, has, false},
+		{"br0 without ports", func(l *link.Link) { l.Bridge = true }, has, true},
+		{"br0 without ports, with a subnet", func(l *link.Link) { l.Bridge = true }, wider, false},
+		{"veth", func(*link.Link) {}, has, false},
+	} {
+		for _, name := range []string{row.name, "eth9", "kube-ipvs0", "dummy9"} {
+			for _, a := range []netip.Addr{first, six} {
+				ports := inspectAll(t, []link.Link{ethernet("eth0", 2), ethernet(name, 4, row.kind, row.holds(a))})
+				want := announcers.Use{Reason: reason.LocalAddress, Interfaces: []string{name}, Internal: row.internal}
+				if got := use(a, localAddresses(ports), nil); !reflect.DeepEqual(got, want) {
+					t.Errorf("%s named %s: use of %s = %+v, want %+v", row.name, name, a, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestAnAddressOnSeveralInterfacesIsInternalWhenEachIs(t *testing.T) {
+	lo, proxy, eth1 := ethernet("lo", 1, loopback, has(first)), ethernet("kube-dummy-if", 4, dummy, has(first)), ethernet("eth1", 5, has(first))
+	for _, row := range []struct {
+		links []link.Link
+		want  announcers.Use
+	}{
+		{[]link.Link{proxy, lo}, announcers.Use{Reason: reason.LocalAddress, Interfaces: []string{"kube-dummy-if", "lo"}, Internal: true}},
+		{[]link.Link{eth1, proxy}, announcers.Use{Reason: reason.LocalAddress, Interfaces: []string{"eth1", "kube-dummy-if"}}},
+		{[]link.Link{ethernet("br0", 9, func(l *link.Link) { l.Bridge = true }, has(first)), ethernet("eth0", 2, slave)}, announcers.Use{Reason: reason.LocalAddress, Interfaces: []string{"br0"}}},
+		{[]link.Link{eth1, proxy, lo}, announcers.Use{Reason: reason.LocalAddress, Interfaces: []string{"eth1", "kube-dummy-if", "lo"}}},
+	} {
+		if got := use(first, localAddresses(inspectAll(t, row.links)), nil); !reflect.DeepEqual(got, row.want) {
+			t.Errorf("use = %+v, want %+v", got, row.want)
 		}
 	}
 }

@@ -24,7 +24,7 @@ type observation struct {
 }
 
 func (o observation) equal(p observation) bool {
-	return slices.EqualFunc(o.ports, p.ports, func(a, b port) bool { return reflect.DeepEqual(a, b) }) && slices.Equal(o.nextHops, p.nextHops) &&
+	return slices.EqualFunc(o.ports, p.ports, port.equal) && slices.Equal(o.nextHops, p.nextHops) &&
 		maps.Equal(o.open, p.open) && o.stopped == p.stopped
 }
 
@@ -39,7 +39,7 @@ func (a *Announcer) observe(o observation) {
 	a.decide()
 	same := reflect.DeepEqual(before.states, a.decided.states) && reflect.DeepEqual(fitBefore, a.fit()) &&
 		maps.Equal(macsBefore, hardware(a.ports)) && slices.Equal(subnetsBefore, subnets(a.ports)) && slices.Equal(usableBefore, usable(a.ports)) &&
-		maps.Equal(localBefore, a.local) && maps.Equal(hopsBefore, a.nextHops)
+		maps.EqualFunc(localBefore, a.local, holding.equal) && maps.Equal(hopsBefore, a.nextHops)
 	if !same {
 		signal(a.changed)
 	}

@@ -172,9 +172,6 @@ func (e *engine) settle(ctx context.Context) error {
 	ports := make([]port, 0, len(e.seen))
 	wanted := map[socketKey]bool{}
 	for _, l := range e.seen {
-		if l.Name == kubeProxyLink {
-			l.Addresses, l.Prefixes = nil, nil // they change with every Service and mean nothing here
-		}
 		p := inspect(l, e.a.excluded)
 		p.onLink = e.routed.OnLink[l.Index]
 		if err := e.openOn(ctx, &p, wanted); err != nil {

@@ -35,6 +35,8 @@ type segment interface {
 	add()
 	// configure gives an address to this node's interface.
 	configure(addr netip.Addr)
+	// proxy keeps an address on a dummy of this node, as service proxies do, with an ARP that is as strict as they ask for.
+	proxy(addr netip.Addr)
 	// route leads a route of this node through an address.
 	route(via netip.Addr)
 }

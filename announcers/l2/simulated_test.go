@@ -232,6 +232,12 @@ func (s *simulated) configure(addr netip.Addr) {
 	s.change(func() { s.link.Addresses = append(s.link.Addresses, addr) })
 }
 
+func (s *simulated) proxy(addr netip.Addr) {
+	s.change(func() {
+		s.others = append(s.others, link.Link{Index: 90, Name: "kube-dummy-if", Up: true, NoARP: true, Broadcast: true, Dummy: true, Addresses: []netip.Addr{addr}})
+	})
+}
+
 func (s *simulated) route(via netip.Addr) {
 	s.mu.Lock()
 	s.routes = link.Routes{NextHops: append(slices.Clone(s.routes.NextHops), via)}

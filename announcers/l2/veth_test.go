@@ -164,6 +164,14 @@ func (v *veth) configure(addr netip.Addr) {
 	v.must(v.inNode.AddrAdd(v.nodeLink(), parsed))
 }
 
+func (v *veth) proxy(addr netip.Addr) {
+	v.must(linktest.Inside(v.node, func() error {
+		return os.WriteFile("/proc/sys/net/ipv4/conf/all/arp_ignore", []byte("1"), 0)
+	}))
+	proxy := linktest.Internal(v.tb, v.inNode, "kube-dummy-if")
+	v.must(v.inNode.AddrAdd(proxy, &netlink.Addr{IPNet: netlink.NewIPNet(addr.AsSlice())}))
+}
+
 func (v *veth) route(via netip.Addr) {
 	destination, flags := "203.0.113.0/24", int(netlink.FLAG_ONLINK)
 	if via.Is6() {

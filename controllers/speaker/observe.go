@@ -54,14 +54,15 @@ func observeService(s *corev1.Service, class string, texts *repeated) *Service {
 		return nil
 	}
 	return &Service{
-		Key:       s.Namespace + "/" + s.Name,
-		Labels:    s.Labels,
-		Addresses: addresses,
-		Pool:      texts.one(s.Annotations[v1beta1.AnnotationAllocatedFromPool]),
-		Tenant:    kube.Tenant(s),
-		Seniority: kube.SeniorityOf(s),
-		Shares:    shares(s),
-		Local:     s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
+		Key:        s.Namespace + "/" + s.Name,
+		Labels:     s.Labels,
+		Addresses:  addresses,
+		ClusterIPs: clusterIPs(s),
+		Pool:       texts.one(s.Annotations[v1beta1.AnnotationAllocatedFromPool]),
+		Tenant:     kube.Tenant(s),
+		Seniority:  kube.SeniorityOf(s),
+		Shares:     shares(s),
+		Local:      s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
 	}
 }
 
@@ -88,6 +89,17 @@ func ingress(s *corev1.Service) []netip.Addr {
 	var out []netip.Addr
 	for _, i := range s.Status.LoadBalancer.Ingress {
 		if a, err := netip.ParseAddr(i.IP); err == nil && !slices.Contains(out, a.Unmap()) {
+			out = append(out, a.Unmap())
+		}
+	}
+	return out
+}
+
+// clusterIPs returns the cluster IPs of a Service; none when it has no (Kubernetes: clusterIPs may be "None").
+func clusterIPs(s *corev1.Service) []netip.Addr {
+	var out []netip.Addr
+	for _, text := range s.Spec.ClusterIPs {
+		if a, err := netip.ParseAddr(text); err == nil {
 			out = append(out, a.Unmap())
 		}
 	}

@@ -27,6 +27,14 @@ func TestWhatANodeHadLeftToStrangers(t *testing.T) {
 	}
 }
 
+func TestClusterIPsOfAService(t *testing.T) {
+	service := &corev1.Service{Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, ClusterIPs: []string{"10.96.0.10", "None", "fd00::10"}}}
+	service.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "192.0.2.1"}}
+	if got := fmt.Sprint(observeService(service, "", &repeated{}).ClusterIPs); got != "[10.96.0.10 fd00::10]" {
+		t.Errorf("got %v", got)
+	}
+}
+
 func TestWhichEndpointsServe(t *testing.T) {
 	yes, no := ptr.To(true), ptr.To(false)
 	for _, row := range []struct {

@@ -100,7 +100,7 @@ type Speaker struct {
 	// strangers are the speakers whose state is not known yet, with the time they appeared.
 	strangers map[string]time.Time
 	// used are the addresses of Services that this node uses itself.
-	used    map[netip.Addr]*reason.Problem
+	used    map[netip.Addr]announcers.Use
 	repeats repeats
 	ready   atomic.Bool
 	// unable says why this node cannot announce; nil when it can.
@@ -215,7 +215,7 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 	allies, forget := s.allies.see(s.Clock.Now(), s.Node, world.Members)
 	outcome := Outcome{
 		Node: s.Node, World: world, Plan: plan, Reports: s.apply(ctx, plan, allies), Ownership: s.ownership(), Unable: s.unable.Load(),
-		Membership: s.Members.Problems(), Conflicts: s.conflicts(), Uses: s.used, Routers: s.routers(), Sessions: s.sessions(),
+		Membership: s.Members.Problems(), Conflicts: s.conflicts(), Uses: world.reported(s.used), Routers: s.routers(), Sessions: s.sessions(),
 	}
 	repeat := s.repeatClaims(world.Members)
 	if s.OnOutcome != nil {

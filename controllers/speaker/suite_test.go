@@ -258,12 +258,12 @@ var _ = Describe("A speaker", Ordered, func() {
 	It("tells of an address that this node uses itself, for as long as it does", func() {
 		module.SetConflicts()
 		address := netip.MustParseAddr("192.0.2.10")
-		module.SetUse(address, reason.New(reason.LocalAddress, "192.0.2.10 is configured on interface eth1 of this node"))
+		module.SetUse(address, announcers.Use{Reason: reason.LocalAddress, Interfaces: []string{"eth1"}})
 		Eventually(conflicts, patience).Should(ConsistOf(HaveField("Status", SatisfyAll(
 			HaveField("Reason", "LocalAddress"), HaveField("Withdrawn", true), HaveField("HardwareAddress", ""), HaveField("Message", ContainSubstring("eth1")),
 		))))
 		Eventually(statuses, patience).Should(BeEmpty())
-		module.SetUse(address, nil)
+		module.SetUse(address, announcers.Use{})
 		Eventually(conflicts, patience).Should(BeEmpty())
 		Eventually(statuses, patience).Should(HaveLen(1))
 	})

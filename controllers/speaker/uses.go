@@ -7,26 +7,74 @@ import (
 	"net/netip"
 	"slices"
 
+	"metalsuite.io/announcers"
 	"metalsuite.io/api/reason"
 	"metalsuite.io/internal/membership"
 )
 
-// uses returns for what this node itself uses addresses of Services, as its announcers know; each address is asked for once.
-func (s *Speaker) uses(services []Service) map[netip.Addr]*reason.Problem {
+// An address of a Service that a node has configured is the node's own, and then nobody announces it, unless a service proxy keeps it
+// there for itself. Names of interfaces do not count; these properties do:
+//
+//	| configured on                                   | beside                            | on nodes      | meaning         |
+//	|-------------------------------------------------|-----------------------------------|---------------|-----------------|
+//	| an interface with a segment, any prefix length  |                                   | one or more   | a node's own    |
+//	| any interface, with a subnet or peer            |                                   | one or more   | a node's own    |
+//	| an internal interface, as /32 or /128           | a cluster IP of the same Service  | this one      | service proxy's |
+//	| an internal interface, as /32 or /128           |                                   | most          | service proxy's |
+//	| an internal interface, as /32 or /128           |                                   | half or fewer | a node's own    |
+//
+// Internal are a dummy, the loopback, an interface without ARP and a bridge without ports. Nobody but a service proxy configures cluster IPs, so the third row needs
+// no other node and holds for any number of Services. The fourth row covers proxies and administrators who configure the address alone,
+// for direct server return, say: where most nodes take its traffic themselves, it is no single node's. The last row is the loopback address
+// of a router. Nodes whose speaker does not tell its uses do not count.
+
+// uses returns for what this node itself uses addresses of Services, as its announcers know, but for what a service proxy shows to be its
+// own.
+func (s *Speaker) uses(services []Service) map[netip.Addr]announcers.Use {
 	reporters := s.reporters()
 	if len(reporters) == 0 {
 		return nil
 	}
-	used := map[netip.Addr]*reason.Problem{}
-	for a := range borne(services) {
+	ask := func(a netip.Addr) announcers.Use {
 		for _, l := range reporters {
-			if problem := l.Uses(a); problem != nil {
-				used[a] = problem
-				break
+			if u := l.Uses(a); u.Reason != "" {
+				return u
+			}
+		}
+		return announcers.Use{}
+	}
+	used, internal := map[netip.Addr]announcers.Use{}, false
+	for a := range borne(services) {
+		if u := ask(a); u.Reason != "" {
+			used[a] = u
+			internal = internal || u.Internal
+		}
+	}
+	if internal {
+		forgetProxied(used, services, ask)
+	}
+	return used
+}
+
+// forgetProxied removes the uses of which each interface also has a cluster IP of a Service that bears the address.
+func forgetProxied(used map[netip.Addr]announcers.Use, services []Service, ask func(netip.Addr) announcers.Use) {
+	for _, s := range services {
+		for _, a := range s.Addresses {
+			u := used[a]
+			if !u.Internal {
+				continue
+			}
+			proxied := func(nic string) bool {
+				return slices.ContainsFunc(s.ClusterIPs, func(c netip.Addr) bool {
+					beside := ask(c)
+					return beside.Internal && slices.Contains(beside.Interfaces, nic)
+				})
+			}
+			if !slices.ContainsFunc(u.Interfaces, func(nic string) bool { return !proxied(nic) }) {
+				delete(used, a)
 			}
 		}
 	}
-	return used
 }
 
 // borne are the distinct addresses that Services bear.
@@ -40,17 +88,40 @@ func borne(services []Service) map[netip.Addr]bool {
 	return all
 }
 
-// told returns uses as the other speakers are told of them: the lowest addresses when there are too many. Nil when there are none.
-func told(uses map[netip.Addr]*reason.Problem) map[string]string {
-	var out map[string]string
-	for i, a := range slices.SortedFunc(maps.Keys(uses), netip.Addr.Compare) {
-		switch i {
-		case 0:
-			out = map[string]string{}
-		case membership.MaxUses:
-			return out
+// internalUse is what the other speakers are told of an address on internal interfaces alone. A speaker that does not know the word takes
+// it for a use, as before.
+const internalUse = string(reason.LocalAddress) + "/internal"
+
+// told returns uses as the other speakers are told of them. When there are too many, those on internal interfaces are left out first, and
+// the lowest addresses stay. Nil when there are none.
+func told(uses map[netip.Addr]announcers.Use) map[string]string {
+	order := slices.SortedFunc(maps.Keys(uses), func(a, b netip.Addr) int {
+		if x, y := uses[a].Internal, uses[b].Internal; x != y {
+			return map[bool]int{true: 1, false: -1}[x]
 		}
+		return a.Compare(b)
+	})
+	if len(order) == 0 {
+		return nil
+	}
+	out := map[string]string{}
+	for _, a := range order[:min(len(order), membership.MaxUses)] {
 		out[a.String()] = string(uses[a].Reason)
+		if uses[a].Internal {
+			out[a.String()] = internalUse
+		}
+	}
+	return out
+}
+
+// reported returns the uses by this node that users are to be told of: those because of which nobody announces the address.
+func (w World) reported(uses map[netip.Addr]announcers.Use) map[netip.Addr]*reason.Problem {
+	out := make(map[netip.Addr]*reason.Problem, len(uses))
+	withheld := w.used()
+	for a, u := range uses {
+		if !u.Internal || withheld[a] != nil {
+			out[a] = u.Problem(a)
+		}
 	}
 	return out
 }
@@ -80,21 +151,49 @@ func (w World) withheld() map[string]map[netip.Addr]*reason.Problem {
 	return refused
 }
 
-// used returns what speakers say that their nodes use, each address with the first of the nodes by name, live ones before lost ones.
+// used returns why nobody announces addresses that nodes use themselves, as speakers say; each address with the first of the nodes by name,
+// live ones before lost ones.
 func (w World) used() map[netip.Addr]*reason.Problem {
 	out := map[netip.Addr]*reason.Problem{}
+	internal := map[netip.Addr][]string{}
 	for _, m := range slices.Concat(w.Members, w.Lost) {
 		if !m.Known {
 			continue
 		}
 		for text, why := range m.State.Uses {
 			a, err := netip.ParseAddr(text)
-			if err == nil && out[a] == nil {
+			switch {
+			case err != nil:
+			case why == internalUse:
+				internal[a] = append(internal[a], m.Name)
+			case out[a] == nil:
 				out[a] = useBy(m.Name, a, reason.Reason(why))
 			}
 		}
 	}
+	for a, nodes := range internal {
+		if of := w.tellers(a); out[a] == nil && 2*len(nodes) <= of {
+			out[a] = reason.New(reason.LocalAddress, "address %s is configured on node %s (%d of %d nodes, not on most of them as a service proxy would have it)",
+				a, nodes[0], len(nodes), of)
+		}
+	}
 	return out
+}
+
+// tellers counts the speakers whose word counts on an internal address: the live ones, and lost ones that had it.
+func (w World) tellers(a netip.Addr) int {
+	n := 0
+	for _, m := range w.Members {
+		if m.Known {
+			n++
+		}
+	}
+	for _, m := range w.Lost {
+		if m.Known && m.State.Uses[a.String()] == internalUse {
+			n++
+		}
+	}
+	return n
 }
 
 func useBy(node string, a netip.Addr, why reason.Reason) *reason.Problem {

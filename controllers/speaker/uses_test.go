@@ -4,6 +4,7 @@ package speaker
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -82,13 +83,19 @@ func TestNobodyAnnouncesWhatANodeUsesItself(t *testing.T) {
 }
 
 func TestWhatIsToldOfUses(t *testing.T) {
-	uses := map[netip.Addr]*reason.Problem{}
+	uses := map[netip.Addr]announcers.Use{}
 	for i := range 100 {
-		uses[netip.MustParseAddr(fmt.Sprintf("192.0.2.%d", 100-i))] = reason.New(reason.LocalAddress, "")
+		uses[netip.MustParseAddr(fmt.Sprintf("192.0.2.%d", 100-i))] = announcers.Use{Reason: reason.LocalAddress}
 	}
 	got := told(uses)
 	if len(got) != membership.MaxUses || got["192.0.2.1"] != "LocalAddress" || got["192.0.2.17"] != "" {
 		t.Errorf("%d are told: %v", len(got), got)
+	}
+	for a := range uses {
+		uses[a] = announcers.Use{Reason: reason.LocalAddress, Internal: a != netip.MustParseAddr("192.0.2.90")}
+	}
+	if got = told(uses); len(got) != membership.MaxUses || got["192.0.2.90"] != "LocalAddress" || got["192.0.2.15"] != internalUse || got["192.0.2.16"] != "" {
+		t.Errorf("of internal ones and another %d are told: %v", len(got), got)
 	}
 	if told(nil) != nil {
 		t.Error("no use is something")
@@ -109,11 +116,110 @@ func TestASpeakerTellsItsSubnetsAndUses(t *testing.T) {
 	r.until("the union of the subnets that a pool is on", func(o Outcome) bool {
 		return fmt.Sprint(o.World.Members[0].State.Subnets) == "[192.0.2.0/24 2001:db8::/64]" && owns(o, "192.0.2.10")
 	})
-	fake.SetUse(netip.MustParseAddr("192.0.2.99"), reason.New(reason.LocalAddress, "no Service has it"))
-	fake.SetUse(address, reason.New(reason.NextHopAddress, ""))
+	fake.SetUse(netip.MustParseAddr("192.0.2.99"), announcers.Use{Reason: reason.LocalAddress})
+	fake.SetUse(address, announcers.Use{Reason: reason.NextHopAddress})
 	r.until("the use, which withdraws the address", func(o Outcome) bool {
 		return fmt.Sprint(o.World.Members[0].State.Uses) == "map[192.0.2.10:NextHopAddress]" && len(o.Plan.Exclusive) == 0
 	})
-	fake.SetUse(address, nil)
+	fake.SetUse(address, announcers.Use{})
 	r.until("the address again", func(o Outcome) bool { return owns(o, "192.0.2.10") })
+}
+
+// Rows are nodes n1 to n3 of an address that each has on an internal interface (i), on another one (o) or not at all (-); lower case lives,
+// capitals are lost, a blank has not told its state.
+func TestAnInternalAddressIsANodesOwnUnlessMostNodesHaveIt(t *testing.T) {
+	const four = "192.0.2.10"
+	for _, row := range []struct {
+		nodes     string
+		announced bool
+		why       string
+	}{
+		{"---", true, ""},
+		{"iii", true, ""},
+		{"ii-", true, ""},
+		{"-ii", true, ""},
+		{"i--", false, "address 192.0.2.10 is configured on node n1 (1 of 3 nodes, not on most of them as a service proxy would have it)"},
+		{"--i", false, "address 192.0.2.10 is configured on node n3 (1 of 3 nodes, not on most of them as a service proxy would have it)"},
+		{"iio", false, "address 192.0.2.10 is configured on node n3"},
+		{"o--", false, "address 192.0.2.10 is configured on node n1"},
+		{"i", true, ""},
+		{"ii", true, ""},
+		{"i-", false, "address 192.0.2.10 is configured on node n1 (1 of 2 nodes, not on most of them as a service proxy would have it)"},
+		{"i  ", true, ""},
+		{"i- ", false, "address 192.0.2.10 is configured on node n1 (1 of 2 nodes, not on most of them as a service proxy would have it)"},
+		{"--I", false, "address 192.0.2.10 is configured on node n3 (1 of 3 nodes, not on most of them as a service proxy would have it)"},
+		{"iiI", true, ""},
+		{"-II", true, ""},
+		{"iiO", false, "address 192.0.2.10 is configured on node n3"},
+	} {
+		t.Run(row.nodes, func(t *testing.T) {
+			w := base()
+			w.Services = []Service{service("web", four)}
+			var live, lost []membership.Member
+			for i, kind := range row.nodes {
+				m := w.Members[i]
+				m.Known, m.State.Uses = kind != ' ', nil
+				switch kind {
+				case 'i', 'I':
+					m.State.Uses = map[string]string{four: internalUse}
+				case 'o', 'O':
+					m.State.Uses = map[string]string{four: "LocalAddress"}
+				}
+				if kind == 'I' || kind == 'O' {
+					lost = append(lost, m)
+				} else {
+					live = append(live, m)
+				}
+			}
+			w.Members, w.Lost = live, lost
+			if got := len(announcedByAll(w)) == 1; got != row.announced {
+				t.Errorf("announced: %t, want %t", got, row.announced)
+			}
+			problem := w.used()[netip.MustParseAddr(four)]
+			if (problem == nil) != row.announced || problem != nil && problem.Detail != row.why {
+				t.Errorf("told is %v, want %q", problem, row.why)
+			}
+			reported := w.reported(map[netip.Addr]announcers.Use{netip.MustParseAddr(four): {Reason: reason.LocalAddress, Interfaces: []string{"dummy0"}, Internal: true}})
+			if (len(reported) == 0) != row.announced {
+				t.Errorf("this node reports %v", reported)
+			}
+		})
+	}
+}
+
+func TestAServiceProxyShowsItselfByTheClusterIP(t *testing.T) {
+	address, six := netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("2001:db8::10")
+	cluster, other := netip.MustParseAddr("10.96.0.10"), netip.MustParseAddr("10.96.0.11")
+	internal := func(on ...string) announcers.Use {
+		return announcers.Use{Reason: reason.LocalAddress, Interfaces: on, Internal: true}
+	}
+	for _, row := range []struct {
+		name string
+		uses map[netip.Addr]announcers.Use
+		used string
+	}{
+		{"with the cluster IP beside it", map[netip.Addr]announcers.Use{address: internal("kube-dummy-if"), cluster: internal("kube-dummy-if")}, "[]"},
+		{"both families, one cluster IP", map[netip.Addr]announcers.Use{address: internal("p"), six: internal("p"), cluster: internal("p")}, "[]"},
+		{"alone", map[netip.Addr]announcers.Use{address: internal("kube-dummy-if")}, "[192.0.2.10]"},
+		{"with the cluster IP of another Service", map[netip.Addr]announcers.Use{address: internal("p"), other: internal("p")}, "[192.0.2.10]"},
+		{"with the cluster IP on another interface", map[netip.Addr]announcers.Use{address: internal("lo"), cluster: internal("p")}, "[192.0.2.10]"},
+		{"on the loopback as well", map[netip.Addr]announcers.Use{address: internal("lo", "p"), cluster: internal("p")}, "[192.0.2.10]"},
+		{"on a segment", map[netip.Addr]announcers.Use{address: {Reason: reason.LocalAddress, Interfaces: []string{"p"}}, cluster: internal("p")}, "[192.0.2.10]"},
+		{"where a segment has the cluster IP", map[netip.Addr]announcers.Use{address: internal("p"), cluster: {Reason: reason.LocalAddress, Interfaces: []string{"p"}}}, "[192.0.2.10]"},
+		{"as a next hop", map[netip.Addr]announcers.Use{address: {Reason: reason.NextHopAddress}, cluster: internal("p")}, "[192.0.2.10]"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			fake := announcertest.NewFake("fake", announcers.Exclusive)
+			for a, u := range row.uses {
+				fake.SetUse(a, u)
+			}
+			web, db := service("web", "192.0.2.10", "2001:db8::10"), service("db", "192.0.2.11")
+			web.ClusterIPs, db.ClusterIPs = []netip.Addr{cluster}, []netip.Addr{other}
+			s := New(Options{Node: "n1", Modules: []announcers.Announcer{fake}})
+			used := s.uses([]Service{web, db})
+			if got := fmt.Sprint(slices.SortedFunc(maps.Keys(used), netip.Addr.Compare)); got != row.used {
+				t.Errorf("used are %s, want %s", got, row.used)
+			}
+		})
+	}
 }

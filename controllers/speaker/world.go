@@ -95,6 +95,8 @@ type Service struct {
 	Labels map[string]string
 	// Addresses are those of its status, in order.
 	Addresses []netip.Addr
+	// ClusterIPs are the addresses under which the Service is reached inside the cluster.
+	ClusterIPs []netip.Addr
 	// Pool is where the addresses were granted from, in the word of the controller; it may be empty.
 	Pool string
 	// Tenant is what decides whether others may be on its addresses, Seniority who of several stays if they may not.

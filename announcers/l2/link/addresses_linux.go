@@ -16,14 +16,20 @@ import (
 // configured is what the addresses of an interface tell about it.
 type configured struct {
 	addresses []netip.Addr
+	wider     []netip.Addr
 	prefixes  []netip.Prefix
 	linkLocal netip.Addr
 }
 
 // with returns the interface with these addresses.
 func (l Link) with(c configured) Link {
-	l.Addresses, l.Prefixes, l.LinkLocal = c.addresses, c.prefixes, c.linkLocal
+	l.Addresses, l.Wider, l.Prefixes, l.LinkLocal = c.addresses, c.wider, c.prefixes, c.linkLocal
 	return l
+}
+
+// configured returns what with takes.
+func (l Link) configured() configured {
+	return configured{l.Addresses, l.Wider, l.Prefixes, l.LinkLocal}
 }
 
 // listAddresses returns the addresses by interface index. An interrupted dump is good enough: the event that interrupted it follows.
@@ -38,6 +44,7 @@ func listAddresses(handle *netlink.Handle) (map[int]configured, error) {
 	}
 	for index, c := range byLink {
 		slices.SortFunc(c.addresses, netip.Addr.Compare)
+		slices.SortFunc(c.wider, netip.Addr.Compare)
 		slices.SortFunc(c.prefixes, netip.Prefix.Compare)
 		c.prefixes = slices.Compact(c.prefixes)
 		byLink[index] = c
@@ -53,6 +60,9 @@ func (c configured) add(f netlink.Addr) configured {
 	}
 	a = a.Unmap()
 	c.addresses = append(c.addresses, a)
+	if ones, bits := f.Mask.Size(); ones != bits || f.Peer != nil {
+		c.wider = append(c.wider, a)
+	}
 	usable := f.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0
 	if isLinkLocal6(a) && usable && (!c.linkLocal.IsValid() || a.Less(c.linkLocal)) {
 		c.linkLocal = a

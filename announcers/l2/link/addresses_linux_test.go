@@ -3,10 +3,12 @@
 package link_test
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	"github.com/vishvananda/netlink"
@@ -30,6 +32,79 @@ func TestWatchSeesSubnets(t *testing.T) {
 	}
 	want := prefixes("192.0.2.0/24", "198.51.100.0/28", "2001:db8::/64")
 	until(t, updates, func(l link.Link) bool { return slices.Equal(l.Prefixes, want) && len(l.Addresses) >= 7 })
+}
+
+func TestWatchTellsInternalInterfacesAndHostAddresses(t *testing.T) {
+	g := NewWithT(t)
+	p := newPair(t)
+	proxy := linktest.Internal(t, p.inNode, "eth7") // no name tells what it is
+	lo, err := p.inNode.LinkByName("lo")
+	g.Expect(err).NotTo(HaveOccurred())
+	for _, add := range []struct {
+		on   netlink.Link
+		text string
+	}{
+		{proxy, "192.0.2.1/32"}, {proxy, "2001:db8::1/128"}, {proxy, "192.0.2.129/25"}, {lo, "198.51.100.1/32"}, {p.node, "203.0.113.1/32"}, {p.node, "10.0.0.1/24"},
+	} {
+		a, err := netlink.ParseAddr(add.text)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(p.inNode.AddrAdd(add.on, a)).To(Succeed())
+	}
+	find := func(links []link.Link) map[string]string {
+		visible := func(in []netip.Addr) []netip.Addr {
+			return slices.DeleteFunc(slices.Clone(in), func(a netip.Addr) bool { return a.IsLinkLocalUnicast() || a.IsLoopback() })
+		}
+		out := map[string]string{}
+		for _, l := range links {
+			out[l.Name] = fmt.Sprintf("internal %t, has %v, of them with a subnet %v", l.Internal(), visible(l.Addresses), visible(l.Wider))
+		}
+		return out
+	}
+	want := map[string]string{
+		"eth7": "internal true, has [192.0.2.1 192.0.2.129 2001:db8::1], of them with a subnet [192.0.2.129]",
+		"lo":   "internal true, has [198.51.100.1], of them with a subnet []",
+		"lan0": "internal false, has [10.0.0.1 203.0.113.1], of them with a subnet [10.0.0.1]",
+	}
+	updates := p.watch(t)
+	g.Eventually(func() map[string]string {
+		select {
+		case links := <-updates:
+			return find(links)
+		default:
+			return nil
+		}
+	}).WithTimeout(bound).WithPolling(time.Millisecond).Should(Equal(want))
+}
+
+func TestWhichKindsOfInterfacesAreInternal(t *testing.T) {
+	const ethernet = unix.IFF_UP | unix.IFF_RUNNING | unix.IFF_BROADCAST | unix.IFF_MULTICAST
+	for _, row := range []struct {
+		name     string
+		link     netlink.Link
+		flags    uint32
+		internal bool
+	}{
+		{"a dummy", &netlink.Dummy{}, ethernet | unix.IFF_NOARP, true},
+		{"a dummy with ARP switched on", &netlink.Dummy{}, ethernet, true},
+		{"a dummy that is switched off, as kube-proxy makes it", &netlink.Dummy{}, unix.IFF_BROADCAST | unix.IFF_NOARP, true},
+		{"the loopback", &netlink.Device{}, unix.IFF_UP | unix.IFF_RUNNING | unix.IFF_LOOPBACK, true},
+		{"a tunnel", &netlink.Iptun{}, unix.IFF_UP | unix.IFF_RUNNING | unix.IFF_NOARP, true},
+		{"a VRF", &netlink.Vrf{}, ethernet | unix.IFF_NOARP, true},
+		{"a card", &netlink.Device{}, ethernet, false},
+		{"a card without carrier", &netlink.Device{}, unix.IFF_UP | unix.IFF_BROADCAST, false},
+		{"a VLAN", &netlink.Vlan{}, ethernet, false},
+		{"a bond", &netlink.Bond{}, ethernet, false},
+		{"a macvlan", &netlink.Macvlan{}, ethernet, false},
+		{"a bridge", &netlink.Bridge{}, ethernet, false},
+		{"a veth", &netlink.Veth{}, ethernet, false},
+	} {
+		for _, name := range []string{"eth0", "kube-ipvs0", "kube-dummy-if", "dummy0", "lo"} {
+			row.link.Attrs().Name, row.link.Attrs().RawFlags = name, row.flags
+			if got := link.FromKernel(row.link); got.Internal() != row.internal || got.Name != name {
+				t.Errorf("%s named %s is internal: %t, want %t", row.name, name, got.Internal(), row.internal)
+			}
+		}
+	}
 }
 
 func TestWatchSeesTheEndOfDuplicateAddressDetection(t *testing.T) {

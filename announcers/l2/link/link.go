@@ -43,8 +43,14 @@ type Link struct {
 	Broadcast bool
 	// Loopback says that the interface leads nowhere else.
 	Loopback bool
+	// Dummy says that the interface drops every frame (the kernel's kind "dummy").
+	Dummy bool
+	// Bridge says that the interface is a bridge: it leads where its ports lead.
+	Bridge bool
 	// Addresses are the addresses configured on the interface, sorted.
 	Addresses []netip.Addr
+	// Wider are those of Addresses that come with a subnet or a peer; the others are host addresses (/32, /128).
+	Wider []netip.Addr
 	// Prefixes are the subnets that the addresses say the interface leads to: masked, sorted, distinct. An address towards a peer
 	// stands for the peer's. Neither single addresses nor IPv6 link-local ones (fe80::/10) are among them.
 	Prefixes []netip.Prefix
@@ -55,20 +61,23 @@ type Link struct {
 
 // Equal says whether two observations of an interface are the same.
 func (l Link) Equal(o Link) bool {
-	return slices.Equal(l.Addresses, o.Addresses) && slices.Equal(l.Prefixes, o.Prefixes) && l.plain() == o.plain()
+	return slices.Equal(l.Addresses, o.Addresses) && slices.Equal(l.Wider, o.Wider) && slices.Equal(l.Prefixes, o.Prefixes) && l.plain() == o.plain()
 }
+
+// Internal says whether the interface leads to no segment by what it is: nothing that is sent to it reaches another station by ARP.
+func (l Link) Internal() bool { return l.Dummy || l.Loopback || l.NoARP }
 
 // plain is a Link without its slices, so that it can be compared.
 type plain struct {
-	index, master                           int
-	name                                    string
-	mac                                     MAC
-	up, carrier, noARP, broadcast, loopback bool
-	linkLocal                               netip.Addr
+	index, master                                          int
+	name                                                   string
+	mac                                                    MAC
+	up, carrier, noARP, broadcast, loopback, dummy, bridge bool
+	linkLocal                                              netip.Addr
 }
 
 func (l Link) plain() plain {
-	return plain{l.Index, l.Master, l.Name, l.MAC, l.Up, l.Carrier, l.NoARP, l.Broadcast, l.Loopback, l.LinkLocal}
+	return plain{l.Index, l.Master, l.Name, l.MAC, l.Up, l.Carrier, l.NoARP, l.Broadcast, l.Loopback, l.Dummy, l.Bridge, l.LinkLocal}
 }
 
 func isLinkLocal6(a netip.Addr) bool { return a.Is6() && a.IsLinkLocalUnicast() }

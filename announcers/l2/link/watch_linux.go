@@ -98,7 +98,7 @@ func (w *watcher) list(ctx context.Context) error {
 	}
 	w.links = make(map[int]Link, len(found))
 	for _, f := range found {
-		l := fromKernel(f.Attrs())
+		l := fromKernel(f)
 		w.links[l.Index] = l.with(addresses[l.Index])
 	}
 	w.send(ctx)
@@ -139,13 +139,12 @@ func (w *watcher) handleLink(m syscall.NetlinkMessage) error {
 	if err != nil {
 		return fmt.Errorf("reading an interface message: %w", err)
 	}
-	l := fromKernel(parsed.Attrs())
+	l := fromKernel(parsed)
 	if m.Header.Type == unix.RTM_DELLINK {
 		delete(w.links, l.Index)
 		return nil
 	}
-	before := w.links[l.Index]
-	w.links[l.Index] = l.with(configured{before.Addresses, before.Prefixes, before.LinkLocal})
+	w.links[l.Index] = l.with(w.links[l.Index].configured())
 	return nil
 }
 
@@ -174,7 +173,8 @@ func (w *watcher) send(ctx context.Context) {
 	}
 }
 
-func fromKernel(a *netlink.LinkAttrs) Link {
+func fromKernel(found netlink.Link) Link {
+	a := found.Attrs()
 	l := Link{
 		Index:     a.Index,
 		Name:      a.Name,
@@ -184,6 +184,8 @@ func fromKernel(a *netlink.LinkAttrs) Link {
 		NoARP:     a.RawFlags&unix.IFF_NOARP != 0,
 		Broadcast: a.RawFlags&unix.IFF_BROADCAST != 0,
 		Loopback:  a.RawFlags&unix.IFF_LOOPBACK != 0,
+		Dummy:     found.Type() == (&netlink.Dummy{}).Type(),
+		Bridge:    found.Type() == (&netlink.Bridge{}).Type(),
 	}
 	if len(a.HardwareAddr) == len(l.MAC) {
 		l.MAC = MAC(a.HardwareAddr)

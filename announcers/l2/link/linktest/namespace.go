@@ -6,6 +6,7 @@
 package linktest
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"testing"
@@ -78,4 +79,27 @@ func WithoutRawSockets(do func() error) error {
 		}
 		return do()
 	})
+}
+
+// Internal makes an interface that leads to no segment and switches it on: a dummy, or an ifb where the kernel has no dummies; both drop
+// frames and use no ARP.
+func Internal(tb testing.TB, h *netlink.Handle, name string) netlink.Link {
+	tb.Helper()
+	attributes := netlink.NewLinkAttrs()
+	attributes.Name = name
+	err := h.LinkAdd(&netlink.Dummy{LinkAttrs: attributes})
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		err = h.LinkAdd(&netlink.Ifb{LinkAttrs: attributes})
+	}
+	if err != nil {
+		tb.Fatalf("making the interface %s: %v", name, err)
+	}
+	l, err := h.LinkByName(name)
+	if err == nil {
+		err = h.LinkSetUp(l)
+	}
+	if err != nil {
+		tb.Fatalf("switching the interface %s on: %v", name, err)
+	}
+	return l
 }
