@@ -268,7 +268,7 @@ var vocabulary = map[Reason]Text{
 	NoNextHop:                 {Sentence: "the node has no address of the family from which the peer could be told the way", Fix: "Give the node an address of that family on the interface towards the peer"},
 	FamilyNotNegotiated:       {Sentence: "the peer does not take addresses of this family", Fix: "Activate the family for the neighbour on the router, or take dualStackAddressFamily out of the BGPPeer if the router has another session for it"},
 	TooManyRoutes:             {Sentence: "the peer sends more than 200,000 routes, none of which a speaker uses", Fix: "Let the router send no routes to the nodes, or only a default route"},
-	TooManyCommunities:        {Sentence: "the prefix has more communities than a peer is told", Fix: "Name at most 63 communities for one prefix in the BGPAdvertisements"},
+	TooManyCommunities:        {Sentence: "the prefix has more communities than a BGP message has room for", Fix: "Name at most 63 communities and some 300 large communities for one prefix in the BGPAdvertisements"},
 	NodeDraining:              {Sentence: "the node is being drained and announces nothing over BGP", Fix: "Uncordon the node, or take the drain label away, when it is to serve again"},
 	BFDDown:                   {Sentence: "BFD finds the path to the peer down", Fix: "Check the link and that BFD runs on the router for this node"},
 	BFDNotAvailable:           {Sentence: "BFD cannot work on this node, so the session goes on without it", Fix: "See the message; often another process on the node uses UDP port 3784 or 4784"},

@@ -9,8 +9,8 @@ import (
 	"metalsuite.io/api/reason"
 )
 
-// MaxCommunities is how many standard communities a prefix may have: 64 of them and more need an attribute with extended length, which
-// not every router takes.
+// MaxCommunities is how many standard communities a prefix may have, as in MetalLB: 64 of them and more need an attribute with extended
+// length, which not every router takes. All communities together are bounded by the length of a message, see Attributes.Fits.
 const MaxCommunities = 63
 
 // Advertisement is how addresses are announced.

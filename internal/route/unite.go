@@ -49,6 +49,11 @@ func unite(all []*Advertisement, mentions []mention) union {
 	if n := len(out.Communities); n > MaxCommunities {
 		return union{problem: reason.New(reason.TooManyCommunities, "the advertisements give a prefix %d communities, %d are possible", n, MaxCommunities)}
 	}
+	if n := out.MessageLength(); n > MaxMessageLength {
+		return union{problem: reason.New(reason.TooManyCommunities,
+			"the %d large communities, %d communities and other attributes of a prefix make a message of %d bytes, BGP has room for %d",
+			len(out.LargeCommunities), len(out.Communities), n, MaxMessageLength)}
+	}
 	return union{attributes: out}
 }
 

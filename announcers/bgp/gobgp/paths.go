@@ -12,6 +12,7 @@ import (
 
 	"metalsuite.io/announcers"
 	"metalsuite.io/announcers/bgp"
+	routing "metalsuite.io/internal/route"
 )
 
 // painter turns routes into what GoBGP takes. Neighbouring routes mostly have the same attributes, so it remembers the last ones.
@@ -128,6 +129,8 @@ func refusal(s bgp.Settings, a bgp.Announcement) string {
 		return "no IPv6 next hop on an IPv4 session"
 	case p.Addr().Is6() && a.NextHop.IsValid() && a.NextHop.Unmap().Is4():
 		return "an IPv4 next hop for an IPv6 prefix"
+	case !routing.Attributes(a.Attributes).Fits():
+		return "more attributes than a BGP message has room for"
 	}
 	return ""
 }
