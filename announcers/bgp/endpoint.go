@@ -25,6 +25,22 @@ type endpoint struct {
 	watch bfd.Session
 	// problem is what cannot be announced although the session works; nil when everything can.
 	problem *reason.Problem
+	// on is the interface towards a peer with an IPv6 address.
+	on string
+}
+
+// agreed returns the endpoint for a session that was agreed on; o is nil before that. A peer that takes no IPv6 next hop for IPv4 prefixes
+// (RFC 8950 4) is told an IPv4 address of this node, and nothing when there is none.
+func (e endpoint) agreed(o *Opened) endpoint {
+	if o == nil || !e.ipv4 || !o.IPv4 || !e.Remote.Is6() || o.ExtendedNextHop || e.plain4.IsValid() {
+		return e
+	}
+	e.ipv4 = false
+	if e.problem == nil {
+		e.problem = reason.New(reason.NoNextHop,
+			"the peer takes no IPv6 next hop for IPv4 prefixes (RFC 8950), and interface %s has no IPv4 address that it could use instead", e.on)
+	}
+	return e
 }
 
 // shortfall is what cannot be announced although there is a session; nil while there is none, since other things are told then.
@@ -42,7 +58,7 @@ func (e endpoint) sameSession(other endpoint) bool {
 
 // endpointOf is where the settings of a peer and the network of this node meet.
 func endpointOf(name string, s announcers.PeerSettings, p Path) endpoint {
-	e := endpoint{Settings: Settings{PeerSettings: s, Name: name, Remote: p.Remote}}
+	e := endpoint{Settings: Settings{PeerSettings: s, Name: name, Remote: p.Remote, Local: p.Local}}
 	if s.Interface != "" {
 		e.LinkLocal = p.Local
 	}
@@ -53,6 +69,9 @@ func endpointOf(name string, s announcers.PeerSettings, p Path) endpoint {
 	both := s.BothFamilies || s.Interface != ""
 	e.IPv4, e.IPv6 = p.Remote.Is4() || both, p.Remote.Is6() || both
 	e.carriage = carriage{ipv4: e.IPv4, ipv6: e.IPv6}
+	if p.Remote.Is6() {
+		e.plain4, e.on = p.Global4, p.Interface
+	}
 	if p.Remote.Is4() && both {
 		e.nextHop6 = p.Global6
 		if !p.Global6.IsValid() {

@@ -4,6 +4,7 @@ package bgp
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -21,6 +22,9 @@ type Engine interface {
 	Open(ctx context.Context, s Settings) (Session, error)
 }
 
+// ErrOutOfMemory is that a session ended because its process could get no more memory.
+var ErrOutOfMemory = errors.New("out of memory")
+
 // Settings are everything that an engine has to know of a session. They do not change while it is open.
 type Settings struct {
 	announcers.PeerSettings
@@ -30,6 +34,8 @@ type Settings struct {
 	//
 	// Remote is where the peer is: the address of the settings, or on an unnumbered session the link-local one with zone.
 	Remote netip.Addr
+	// Local is our address on the way to the peer, without zone; not valid when it is not known before the connection is there.
+	Local netip.Addr
 	// LinkLocal is our address on the interface of an unnumbered session, without zone; not valid on others.
 	LinkLocal netip.Addr
 	// IPv4 and IPv6 are the families of the session, at least one.
@@ -63,6 +69,9 @@ type Announcement struct {
 	announcers.Route
 	// NextHop is not valid when it is our address on the session.
 	NextHop netip.Addr
+	// NextHop4 is the next hop of an IPv4 prefix for a peer that takes no IPv6 next hop for it (RFC 8950 4). Without one the prefix is not
+	// announced to such a peer.
+	NextHop4 netip.Addr
 }
 
 // Cease says why a session ends (RFC 4486 4, subcodes).
@@ -97,6 +106,8 @@ type Opened struct {
 	HoldTime, KeepaliveTime time.Duration
 	IPv4, IPv6              bool
 	GracefulRestart         bool
+	// ExtendedNextHop is whether the peer takes IPv6 next hops for IPv4 prefixes (RFC 8950 4).
+	ExtendedNextHop bool
 }
 
 // Stats are what an engine counts on one session since Open.
@@ -104,4 +115,6 @@ type Stats struct {
 	Messages announcers.MessageCounts
 	// Announced is the number of routes that the peer was sent and that were not withdrawn.
 	Announced int
+	// DroppedMessages and DroppedBytes count the UPDATE messages with routes that the peer has sent since the session began; they are dropped.
+	DroppedMessages, DroppedBytes uint64
 }

@@ -32,6 +32,8 @@ type fakeEngine struct {
 	// routes counts announcements; stuck is whether disconnecting takes the session with it.
 	routes int
 	stuck  bool
+	// bytes is how much of routes every peer has sent.
+	bytes uint64
 }
 
 func newFakeEngine() *fakeEngine {
@@ -60,6 +62,20 @@ func (f *fakeEngine) Open(_ context.Context, s Settings) (Session, error) {
 	f.open[s.Name] = session
 	f.opened[s.Name]++
 	return session, nil
+}
+
+// dropped sets how much of routes every peer has sent.
+func (f *fakeEngine) dropped(bytes uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.bytes = bytes
+}
+
+// refuse makes Open fail.
+func (f *fakeEngine) refuse(why error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refuses = why
 }
 
 // session returns the open session with a peer; nil when there is none.
@@ -153,7 +169,7 @@ func (s *fakeSession) table() map[netip.Prefix]Announcement {
 func (s *fakeSession) establish() {
 	o := &Opened{
 		Local: netip.MustParseAddrPort("198.18.0.11:33333"), Remote: netip.AddrPortFrom(s.settings.Remote, s.settings.Port), RemoteASN: s.engine.asn,
-		HoldTime: s.settings.HoldTime, KeepaliveTime: s.settings.KeepaliveTime, IPv4: s.settings.IPv4, IPv6: s.settings.IPv6,
+		HoldTime: s.settings.HoldTime, KeepaliveTime: s.settings.KeepaliveTime, IPv4: s.settings.IPv4, IPv6: s.settings.IPv6, ExtendedNextHop: s.settings.Remote.Is6(),
 	}
 	s.up = true
 	s.events <- Event{Phase: announcers.OpenSent}
@@ -170,10 +186,12 @@ func (s *fakeSession) drop(why *reason.Problem) {
 }
 
 // crash is the end of the router itself.
-func (s *fakeSession) crash() {
+func (s *fakeSession) crash() { s.crashFor(errors.New("panic: index out of range")) }
+
+func (s *fakeSession) crashFor(why error) {
 	s.engine.mu.Lock()
 	defer s.engine.mu.Unlock()
-	s.up, s.err = false, errors.New("panic: index out of range")
+	s.up, s.err = false, why
 	close(s.events)
 	delete(s.engine.open, s.settings.Name)
 }
@@ -196,7 +214,9 @@ func (s *fakeSession) Disconnect(_ context.Context, cease Cease) error {
 }
 
 func (s *fakeSession) Stats(context.Context) (Stats, error) {
-	return Stats{Messages: announcers.MessageCounts{OpensSent: 1}}, nil
+	s.engine.mu.Lock()
+	defer s.engine.mu.Unlock()
+	return Stats{Messages: announcers.MessageCounts{OpensSent: 1}, DroppedBytes: s.engine.bytes}, nil
 }
 
 func (s *fakeSession) Events() <-chan Event { return s.events }

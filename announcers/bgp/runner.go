@@ -98,6 +98,8 @@ type runner struct {
 	// state is what users are told. told is what the engine was; the goroutine alone changes it, and reads it without the mutex.
 	state announcers.PeerState
 	told  *table
+	// flooded says that the peer sends many routes; nil when it does not.
+	flooded *reason.Problem
 	// watch is the BFD session that is wanted; nil for none.
 	watch *bfd.Session
 }
@@ -298,7 +300,7 @@ func (r *runner) serve(ctx context.Context, session Session, e endpoint) error {
 func (r *runner) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.told, r.opened, r.base, r.statsDue = newTable(), nil, r.state.Messages, time.Time{}
+	r.told, r.opened, r.base, r.statsDue, r.flooded = newTable(), nil, r.state.Messages, time.Time{}, nil
 }
 
 // lost notes that the engine has no session for this peer.
@@ -306,7 +308,11 @@ func (r *runner) lost(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	problem := reason.New(reason.EngineCrashed, "peer %s: %s", r.name, errText(err))
+	why := reason.EngineCrashed
+	if errors.Is(err, ErrOutOfMemory) {
+		why = reason.EngineOutOfMemory
+	}
+	problem := reason.New(why, "peer %s: %s", r.name, errText(err))
 	r.log.Info("BGP engine lost", "peer", r.name, "reason", problem.Reason, "error", errText(err))
 	r.life.crashed(time.Now(), problem)
 	r.restarted, r.fresh = false, time.Now() // nothing was said to the peer, so it may keep the routes

@@ -57,7 +57,10 @@ func (r *runner) problem(trouble *reason.Problem) *reason.Problem {
 	case r.drain || r.leaving:
 		return reason.New(reason.NodeDraining, "")
 	case trouble == nil && r.opened != nil:
-		return r.unheard(*r.opened)
+		trouble = r.unheard(*r.opened)
+	}
+	if trouble == nil {
+		return r.flooded
 	}
 	return trouble
 }

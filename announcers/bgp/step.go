@@ -30,7 +30,8 @@ func (r *runner) step(ctx context.Context, s Session, e *endpoint) (time.Duratio
 	}
 	again = soonest(again, r.watchOver(*e, now))
 	wish, due := r.wish(now)
-	more, err := r.sync(ctx, s, wish, *e)
+	agreed := e.agreed(r.opened)
+	more, err := r.sync(ctx, s, wish, agreed)
 	if err != nil {
 		return 0, err
 	}
@@ -46,7 +47,7 @@ func (r *runner) step(ctx context.Context, s Session, e *endpoint) (time.Duratio
 	if err := r.count(ctx, s, now); err != nil {
 		return 0, err
 	}
-	r.publish(e.shortfall(r.life.phase))
+	r.publish(agreed.shortfall(r.life.phase))
 	_, next := r.life.next(now, path)
 	again = soonest(again, next)
 	if r.life.connected {
@@ -229,8 +230,20 @@ func (r *runner) count(ctx context.Context, s Session, now time.Time) error {
 	}
 	r.mu.Lock()
 	r.state.Messages = r.base.Plus(stats.Messages)
+	r.flooded = flood(stats)
 	r.mu.Unlock()
 	return nil
+}
+
+// manyRoutes is how many bytes of routes a peer may send on one session before users are warned: some 20,000 routes.
+const manyRoutes = 1 << 20
+
+// flood says that a peer sends many routes, which nobody uses; nil when it does not.
+func flood(s Stats) *reason.Problem {
+	if s.DroppedBytes < manyRoutes {
+		return nil
+	}
+	return reason.New(reason.TooManyRoutes, "more than %d MiB of routes came on this session", manyRoutes>>20)
 }
 
 // departed says whether the runner was asked to leave.

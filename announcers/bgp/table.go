@@ -29,6 +29,8 @@ type carriage struct {
 	ipv4, ipv6 bool
 	// nextHop4 and nextHop6 are the next hops of routes of the family; not valid when it is our address on the session.
 	nextHop4, nextHop6 netip.Addr
+	// plain4 is the next hop of IPv4 routes for a peer that takes no IPv6 next hop for them; not valid when there is none.
+	plain4 netip.Addr
 }
 
 func (c carriage) carries(p netip.Prefix) bool {
@@ -45,14 +47,22 @@ func (c carriage) nextHop(p netip.Prefix) netip.Addr {
 	return c.nextHop6
 }
 
+// plain returns the next hop for a peer that takes no IPv6 next hop for an IPv4 prefix.
+func (c carriage) plain(p netip.Prefix) netip.Addr {
+	if p.Addr().Is4() {
+		return c.plain4
+	}
+	return netip.Addr{}
+}
+
 // manner is how a route is announced: everything but its prefix.
 type manner struct {
 	announcers.Attributes
-	nextHop netip.Addr
+	nextHop, plain netip.Addr
 }
 
 func (m manner) equal(o manner) bool {
-	return m.nextHop == o.nextHop && m.LocalPref == o.LocalPref && m.MED == o.MED && m.HasMED == o.HasMED && m.Prepend == o.Prepend &&
+	return m.nextHop == o.nextHop && m.plain == o.plain && m.LocalPref == o.LocalPref && m.MED == o.MED && m.HasMED == o.HasMED && m.Prepend == o.Prepend &&
 		slices.Equal(m.Communities, o.Communities) && slices.Equal(m.LargeCommunities, o.LargeCommunities)
 }
 
@@ -88,7 +98,7 @@ func (t *table) difference(w wish, c carriage) (withdraw []netip.Prefix, announc
 		if !wanted(r.Prefix) {
 			continue
 		}
-		next := manner{Attributes: r.Attributes, nextHop: c.nextHop(r.Prefix)}
+		next := manner{Attributes: r.Attributes, nextHop: c.nextHop(r.Prefix), plain: c.plain(r.Prefix)}
 		if w.marked {
 			next.Attributes = marked(r.Attributes)
 		}
@@ -97,7 +107,9 @@ func (t *table) difference(w wish, c carriage) (withdraw []netip.Prefix, announc
 			kept++
 		}
 		if !ok || !have.equal(next) {
-			announce = append(announce, Announcement{Route: announcers.Route{Prefix: r.Prefix, Attributes: next.Attributes}, NextHop: next.nextHop})
+			announce = append(announce, Announcement{
+				Route: announcers.Route{Prefix: r.Prefix, Attributes: next.Attributes}, NextHop: next.nextHop, NextHop4: next.plain,
+			})
 		}
 	}
 	if kept == len(t.routes) {
@@ -133,7 +145,7 @@ func (t *table) apply(withdraw []netip.Prefix, announce []Announcement) {
 
 // manner returns how a route is announced, which several routes share.
 func (t *table) manner(a Announcement) *manner {
-	next := manner{Attributes: a.Attributes, nextHop: a.NextHop}
+	next := manner{Attributes: a.Attributes, nextHop: a.NextHop, plain: a.NextHop4}
 	for _, m := range slices.Backward(t.recent) {
 		if m.equal(next) {
 			return m

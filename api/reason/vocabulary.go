@@ -125,6 +125,7 @@ const (
 	NoRouterAdvertisement     Reason = "NoRouterAdvertisement"
 	NoNextHop                 Reason = "NoNextHop"
 	FamilyNotNegotiated       Reason = "FamilyNotNegotiated"
+	EngineOutOfMemory         Reason = "EngineOutOfMemory"
 	TooManyCommunities        Reason = "TooManyCommunities"
 	TooManyRoutes             Reason = "TooManyRoutes"
 	NodeDraining              Reason = "NodeDraining"
@@ -261,13 +262,14 @@ var vocabulary = map[Reason]Text{
 	PeerClosedSession:         {Sentence: "the peer ended the session with a notification", Fix: "See the message and the router's log"},
 	InvalidPeerMessage:        {Sentence: "the peer sent a message that is not valid", Fix: "See the router's log and update its software"},
 	RouterIDConflict:          {Sentence: "the peer uses the same router ID as this node", Fix: "Set another spec.routerID in the BGPPeer, one for each node"},
+	EngineOutOfMemory:         {Sentence: "the process that speaks with the peer ran out of memory or was killed", Fix: "Raise the memory limit of the container speaker in spec.speakerConfig.resources of the MetalLB resource, or announce fewer routes from one node"},
 	EngineCrashed:             {Sentence: "the process that speaks with the peer ended again and again; the wait before the next start grows", Fix: "See the speaker's log; often the peer sends malformed messages"},
 	NoSourceAddress:           {Sentence: "spec.sourceAddress is not an address of this node", Fix: "Correct spec.sourceAddress of the BGPPeer, or restrict it to nodes that have the address"},
 	VRFMissing:                {Sentence: "the VRF device does not exist on this node or the kernel does not let the speaker use it", Fix: "Correct spec.vrf of the BGPPeer, or restrict it to nodes that have the device; the kernel must be Linux 5.7 or later"},
 	NoRouterAdvertisement:     {Sentence: "no router was heard on the interface of the unnumbered session", Fix: "Let the router send IPv6 router advertisements on the link and check that exactly one router is there"},
 	NoNextHop:                 {Sentence: "the node has no address of the family from which the peer could be told the way", Fix: "Give the node an address of that family on the interface towards the peer"},
 	FamilyNotNegotiated:       {Sentence: "the peer does not take addresses of this family", Fix: "Activate the family for the neighbour on the router, or take dualStackAddressFamily out of the BGPPeer if the router has another session for it"},
-	TooManyRoutes:             {Sentence: "the peer sends more than 200,000 routes, none of which a speaker uses", Fix: "Let the router send no routes to the nodes, or only a default route"},
+	TooManyRoutes:             {Sentence: "the peer sends many routes; a speaker uses none and drops them, and the session goes on", Fix: "Let the router send no routes to the nodes, or only a default route"},
 	TooManyCommunities:        {Sentence: "the prefix has more communities than a BGP message has room for", Fix: "Name at most 63 communities and some 300 large communities for one prefix in the BGPAdvertisements"},
 	NodeDraining:              {Sentence: "the node is being drained and announces nothing over BGP", Fix: "Uncordon the node, or take the drain label away, when it is to serve again"},
 	BFDDown:                   {Sentence: "BFD finds the path to the peer down", Fix: "Check the link and that BFD runs on the router for this node"},

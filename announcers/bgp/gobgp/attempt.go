@@ -4,6 +4,7 @@ package gobgp
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	api "github.com/osrg/gobgp/v3/api"
@@ -41,11 +42,15 @@ func (s *session) Connect(ctx context.Context) error {
 	if err != nil {
 		return s.failure(ctx, err)
 	}
-	s.clues.reset()
+	port, err := s.dial(ctx)
+	if err != nil {
+		a.cancel()
+		return s.failure(ctx, err)
+	}
 	s.mu.Lock()
 	restarting := s.restarting
 	s.mu.Unlock()
-	if _, err := s.server.api.AddPeer(ctx, &api.AddPeerRequest{Peer: peerOf(s.settings, restarting, s.run.options.MostReceived)}); err != nil {
+	if _, err := s.server.api.AddPeer(ctx, &api.AddPeerRequest{Peer: peerOf(s.settings, restarting, port)}); err != nil {
 		a.cancel()
 		return s.failure(ctx, err)
 	}
@@ -58,6 +63,18 @@ func (s *session) Connect(ctx context.Context) error {
 	}
 	s.attempt = a
 	return nil
+}
+
+// dial has the relay connect to the peer, and returns the port where GoBGP meets it.
+func (s *session) dial(ctx context.Context) (uint16, error) {
+	if err := s.child.dial(s.server.number, s.clues.reset(), wayOf(s.settings)); err != nil {
+		return 0, err
+	}
+	relay, ok := s.clues.await(ctx, func(r relayState) bool { return r.port != 0 })
+	if !ok {
+		return 0, context.Cause(ctx)
+	}
+	return relay.port, nil
 }
 
 // watch begins to hear events, and waits until GoBGP tells them.
@@ -163,11 +180,10 @@ func (a *attempt) note(event *api.WatchEventResponse_PeerEvent) {
 	if phase == a.at {
 		return
 	}
-	before := a.at
 	a.at, a.silent = phase, nil
 	switch phase {
 	case announcers.Idle:
-		a.dropped(before)
+		a.dropped()
 	case announcers.OpenConfirm, announcers.Established:
 		a.open(phase, event.GetPeer())
 	case announcers.OpenSent:
@@ -211,8 +227,13 @@ func (a *attempt) open(phase announcers.SessionPhase, event *api.Peer) {
 	defer cancel()
 	p, err := a.server.peer(ctx)
 	opened := openedOf(a.settings, p, event)
+	relay, _ := a.clues.await(ctx, func(r relayState) bool { return r.local.IsValid() })
+	opened.Local = netip.AddrPortFrom(nextHopOf(relay.local.Addr()), relay.local.Port())
 	if err == nil && opened.RemoteASN != 0 {
-		err = a.table.settle(ctx, opened.RemoteASN != a.settings.LocalASN)
+		err = a.table.settle(ctx, opened)
+	}
+	if err == nil && phase == announcers.OpenConfirm {
+		err = a.child.pass(a.server.number)
 	}
 	if err != nil {
 		_ = a.fail(err) // the session says why
@@ -222,20 +243,16 @@ func (a *attempt) open(phase announcers.SessionPhase, event *api.Peer) {
 }
 
 // dropped tells why the connection has ended, and takes the peer away.
-func (a *attempt) dropped(from announcers.SessionPhase) {
+func (a *attempt) dropped() {
 	ctx, cancel := context.WithTimeout(a.life, callWait)
 	defer cancel()
-	counts, err := a.keepCounts(ctx)
-	if err != nil {
+	if _, err := a.keepCounts(ctx); err != nil {
 		_ = a.fail(err) // the session says why
 		return
 	}
 	words, done := context.WithTimeout(ctx, wordWait)
 	problem := a.clues.why(words)
 	done()
-	if from != announcers.Established && counts.NotificationsReceived > 0 {
-		problem = refusedProblem(a.settings)
-	}
 	a.tell(bgp.Event{Phase: announcers.Idle, Problem: problem})
 	a.remove(ctx)
 }
@@ -244,7 +261,7 @@ func (a *attempt) dropped(from announcers.SessionPhase) {
 func (a *attempt) remove(ctx context.Context) {
 	_, err := a.keepCounts(ctx)
 	if err == nil {
-		_, err = a.server.api.DeletePeer(ctx, &api.DeletePeerRequest{Address: neighbour(a.settings)})
+		_, err = a.server.api.DeletePeer(ctx, &api.DeletePeerRequest{Address: neighbour})
 	}
 	a.over = true
 	_ = a.fail(err) // the session says why

@@ -6,16 +6,21 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/go-logr/logr"
+
+	"metalsuite.io/announcers/bgp"
 )
 
 // childEnvironment keeps a child small, unless the administrator has chosen with GOGC: it has little to do, and nothing to do fast. 10,000
@@ -35,6 +40,8 @@ type child struct {
 	alive  context.Context
 	expire context.CancelCauseFunc
 	done   chan struct{}
+	// killed is whether the engine ended the process itself.
+	killed atomic.Bool
 	// sessions are those that have a place; run.mu guards it.
 	sessions int
 
@@ -78,10 +85,10 @@ func (c *child) attend(report io.Reader) {
 	c.read(report)
 	err := c.command.Wait()
 	c.mu.Lock()
-	words, servers := c.last.words(err), c.servers
+	why, servers := c.last.end(err, c.killed.Load() || c.run.ctx.Err() != nil), c.servers
 	c.free, c.servers = nil, nil
 	c.mu.Unlock()
-	c.expire(errors.New(words))
+	c.expire(why)
 	for _, s := range servers {
 		s.forget()
 	}
@@ -107,8 +114,11 @@ func (c *child) hear(text []byte) {
 	if ok {
 		hearer = c.hearers[l.Server]
 	}
-	if !ok || l.Level == levelFatal {
+	switch {
+	case !ok || l.Level == levelFatal:
 		c.last.add(l, string(text))
+	case l.Message == textPassed && hearer != nil:
+		c.last.peer, c.last.message = hearer.settings.Name, l.Fields["Data"]
 	}
 	c.mu.Unlock()
 	if hearer == nil {
@@ -124,6 +134,7 @@ func (c *child) over() bool { return c.alive.Err() != nil }
 
 // kill ends the process at once; its peers hear nothing.
 func (c *child) kill() {
+	c.killed.Store(true)
 	_ = c.command.Process.Kill() // fails only when it has ended
 }
 
@@ -165,6 +176,28 @@ func (c *child) order() (*server, error) {
 	return s, nil
 }
 
+// dial has the relay of a server connect.
+func (c *child) dial(server, attempt int, w way) error {
+	packed, err := json.Marshal(w)
+	if err != nil {
+		return err
+	}
+	return c.tell(dialCommand, server, strconv.Itoa(attempt)+" "+string(packed))
+}
+
+// pass lets the session of a server become established, hangUp ends its connection.
+func (c *child) pass(server int) error { return c.tell(passCommand, server, "") }
+
+func (c *child) hangUp(server int) error { return c.tell(hangUpCommand, server, "") }
+
+// tell writes an order about a server.
+func (c *child) tell(word string, server int, rest string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, err := fmt.Fprintf(c.orders, "%s %d %s\n", word, server, rest)
+	return err
+}
+
 // giveBack takes a stopped server for later.
 func (c *child) giveBack(s *server) {
 	c.mu.Lock()
@@ -190,7 +223,12 @@ func (c *child) listen(n int, to *clues) {
 type epitaph struct {
 	cause, place string
 	tail         []string
+	// peer is whose OPEN message GoBGP read last, message is that in hexadecimal: the one message that it reads as a peer wrote it.
+	peer, message string
 }
+
+// longestMessageText bounds what is told of a message, in characters.
+const longestMessageText = 600
 
 // tailLines bounds what is kept of a dying process.
 const tailLines = 20
@@ -235,5 +273,23 @@ func (e *epitaph) words(err error) string {
 	case len(e.tail) > 0:
 		out += ": " + e.tail[len(e.tail)-1]
 	}
+	if e.cause != "" && e.peer != "" && !e.outOfMemory() {
+		out += "; the last OPEN message was that of peer " + e.peer + ": " + e.message[:min(len(e.message), longestMessageText)]
+	}
 	return out
+}
+
+// outOfMemory says whether the process ended because it could get no more memory, in the words of the Go runtime.
+func (e *epitaph) outOfMemory() bool {
+	return strings.HasPrefix(e.cause, "fatal error: ") && (strings.Contains(e.cause, "out of memory") || strings.Contains(e.cause, "cannot allocate memory"))
+}
+
+// end returns how the process ended as an error. One that was killed, and not by the engine, was most likely killed by the kernel for memory.
+func (e *epitaph) end(err error, byEngine bool) error {
+	var status *exec.ExitError
+	killed := errors.As(err, &status) && status.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL
+	if killed && !byEngine || e.outOfMemory() {
+		return fmt.Errorf("%w: %s", bgp.ErrOutOfMemory, e.words(err))
+	}
+	return errors.New(e.words(err))
 }

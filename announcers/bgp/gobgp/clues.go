@@ -4,6 +4,7 @@ package gobgp
 
 import (
 	"context"
+	"net/netip"
 	"strconv"
 	"sync"
 
@@ -22,27 +23,50 @@ type clues struct {
 	sent, received *notification
 	dial, end      *reason.Problem
 	hasEnd         bool
+	// attempt is the number of the attempt that the relay's lines are about; others are late. relay is what they told.
+	attempt int
+	relay   relayState
+	// earlier is what was dropped in earlier attempts. news receives a value after relay has changed.
+	earlier dropped
+	news    chan struct{}
 }
 
+// relayState is how far the relay has come with an attempt.
+type relayState struct {
+	// port is where GoBGP is to connect to; 0 as long as it is not known. local is our address on the connection.
+	port    uint16
+	local   netip.AddrPort
+	gone    bool
+	dropped dropped
+}
+
+// dropped counts UPDATE messages of the peer that GoBGP did not get, and the KEEPALIVE messages that it got in their place.
+type dropped struct{ messages, bytes, standIns uint64 }
+
 func newClues(s bgp.Settings) *clues {
-	return &clues{settings: s, dialed: make(chan struct{}, 1), ended: make(chan struct{}, 1)}
+	return &clues{settings: s, dialed: make(chan struct{}, 1), ended: make(chan struct{}, 1), news: make(chan struct{}, 1)}
 }
 
 // hear takes a line.
 func (c *clues) hear(l line) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if attempt, ok := l.Fields[fieldAttempt]; ok && attempt != strconv.Itoa(c.attempt) {
+		return
+	}
 	switch l.Message {
+	case textReady, textConnected, textGone, textDropped:
+		c.relay.hear(l)
+		signalTo(c.news)
 	case textDialFailed:
 		c.dial = dialProblem(c.settings, l.Fields["Error"])
-		signalTo(c.dialed)
-	case textBadSource:
-		c.dial = reason.New(reason.NoSourceAddress, "%s cannot be used", c.settings.Source)
 		signalTo(c.dialed)
 	case textNotifySent:
 		c.sent = notificationOf(l)
 	case textNotifyReceived:
-		c.received = notificationOf(l)
+		if c.received == nil { // GoBGP tells it again, with less
+			c.received = notificationOf(l)
+		}
 	case textState:
 		c.change(l)
 	}
@@ -77,13 +101,62 @@ func notificationOf(l line) *notification {
 	return n
 }
 
-// reset forgets everything; a new attempt begins.
-func (c *clues) reset() {
+func (r *relayState) hear(l line) {
+	number := func(field string) uint64 {
+		n, _ := strconv.ParseUint(l.Fields[field], 10, 64) // the child writes numbers only
+		return n
+	}
+	switch l.Message {
+	case textReady:
+		r.port = uint16(number("Port"))
+	case textConnected:
+		r.local, _ = netip.ParseAddrPort(l.Fields["Local"]) // not valid when it is not told
+	case textGone:
+		r.gone = true
+	case textDropped:
+		r.dropped = dropped{messages: number("Messages"), bytes: number("Bytes"), standIns: number("StandIns")}
+	}
+}
+
+// await waits until the relay has come so far, and returns how far it has come; false when the context ended before.
+func (c *clues) await(ctx context.Context, far func(relayState) bool) (relayState, bool) {
+	for {
+		c.mu.Lock()
+		now := c.relay
+		c.mu.Unlock()
+		if far(now) {
+			return now, true
+		}
+		select {
+		case <-c.news:
+		case <-ctx.Done():
+			return now, false
+		}
+	}
+}
+
+// droppedSoFar returns what was dropped since the session began, and in the present attempt.
+func (c *clues) droppedSoFar() (all, now dropped) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	now = c.relay.dropped
+	return c.earlier.plus(now), now
+}
+
+func (d dropped) plus(o dropped) dropped {
+	return dropped{messages: d.messages + o.messages, bytes: d.bytes + o.bytes, standIns: d.standIns + o.standIns}
+}
+
+// reset forgets everything; a new attempt begins. It returns its number.
+func (c *clues) reset() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.earlier, c.relay = c.earlier.plus(c.relay.dropped), relayState{}
+	c.attempt++
 	c.sent, c.received, c.dial, c.end, c.hasEnd = nil, nil, nil, nil, false
 	drain(c.dialed)
 	drain(c.ended)
+	return c.attempt
 }
 
 // failure returns why the last attempt to connect failed; nil when none did since it was asked.

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
-	api "github.com/osrg/gobgp/v3/api"
 	"github.com/osrg/gobgp/v3/pkg/log"
 	packet "github.com/osrg/gobgp/v3/pkg/packet/bgp"
 
@@ -22,40 +21,82 @@ import (
 
 func TestTimers(t *testing.T) {
 	for name, row := range map[string]struct {
-		settings                 announcers.PeerSettings
-		hold, keepalive, connect uint64
+		settings        announcers.PeerSettings
+		hold, keepalive uint64
+		connect         time.Duration
 	}{
-		"defaults": {hold: 90, keepalive: 30, connect: 5},
+		"defaults": {hold: 90, keepalive: 30, connect: 5 * time.Second},
 		"given": {
 			settings: announcers.PeerSettings{Timers: true, HoldTime: 9 * time.Second, KeepaliveTime: 3 * time.Second, ConnectTime: time.Second},
-			hold:     9, keepalive: 3, connect: 1,
+			hold:     9, keepalive: 3, connect: time.Second,
 		},
-		"without keepalives": {settings: announcers.PeerSettings{Timers: true}, hold: 65535, keepalive: 0, connect: 5},
+		"without keepalives": {settings: announcers.PeerSettings{Timers: true}, hold: 65535, keepalive: 0, connect: 5 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := timersOf(row.settings)
-			NewWithT(t).Expect([]uint64{got.HoldTime, got.KeepaliveInterval, got.ConnectRetry}).To(Equal([]uint64{row.hold, row.keepalive, row.connect}))
+			NewWithT(t).Expect([]uint64{got.HoldTime, got.KeepaliveInterval}).To(Equal([]uint64{row.hold, row.keepalive}))
+			NewWithT(t).Expect(wayOf(bgp.Settings{PeerSettings: row.settings}).Retry).To(Equal(row.connect))
 		})
 	}
 }
 
-func TestTransport(t *testing.T) {
-	numbered := bgp.Settings{Remote: netip.MustParseAddr("192.0.2.9")}
-	numbered.Port, numbered.Source, numbered.VRF = 1179, netip.MustParseAddr("192.0.2.1"), "red"
-	unnumbered := bgp.Settings{Remote: netip.MustParseAddr("fe80::9%eth1"), LinkLocal: netip.MustParseAddr("fe80::1")}
+func TestWayToThePeer(t *testing.T) {
+	numbered := bgp.Settings{Remote: netip.MustParseAddr("192.0.2.9"), IPv4: true}
+	numbered.Port, numbered.Source, numbered.VRF, numbered.Password = 1179, netip.MustParseAddr("192.0.2.1"), "red", "secret"
+	numbered.LocalASN, numbered.RemoteASN = 64512, 64999
+	internal, far, unknown := numbered, numbered, numbered
+	internal.RemoteASN, far.MultiHop, unknown.RemoteASN = 64512, true, 0
+	unnumbered := bgp.Settings{Remote: netip.MustParseAddr("fe80::9%eth1"), LinkLocal: netip.MustParseAddr("fe80::1"), IPv4: true, IPv6: true}
 	unnumbered.Port, unnumbered.VRF, unnumbered.Interface = 179, "red", "eth1"
+	want := way{
+		Remote: netip.MustParseAddrPort("192.0.2.9:1179"), Source: netip.MustParseAddr("192.0.2.1"), Device: "red", TTL: 1, Password: "secret",
+		Retry: defaultConnect, IPv4: true,
+	}
+	ttl := func(n int) way { w := want; w.TTL = n; return w }
 	for name, row := range map[string]struct {
 		settings bgp.Settings
-		address  string
-		want     *api.Transport
+		want     way
 	}{
-		"numbered":   {numbered, "192.0.2.9", &api.Transport{RemotePort: 1179, LocalAddress: "192.0.2.1", BindInterface: "red"}},
-		"unnumbered": {unnumbered, "fe80::9", &api.Transport{RemotePort: 179, LocalAddress: "fe80::1", BindInterface: "eth1"}},
+		"an external peer is one hop away": {numbered, want},
+		"a multihop peer":                  {far, ttl(255)},
+		"an internal peer":                 {internal, ttl(0)},
+		"a peer whose ASN is not known":    {unknown, ttl(0)},
+		"an unnumbered session": {unnumbered, way{
+			Remote: netip.MustParseAddrPort("[fe80::9%eth1]:179"), Source: netip.MustParseAddr("fe80::1%eth1"), Device: "eth1", Retry: defaultConnect,
+			IPv4: true, IPv6: true,
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := NewWithT(t)
-			g.Expect(neighbour(row.settings)).To(Equal(row.address))
-			g.Expect(transportOf(row.settings)).To(Equal(row.want))
+			NewWithT(t).Expect(wayOf(row.settings)).To(Equal(row.want))
+		})
+	}
+}
+
+func TestNextHopIsOneThatThePeerTakes(t *testing.T) {
+	v4, v6, own4, own6 := netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7"), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("fe80::1")
+	none := netip.Addr{}
+	for name, row := range map[string]struct {
+		session     agreed
+		prefix      string
+		next, next4 netip.Addr
+		want        netip.Addr
+	}{
+		"IPv4 over IPv4":                                           {agreed{local: own4}, "198.51.100.1/32", none, none, own4},
+		"IPv4 over IPv4, before the session":                       {agreed{}, "198.51.100.1/32", none, none, none},
+		"IPv6 over IPv6":                                           {agreed{over6: true, local: own6}, "2001:db8::1/128", none, none, own6},
+		"IPv6 over IPv4":                                           {agreed{local: own4}, "2001:db8::1/128", v6, none, v6},
+		"IPv4 over IPv6 with RFC 8950":                             {agreed{over6: true, extended: true, local: own6}, "198.51.100.1/32", none, v4, own6},
+		"IPv4 over IPv6 with RFC 8950 and no IPv4 address":         {agreed{over6: true, extended: true, local: own6}, "198.51.100.1/32", none, none, own6},
+		"IPv4 over IPv6 without RFC 8950":                          {agreed{over6: true, local: own6}, "198.51.100.1/32", none, v4, v4},
+		"IPv4 over IPv6 without RFC 8950, before the session":      {agreed{over6: true}, "198.51.100.1/32", none, v4, v4},
+		"IPv4 over IPv6 without RFC 8950 and without IPv4 address": {agreed{over6: true, local: own6}, "198.51.100.1/32", none, none, none},
+		"an IPv6 next hop for IPv4 without RFC 8950":               {agreed{over6: true, local: own6}, "198.51.100.1/32", v6, v4, v4},
+		"an IPv4 next hop over IPv6":                               {agreed{over6: true, local: own6}, "198.51.100.1/32", v4, none, v4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := route(row.prefix)
+			a.NextHop, a.NextHop4 = row.next, row.next4
+			NewWithT(t).Expect(row.session.nextHop(a)).To(Equal(row.want))
 		})
 	}
 }

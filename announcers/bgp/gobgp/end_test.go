@@ -139,7 +139,7 @@ func TestWhyThereIsNoSession(t *testing.T) {
 		},
 		"it wants another ASN": {
 			peer: func(p *puppet) { p.accept(); p.send(messageNotification, []byte{2, 2, 0, 0}) },
-			want: reason.New(reason.PeerASNMismatch, "the peer answered the OPEN message with a NOTIFICATION, most likely because it expects another ASN than 64512"),
+			want: reason.New(reason.PeerASNMismatch, "the peer sent OPEN Message Error/Bad Peer AS"),
 		},
 		"it has another ASN": {
 			peer: func(p *puppet) {
@@ -153,7 +153,7 @@ func TestWhyThereIsNoSession(t *testing.T) {
 		},
 		"it speaks nonsense": {
 			peer: func(p *puppet) { p.accept(); _, _ = p.conn.Write(make([]byte, 19)) },
-			want: reason.New(reason.InvalidPeerMessage, "the peer's message was answered with Message Header Error/Bad Message Length (%q)", "unknown message type"),
+			want: reason.New(reason.InvalidPeerMessage, "the peer's message was answered with Message Header Error/Connection Not Synchronized (%q)", "the marker of the message is not all ones"),
 		},
 		"it closes after the OPEN messages": {
 			peer: func(p *puppet) {
@@ -308,7 +308,7 @@ func TestPeerThatTakesNothing(t *testing.T) {
 	s.connect()
 	p.establish(p.accept())
 	s.phase(announcers.Established)
-	const n = 10000
+	const n = 2000
 	for total := uint64(n); ; total += n {
 		s.announce(manyRoutes(n)...)
 		if s.stats().Messages.UpdatesSent+2*n < total { // the buffers are full, for nobody reads
@@ -317,11 +317,9 @@ func TestPeerThatTakesNothing(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	began := time.Now()
 	s.Expect(s.Disconnect(ctx, bgp.AdministrativeShutdown)).To(MatchError(errStuck))
 	s.Expect(s.ended()).To(MatchError(errStuck))
 	s.Close()
-	s.Expect(time.Since(began)).To(BeNumerically("<", 5*time.Second))
 }
 
 // manyRoutes differ in everything, so that each needs a message.

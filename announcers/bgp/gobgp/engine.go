@@ -25,9 +25,6 @@ type Options struct {
 	Folder string
 	// MaxChildren is how many sessions have a process of their own; those beyond share them. The default is 8.
 	MaxChildren int
-	// MostReceived is how many routes of a family a peer may send before its session is ended (RFC 4486 4, subcode 1). None of them is used, but
-	// each costs 0.8 kB of memory. The default is 200,000.
-	MostReceived uint32
 
 	// openWait is how long a peer may take for its OPEN message. GoBGP would wait for 4 minutes, as RFC 4271 8 suggests, and all that time
 	// a router that came back after it had taken the connection would get no other.
@@ -37,9 +34,7 @@ type Options struct {
 // Defaults of Options.
 const (
 	maxChildren = 8
-	// mostReceived is the default of Options.MostReceived.
-	mostReceived = 200_000
-	openWait     = 20 * time.Second
+	openWait    = 20 * time.Second
 )
 
 // Engine keeps GoBGP servers in child processes. It implements bgp.Engine. Run may be called again after it has returned.
@@ -68,9 +63,6 @@ func New(o Options) *Engine {
 	}
 	if o.MaxChildren <= 0 {
 		o.MaxChildren = maxChildren
-	}
-	if o.MostReceived == 0 {
-		o.MostReceived = mostReceived
 	}
 	if o.openWait <= 0 {
 		o.openWait = openWait

@@ -31,12 +31,23 @@ const (
 // Texts of GoBGP that mean something to us. If another version has others, sessions work all the same; only the reasons get vaguer.
 const (
 	textState           = "state changed"
-	textDialFailed      = "failed to connect"
-	textBadSource       = "failed to resolve local address"
 	textNotifySent      = "sent notification"
 	textNotifyReceived  = "received notification"
 	textHoldTimer       = "hold timer expired"
 	textNothingToRemove = "No matching path for withdraw found"
+)
+
+// Texts of our own relay. Each of its lines has the number of the attempt that it belongs to.
+const (
+	textReady      = "relay ready"
+	textDialFailed = "connecting to the peer failed"
+	textConnected  = "connected to the peer"
+	textPassed     = "OPEN message passed on"
+	textDropped    = "routes dropped"
+	textFault      = "relay failed"
+	textGone       = "relay gone"
+
+	fieldAttempt = "Attempt"
 )
 
 func (l line) encode() []byte {

@@ -88,14 +88,14 @@ func (l serverLogger) Info(text string, f log.Fields) { l.say(levelInfo, text, f
 
 // Debug lets through only what the parent needs.
 func (l serverLogger) Debug(text string, f log.Fields) {
-	if text == textState || text == textDialFailed {
+	if text == textState {
 		l.say(levelDebug, text, f)
 	}
 }
 
 func (l serverLogger) say(v level, text string, f log.Fields) {
 	switch text {
-	case textState, textDialFailed, textNotifySent, textNotifyReceived, textHoldTimer:
+	case textState, textNotifySent, textNotifyReceived, textHoldTimer:
 		l.write(l.line(v, text, f), true)
 	default:
 		l.write(l.line(v, text, f), false)

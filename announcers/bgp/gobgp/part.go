@@ -37,10 +37,23 @@ func (a *attempt) part(cease bgp.Cease) {
 	if a.at != announcers.Idle {
 		a.tell(bgp.Event{Phase: announcers.Idle})
 	}
+	gone = gone && a.leftRelay(ctx)
 	if !gone && a.run.alone(a.child) {
 		a.end(errStuck)
 		a.child.kill()
 	}
+}
+
+// leftRelay ends the connection to the peer once it has taken what GoBGP had to say; false when it does not take it.
+func (a *attempt) leftRelay(ctx context.Context) bool {
+	taken := true
+	if a.at != announcers.Idle && a.at != announcers.Active && a.at != announcers.Connect {
+		wait, cancel := context.WithTimeout(ctx, partWait)
+		_, taken = a.clues.await(wait, func(r relayState) bool { return r.gone })
+		cancel()
+	}
+	_ = a.child.hangUp(a.server.number) // fails only when the process has ended
+	return taken
 }
 
 // cease sends a NOTIFICATION and waits until the connection is closed; false when that took too long, because the peer takes nothing.
@@ -59,16 +72,15 @@ func (a *attempt) cease(ctx context.Context, why bgp.Cease) bool {
 
 // order makes GoBGP send the NOTIFICATION. With a peer that is taken away it sends no text.
 func (a *attempt) order(ctx context.Context, why bgp.Cease) error {
-	address := neighbour(a.settings)
 	var err error
 	switch why {
 	case bgp.AdministrativeReset:
-		_, err = a.server.api.ResetPeer(ctx, &api.ResetPeerRequest{Address: address, Communication: textReset})
+		_, err = a.server.api.ResetPeer(ctx, &api.ResetPeerRequest{Address: neighbour, Communication: textReset})
 	case bgp.PeerDeconfigured:
-		_, err = a.server.api.DeletePeer(ctx, &api.DeletePeerRequest{Address: address})
+		_, err = a.server.api.DeletePeer(ctx, &api.DeletePeerRequest{Address: neighbour})
 		a.over = err == nil
 	default:
-		_, err = a.server.api.DisablePeer(ctx, &api.DisablePeerRequest{Address: address, Communication: textShutdown})
+		_, err = a.server.api.DisablePeer(ctx, &api.DisablePeerRequest{Address: neighbour, Communication: textShutdown})
 	}
 	return err
 }

@@ -18,13 +18,34 @@ import (
 // painter turns routes into what GoBGP takes. Neighbouring routes mostly have the same attributes, so it remembers the last ones.
 type painter struct {
 	localASN uint32
-	// external is whether the peer is in another autonomous system. Prepending is for those only: a peer in our own would find itself in
-	// the path and take the route for a loop (RFC 4271 5.1.2, 9.1.2).
-	external bool
+	session  agreed
 
 	last   announcers.Attributes
 	next   string
 	packed []*anypb.Any
+}
+
+// agreed is what the form of a route depends on.
+type agreed struct {
+	// external is whether the peer is in another autonomous system. Prepending is for those only: a peer in our own would find itself in
+	// the path and take the route for a loop (RFC 4271 5.1.2, 9.1.2).
+	external bool
+	// over6 is whether the session runs over IPv6, extended whether the peer takes IPv6 next hops for IPv4 routes (RFC 8950 4). local is our
+	// address on the session, not valid as long as it is not known.
+	over6, extended bool
+	local           netip.Addr
+}
+
+// nextHop returns the next hop of a route; not valid when there is none that the peer could use.
+func (s agreed) nextHop(a bgp.Announcement) netip.Addr {
+	next := nextHopOf(a.NextHop)
+	if !a.NextHop.IsValid() {
+		next = s.local
+	}
+	if a.Prefix.Addr().Is4() && !s.extended && (next.Is6() || !next.IsValid() && s.over6) {
+		return nextHopOf(a.NextHop4)
+	}
+	return next
 }
 
 // announce returns the path for a.
@@ -33,7 +54,7 @@ func (p *painter) announce(a bgp.Announcement) (*api.Path, error) {
 	if err != nil {
 		return nil, err
 	}
-	next := nextHop(a)
+	next := p.session.nextHop(a).String()
 	if p.packed == nil || next != p.next || !sameAttributes(a.Attributes, p.last) {
 		packed, err := p.pack(a.Attributes, next)
 		if err != nil {
@@ -64,20 +85,9 @@ func familyOfPrefix(p netip.Prefix) *api.Family {
 	return familyIPv6
 }
 
-// nextHop returns the next hop as GoBGP wants it: the unspecified address stands for our own on the session.
-func nextHop(a bgp.Announcement) string {
-	switch {
-	case a.NextHop.IsValid():
-		return a.NextHop.WithZone("").Unmap().String()
-	case a.Prefix.Addr().Is4():
-		return netip.IPv4Unspecified().String()
-	}
-	return netip.IPv6Unspecified().String()
-}
-
 func (p *painter) pack(a announcers.Attributes, next string) ([]*anypb.Any, error) {
 	attributes := []proto.Message{&api.OriginAttribute{Origin: 0}, &api.NextHopAttribute{NextHop: next}}
-	if p.external && a.Prepend > 0 {
+	if p.session.external && a.Prepend > 0 {
 		own := slices.Repeat([]uint32{p.localASN}, int(a.Prepend))
 		attributes = append(attributes, &api.AsPathAttribute{Segments: []*api.AsSegment{{Type: api.AsSegment_AS_SEQUENCE, Numbers: own}}})
 	}

@@ -4,6 +4,7 @@ package gobgp
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	api "github.com/osrg/gobgp/v3/api"
@@ -23,8 +24,6 @@ const (
 	// before it sends its own after a restart (RFC 4724 4.1).
 	restartTime = 120 * time.Second
 	deferral    = 3 * time.Second
-	// manyHops is the TTL of a session over several hops.
-	manyHops = 255
 )
 
 var (
@@ -32,23 +31,17 @@ var (
 	familyIPv6 = &api.Family{Afi: api.Family_AFI_IP6, Safi: api.Family_SAFI_UNICAST}
 )
 
-// neighbour is the peer's address as GoBGP knows it. It has no zone: with one, GoBGP would neither find its own next hop nor set the key of
-// a signed session. The interface is bound to instead.
-func neighbour(s bgp.Settings) string { return s.Remote.WithZone("").String() }
+// neighbour is the peer's address as GoBGP knows it: that of the relay, which has the connection to the peer.
+const neighbour = "127.0.0.1"
 
-// peerOf returns what GoBGP is to know of the peer.
-//
-// A peer that sends more than most routes is left: they are not wanted, and GoBGP keeps them all the same. 0 is no limit.
-func peerOf(s bgp.Settings, restarting bool, most uint32) *api.Peer {
+// peerOf returns what GoBGP is to know of the peer, whose relay is at a port.
+func peerOf(s bgp.Settings, restarting bool, port uint16) *api.Peer {
 	return &api.Peer{
-		Conf: &api.PeerConf{
-			NeighborAddress: neighbour(s), PeerAsn: s.RemoteASN, LocalAsn: s.LocalASN, AuthPassword: string(s.Password),
-		},
+		Conf:            &api.PeerConf{NeighborAddress: neighbour, PeerAsn: s.RemoteASN, LocalAsn: s.LocalASN},
 		Timers:          &api.Timers{Config: timersOf(s.PeerSettings)},
-		Transport:       transportOf(s),
-		EbgpMultihop:    &api.EbgpMultihop{Enabled: s.MultiHop, MultihopTtl: manyHops},
+		Transport:       &api.Transport{RemotePort: uint32(port)},
 		GracefulRestart: restartOf(s, restarting),
-		AfiSafis:        familiesOf(s, most),
+		AfiSafis:        familiesOf(s),
 	}
 }
 
@@ -60,58 +53,40 @@ func timersOf(s announcers.PeerSettings) *api.TimersConfig {
 	if hold == 0 {
 		hold, keepalive = longestHold, 0
 	}
-	connect := s.ConnectTime
-	if connect == 0 {
-		connect = defaultConnect
-	}
+	// The relay is near: GoBGP looks every one to two seconds whether it has a connection.
 	return &api.TimersConfig{
-		ConnectRetry: seconds(connect), HoldTime: seconds(hold), KeepaliveInterval: seconds(keepalive), IdleHoldTimeAfterReset: 1,
+		ConnectRetry: 1, HoldTime: seconds(hold), KeepaliveInterval: seconds(keepalive), IdleHoldTimeAfterReset: 1,
 	}
 }
 
 func seconds(d time.Duration) uint64 { return uint64(d / time.Second) }
 
-// transportOf says where the session starts. On a link-local session GoBGP has to be told our address, or it announces no next hop.
-func transportOf(s bgp.Settings) *api.Transport {
-	t := &api.Transport{RemotePort: uint32(s.Port), BindInterface: s.VRF}
-	if s.Source.IsValid() {
-		t.LocalAddress = s.Source.WithZone("").String()
-	}
-	if s.LinkLocal.IsValid() {
-		t.LocalAddress = s.LinkLocal.WithZone("").String()
-	}
-	if zone := s.Remote.Zone(); zone != "" {
-		t.BindInterface = zone
-	}
-	return t
-}
-
 // restartOf asks for graceful restart without the extension of RFC 8538: with it a peer would keep the routes of a node that died, beyond
-// the hold time.
+// the hold time. Without graceful restart the capability is offered all the same, as a helper and for no family, as FRR does: the peer then
+// says when its routes are complete, and keeps nothing of ours (RFC 4724 3).
 func restartOf(s bgp.Settings, restarting bool) *api.GracefulRestart {
 	if !s.GracefulRestart {
-		return nil
+		return &api.GracefulRestart{Enabled: true, HelperOnly: true}
 	}
 	return &api.GracefulRestart{
 		Enabled: true, RestartTime: uint32(seconds(restartTime)), DeferralTime: uint32(seconds(deferral)), LocalRestarting: restarting,
 	}
 }
 
-func familiesOf(s bgp.Settings, most uint32) []*api.AfiSafi {
+func familiesOf(s bgp.Settings) []*api.AfiSafi {
 	var out []*api.AfiSafi
 	if s.IPv4 {
-		out = append(out, familyOf(familyIPv4, s.GracefulRestart, most))
+		out = append(out, familyOf(familyIPv4, s.GracefulRestart))
 	}
 	if s.IPv6 {
-		out = append(out, familyOf(familyIPv6, s.GracefulRestart, most))
+		out = append(out, familyOf(familyIPv6, s.GracefulRestart))
 	}
 	return out
 }
 
-func familyOf(f *api.Family, restart bool, most uint32) *api.AfiSafi {
+func familyOf(f *api.Family, restart bool) *api.AfiSafi {
 	return &api.AfiSafi{
 		Config:            &api.AfiSafiConfig{Family: f, Enabled: true},
-		PrefixLimits:      &api.PrefixLimit{Family: f, MaxPrefixes: most, ShutdownThresholdPct: 100},
 		MpGracefulRestart: &api.MpGracefulRestart{Config: &api.MpGracefulRestartConfig{Enabled: restart}},
 	}
 }
@@ -125,11 +100,6 @@ func openedOf(s bgp.Settings, p, event *api.Peer) *bgp.Opened {
 		Remote:        netip.AddrPortFrom(s.Remote, s.Port),
 	}
 	o.RemoteID, _ = netip.ParseAddr(event.GetState().GetRouterId()) // not valid when it is not told
-	local, err := netip.ParseAddr(event.GetTransport().GetLocalAddress())
-	if err != nil {
-		local = s.LinkLocal // GoBGP loses an address with a zone
-	}
-	o.Local = netip.AddrPortFrom(local.Unmap(), uint16(event.GetTransport().GetLocalPort()))
 	agree(o, s, p.GetState())
 	return o
 }
@@ -147,6 +117,10 @@ func agree(o *bgp.Opened, s bgp.Settings, state *api.PeerState) {
 			o.IPv6 = o.IPv6 || s.IPv6 && sameFamily(c.GetFamily(), familyIPv6)
 		case *api.GracefulRestartCapability:
 			o.GracefulRestart = s.GracefulRestart
+		case *api.ExtendedNexthopCapability:
+			o.ExtendedNextHop = o.ExtendedNextHop || slices.ContainsFunc(c.GetTuples(), func(t *api.ExtendedNexthopCapabilityTuple) bool {
+				return sameFamily(t.GetNlriFamily(), familyIPv4) && t.GetNexthopFamily().GetAfi() == api.Family_AFI_IP6
+			})
 		}
 	}
 }

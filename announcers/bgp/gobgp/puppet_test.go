@@ -4,6 +4,7 @@ package gobgp
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -45,39 +46,53 @@ func (p *puppet) settings() bgp.Settings {
 	return r.settings(64512)
 }
 
-// accept waits for the next connection and its OPEN.
+// accept waits for the next connection on which an OPEN comes: one that was given up before that has none.
 func (p *puppet) accept() net.Conn {
 	p.t.Helper()
 	if err := p.listener.SetDeadline(time.Now().Add(patience)); err != nil {
 		p.t.Fatal(err)
 	}
-	conn, err := p.listener.Accept()
-	if err != nil {
-		p.t.Fatal(err)
+	for {
+		conn, err := p.listener.Accept()
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		p.t.Cleanup(func() { conn.Close() })
+		p.conn = conn
+		switch _, err := p.next(messageOpen); {
+		case err == nil:
+			return conn
+		case !errors.Is(err, io.EOF):
+			p.t.Fatal(err)
+		}
 	}
-	p.t.Cleanup(func() { conn.Close() })
-	p.conn = conn
-	p.read(messageOpen)
-	return conn
 }
 
 // read reads messages until one of the type.
 func (p *puppet) read(kind byte) []byte {
 	p.t.Helper()
-	if err := p.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	body, err := p.next(kind)
+	if err != nil {
 		p.t.Fatal(err)
+	}
+	return body
+}
+
+func (p *puppet) next(kind byte) ([]byte, error) {
+	if err := p.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return nil, err
 	}
 	for {
 		header := make([]byte, 19)
 		if _, err := io.ReadFull(p.conn, header); err != nil {
-			p.t.Fatal(err)
+			return nil, err
 		}
 		body := make([]byte, int(binary.BigEndian.Uint16(header[16:]))-len(header))
 		if _, err := io.ReadFull(p.conn, body); err != nil {
-			p.t.Fatal(err)
+			return nil, err
 		}
 		if header[18] == kind {
-			return body
+			return body, nil
 		}
 	}
 }

@@ -6,13 +6,13 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/netip"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
 	api "github.com/osrg/gobgp/v3/api"
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 
 	"metalsuite.io/announcers"
@@ -67,18 +67,46 @@ func newRemote(t testing.TB, o remoteOptions) *remote {
 }
 
 func (r *remote) listen(ctx context.Context, o remoteOptions) {
-	free, err := net.Listen("tcp", net.JoinHostPort(o.addr, "0"))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.addr = free.Addr().(*net.TCPAddr).AddrPort()
-	free.Close()
-	_, err = r.api.StartBgp(ctx, &api.StartBgpRequest{Global: &api.Global{
+	r.addr = reserve(r.t, netip.MustParseAddr(o.addr))
+	_, err := r.api.StartBgp(ctx, &api.StartBgpRequest{Global: &api.Global{
 		Asn: o.asn, RouterId: "192.0.2.9", ListenPort: int32(r.addr.Port()), ListenAddresses: []string{o.addr},
 	}})
 	if err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// reserve returns a port that GoBGP can listen on and that nobody else gets before the test ends: a socket that only has the address lets
+// others have it too that say so, as listeners of Go do (SO_REUSEADDR), and the kernel gives the port to nobody by itself.
+func reserve(t testing.TB, a netip.Addr) netip.AddrPort {
+	t.Helper()
+	var domain int
+	var address unix.Sockaddr
+	if a.Is4() {
+		domain, address = unix.AF_INET, &unix.SockaddrInet4{Addr: a.As4()}
+	} else {
+		domain, address = unix.AF_INET6, &unix.SockaddrInet6{Addr: a.As16()}
+	}
+	fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), unix.Bind(fd, address)); err != nil {
+		t.Fatal(err)
+	}
+	bound, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch at := bound.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(a, uint16(at.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(a, uint16(at.Port))
+	}
+	t.Fatalf("bound to %v", bound)
+	return netip.AddrPort{}
 }
 
 func (o remoteOptions) peer() *api.Peer {
@@ -92,7 +120,10 @@ func (o remoteOptions) peer() *api.Peer {
 		s.Timers, s.HoldTime, s.KeepaliveTime = true, time.Duration(o.hold)*time.Second, time.Second
 	}
 	p := peerOf(s, false, 0)
-	p.Transport.PassiveMode = true
+	p.Conf.NeighborAddress, p.Conf.AuthPassword, p.Transport.PassiveMode = o.our, o.password, true
+	if !o.restart {
+		p.GracefulRestart = nil
+	}
 	return p
 }
 
@@ -149,12 +180,24 @@ func (r *remote) routes(family *api.Family) map[string]seen {
 	}
 }
 
+// received returns how many routes of a family a router keeps of what its peer sent, used or not.
+func (r *remote) received(family *api.Family) uint64 {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	table, err := r.api.GetTable(ctx, &api.GetTableRequest{TableType: api.TableType_ADJ_IN, Family: family, Name: neighbour})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return table.GetNumPath()
+}
+
 // announce makes the remote send a route.
 func (r *remote) announce(prefix string) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	path, err := (&painter{}).announce(route(prefix))
+	path, err := (&painter{session: agreed{local: r.addr.Addr()}}).announce(route(prefix))
 	if err == nil {
 		_, err = r.api.AddPath(ctx, &api.AddPathRequest{TableType: api.TableType_GLOBAL, Path: path})
 	}

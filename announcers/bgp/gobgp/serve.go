@@ -4,11 +4,14 @@ package gobgp
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -16,30 +19,91 @@ import (
 	gobgp "github.com/osrg/gobgp/v3/pkg/server"
 )
 
-// serveCommand is the word before a path on the standard input of a child: one more GoBGP server is to listen there.
-const serveCommand = "serve"
+// Words at the beginning of a line on the standard input of a child.
+const (
+	// serveCommand has a path: one more GoBGP server is to listen there. Servers are numbered from 0.
+	serveCommand = "serve"
+	// dialCommand has the numbers of a server and an attempt and a way as JSON: the relay of the server is to connect.
+	dialCommand = "dial"
+	// passCommand and hangUpCommand have the number of a server: its session may become established; the attempt is over.
+	passCommand   = "pass"
+	hangUpCommand = "hangup"
+)
 
 // Serve is the whole of a child process: it reads its orders from in and ends when in ends, which is also when its parent is gone. Everything
 // it has to tell goes to report. It ends the process when GoBGP gives up.
 func Serve(in io.Reader, report io.Writer) error {
 	// The parent decides when a session ends, also when a signal was meant for the whole process group.
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	return obey(in, newOutput(report, time.Now, os.Exit))
+	out := newOutput(report, time.Now, os.Exit)
+	most := memoryLimit(containerLimit())
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(most / 2)) // what Go does not return at once has room beside it
+	}
+	if err := limitMemory(most); err != nil {
+		out.write(line{Level: levelWarning, Message: "memory is not limited", Fields: map[string]string{"Error": err.Error()}}, false)
+	}
+	return obey(in, out)
 }
 
 func obey(in io.Reader, out *output) error {
 	orders := bufio.NewScanner(in)
-	for n := 0; orders.Scan(); n++ {
-		path, ok := strings.CutPrefix(orders.Text(), serveCommand+" ")
-		if !ok {
-			return fmt.Errorf("reading an order: %w", errOrder)
+	c := servers{out: out}
+	for orders.Scan() {
+		if err := c.obey(orders.Text()); err != nil {
+			return fmt.Errorf("reading an order: %w", err)
 		}
-		s := gobgp.NewBgpServer(gobgp.LoggerOption(serverLogger{output: out, server: n}), gobgp.GrpcListenAddress("unix://"+path))
-		go s.Serve() // ends with the process: a server that is not needed any more is stopped and used again
 	}
 	if err := orders.Err(); err != nil {
 		return fmt.Errorf("reading orders: %w", err)
 	}
+	return nil
+}
+
+// servers are the relays of the GoBGP servers in a child, by the servers' numbers.
+type servers struct {
+	out    *output
+	relays []*relay
+}
+
+func (c *servers) obey(order string) error {
+	command, rest, _ := strings.Cut(order, " ")
+	if command == serveCommand {
+		n := len(c.relays)
+		c.relays = append(c.relays, &relay{out: c.out, server: n})
+		s := gobgp.NewBgpServer(gobgp.LoggerOption(serverLogger{output: c.out, server: n}), gobgp.GrpcListenAddress("unix://"+rest))
+		go s.Serve() // ends with the process: a server that is not needed any more is stopped and used again
+		return nil
+	}
+	number, rest, _ := strings.Cut(rest, " ")
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 0 || n >= len(c.relays) {
+		return errOrder
+	}
+	switch command {
+	case dialCommand:
+		return c.dial(c.relays[n], rest)
+	case passCommand:
+		c.relays[n].pass()
+	case hangUpCommand:
+		c.relays[n].hangUp()
+	default:
+		return errOrder
+	}
+	return nil
+}
+
+func (c *servers) dial(r *relay, rest string) error {
+	number, packed, _ := strings.Cut(rest, " ")
+	attempt, err := strconv.Atoi(number)
+	if err != nil {
+		return errOrder
+	}
+	var w way
+	if err := json.Unmarshal([]byte(packed), &w); err != nil {
+		return fmt.Errorf("reading a way: %w", err)
+	}
+	r.begin(attempt, w)
 	return nil
 }
 

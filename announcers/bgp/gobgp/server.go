@@ -87,6 +87,7 @@ func (s *server) start(ctx context.Context, settings bgp.Settings) error {
 // stop empties the server, so that it can be started again. A server whose peer takes nothing does not stop; it is left to itself.
 func (s *server) stop() {
 	s.child.listen(s.number, nil)
+	_ = s.child.hangUp(s.number) // fails only when the process has ended
 	ctx, cancel := context.WithTimeout(s.child.alive, stopWait)
 	defer cancel()
 	if _, err := s.api.StopBgp(ctx, &api.StopBgpRequest{}); err == nil {

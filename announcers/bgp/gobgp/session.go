@@ -184,12 +184,14 @@ func (s *session) Update(ctx context.Context, withdraw []netip.Prefix, announce 
 }
 
 // Stats implements bgp.Session.
-func (s *session) Stats(ctx context.Context) (bgp.Stats, error) {
+func (s *session) Stats(ctx context.Context) (out bgp.Stats, err error) {
 	ctx, cancel := either(ctx, s.life)
 	defer cancel()
 	s.counting.Lock()
 	defer s.counting.Unlock()
-	out := bgp.Stats{Messages: s.base, Announced: s.announced()}
+	all, now := s.clues.droppedSoFar()
+	out = bgp.Stats{Messages: s.base, Announced: s.announced(), DroppedMessages: now.messages, DroppedBytes: now.bytes}
+	defer func() { out.Messages = withDropped(out.Messages, all) }()
 	if !s.present {
 		return out, s.failure(ctx, context.Cause(s.life))
 	}
@@ -199,6 +201,14 @@ func (s *session) Stats(ctx context.Context) (bgp.Stats, error) {
 	}
 	out.Messages = out.Messages.Plus(countsOf(p))
 	return out, nil
+}
+
+// withDropped counts what the peer sent and GoBGP did not get.
+func withDropped(m announcers.MessageCounts, d dropped) announcers.MessageCounts {
+	m.UpdatesReceived += d.messages
+	m.KeepalivesReceived -= min(d.standIns, m.KeepalivesReceived)
+	m.TotalReceived += d.messages - min(d.standIns, d.messages)
+	return m
 }
 
 // announced is how many routes the peer was sent.

@@ -12,7 +12,6 @@ import (
 
 	"metalsuite.io/announcers"
 	"metalsuite.io/announcers/bgp"
-	"metalsuite.io/api/reason"
 )
 
 func TestExternalSession(t *testing.T) {
@@ -25,7 +24,7 @@ func TestExternalSession(t *testing.T) {
 	s.Expect(e.Problem).To(BeNil())
 	s.Expect(*e.Opened).To(Equal(bgp.Opened{
 		Local: e.Opened.Local, Remote: r.addr, RemoteASN: 64999, RemoteID: netip.MustParseAddr("192.0.2.9"),
-		HoldTime: 90 * time.Second, KeepaliveTime: 30 * time.Second, IPv4: true,
+		HoldTime: 90 * time.Second, KeepaliveTime: 30 * time.Second, IPv4: true, ExtendedNextHop: true,
 	}))
 	s.Expect(e.Opened.Local.Addr()).To(Equal(netip.MustParseAddr("127.0.0.1")))
 	s.Expect(e.Opened.Local.Port()).NotTo(BeZero())
@@ -163,7 +162,7 @@ func TestAttributes(t *testing.T) {
 func TestWhatTheRemoteSendsIsNotUsed(t *testing.T) {
 	t.Parallel()
 	r := newRemote(t, remoteOptions{asn: 64999, ourASN: 64512})
-	p := painter{}
+	p := painter{session: agreed{local: r.addr.Addr()}}
 	path, err := p.announce(route("203.0.113.0/24"))
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	NewWithT(t).Expect(r.update(t.Context(), []*api.Path{path})).To(Succeed())
@@ -175,6 +174,7 @@ func TestWhatTheRemoteSendsIsNotUsed(t *testing.T) {
 	s.Eventually(func() uint64 { return s.stats().Messages.UpdatesReceived }, patience).ShouldNot(BeZero())
 	ours := &remote{server: s.Session.(*session).server, t: t}
 	s.Expect(ours.routes(familyIPv4)).To(HaveLen(1))
+	s.Expect(ours.received(familyIPv4)).To(BeZero(), "it is not even kept")
 	s.Expect(r.routes(familyIPv4)).To(HaveLen(2))
 }
 
@@ -197,15 +197,4 @@ func TestManyRoutes(t *testing.T) {
 	s.Expect(s.Update(t.Context(), gone[1:], nil)).To(Succeed())
 	s.Eventually(func() int { return len(r.routes(familyIPv4)) }, patience).Should(Equal(1))
 	s.Expect(s.stats().Announced).To(Equal(1))
-}
-
-func TestPeerThatSendsTooMuch(t *testing.T) {
-	t.Parallel()
-	r := newRemote(t, remoteOptions{asn: 64999, ourASN: 64512})
-	for _, prefix := range []string{"203.0.113.0/32", "203.0.113.1/32", "203.0.113.2/32"} {
-		r.announce(prefix)
-	}
-	s := startEngineWith(t, Options{MostReceived: 2}).open(t, r.settings(64512))
-	s.connect()
-	s.Expect(s.problem().Problem.Reason).To(Equal(reason.TooManyRoutes))
 }

@@ -20,10 +20,8 @@ type table struct {
 
 	mu      sync.Mutex
 	painter painter
-	routes  map[netip.Prefix]struct{}
-	// prepended are the routes whose path depends on whether the peer is external.
-	prepended map[netip.Prefix]bgp.Announcement
-	v4, v6    int
+	routes  map[netip.Prefix]bgp.Announcement
+	v4, v6  int
 }
 
 func newTable(s *server, settings bgp.Settings) *table {
@@ -32,8 +30,11 @@ func newTable(s *server, settings bgp.Settings) *table {
 		external = settings.RemoteASN != settings.LocalASN
 	}
 	return &table{
-		server: s, settings: settings, painter: painter{localASN: settings.LocalASN, external: external},
-		routes: map[netip.Prefix]struct{}{}, prepended: map[netip.Prefix]bgp.Announcement{},
+		server: s, settings: settings, routes: map[netip.Prefix]bgp.Announcement{},
+		painter: painter{
+			localASN: settings.LocalASN,
+			session:  agreed{external: external, over6: settings.Remote.Unmap().Is6(), local: nextHopOf(settings.Local)},
+		},
 	}
 }
 
@@ -91,26 +92,35 @@ func (t *table) paths(gone []netip.Prefix, announce []bgp.Announcement) ([]*api.
 		out = append(out, path)
 	}
 	for _, a := range announce {
-		path, err := t.painter.announce(a)
+		path, err := t.path(a)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, path)
+		if path != nil {
+			out = append(out, path)
+		}
 	}
 	return out, nil
+}
+
+// path returns what GoBGP is to be told of a route: to withdraw it when there is no next hop that the peer could use, and nothing when GoBGP
+// has it not either.
+func (t *table) path(a bgp.Announcement) (*api.Path, error) {
+	if t.painter.session.nextHop(a).IsValid() {
+		return t.painter.announce(a)
+	}
+	if _, ok := t.routes[a.Prefix]; !ok {
+		return nil, nil
+	}
+	return withdraw(a.Prefix)
 }
 
 func (t *table) add(announced []bgp.Announcement) {
 	for _, a := range announced {
 		if _, ok := t.routes[a.Prefix]; !ok {
-			t.routes[a.Prefix] = struct{}{}
 			*t.counter(a.Prefix)++
 		}
-		if a.Prepend > 0 {
-			t.prepended[a.Prefix] = a
-		} else {
-			delete(t.prepended, a.Prefix)
-		}
+		t.routes[a.Prefix] = a
 	}
 }
 
@@ -123,7 +133,6 @@ func (t *table) remove(gone []netip.Prefix, announced []bgp.Announcement) {
 	for _, prefix := range gone {
 		if _, ok := t.routes[prefix]; ok && !stays[prefix] {
 			delete(t.routes, prefix)
-			delete(t.prepended, prefix)
 			*t.counter(prefix)--
 		}
 	}
@@ -136,17 +145,21 @@ func (t *table) counter(p netip.Prefix) *int {
 	return &t.v6
 }
 
-// settle is told the kind of the peer, and announces again what depends on it.
-func (t *table) settle(ctx context.Context, external bool) error {
+// settle is told what was agreed on with the peer, before it is sent any route, and announces again what depends on it.
+func (t *table) settle(ctx context.Context, o *bgp.Opened) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.painter.external == external {
+	before, now := t.painter.session, t.painter.session
+	now.external, now.extended, now.local = o.RemoteASN != t.settings.LocalASN, o.ExtendedNextHop, nextHopOf(o.Local.Addr())
+	if before == now {
 		return nil
 	}
-	t.painter.external, t.painter.packed = external, nil
-	again := make([]bgp.Announcement, 0, len(t.prepended))
-	for _, a := range t.prepended {
-		again = append(again, a)
+	t.painter.session, t.painter.packed = now, nil
+	var again []bgp.Announcement
+	for _, a := range t.routes {
+		if before.nextHop(a) != now.nextHop(a) || a.Prepend > 0 && before.external != now.external {
+			again = append(again, a)
+		}
 	}
 	paths, err := t.paths(nil, again)
 	if err != nil {

@@ -12,13 +12,13 @@ import (
 
 // Codes of NOTIFICATION messages that have a reason of their own (RFC 4271 4.5).
 const (
-	codeOpen      = 2
-	codeHoldTimer = 4
-	codeCease     = 6
+	codeOpen         = 2
+	codeHoldTimer    = 4
+	codeStateMachine = 5
+	codeCease        = 6
 
 	subcodeBadPeerAS     = 2
 	subcodeBadIdentifier = 3
-	subcodeMostPrefixes  = 1
 )
 
 // notification is one that was sent or received.
@@ -30,7 +30,7 @@ type notification struct {
 
 var notificationNames = map[int]string{
 	1: "Message Header Error", codeOpen: "OPEN Message Error", 3: "UPDATE Message Error", codeHoldTimer: "Hold Timer Expired",
-	5: "Finite State Machine Error", codeCease: "Cease", 7: "ROUTE-REFRESH Message Error",
+	codeStateMachine: "Finite State Machine Error", codeCease: "Cease", 7: "ROUTE-REFRESH Message Error",
 }
 
 // notificationDetails are the names of subcodes: RFC 4271 4.5 and 6, RFC 5492 5, RFC 6608 3, RFC 4486 3, RFC 8538 3.1, RFC 9384 3.
@@ -81,8 +81,6 @@ func (n notification) received() *reason.Problem {
 func (n notification) sent() *reason.Problem {
 	why := reason.InvalidPeerMessage
 	switch {
-	case n.code == codeCease && n.subcode == subcodeMostPrefixes:
-		return reason.New(reason.TooManyRoutes, "")
 	case n.code == codeCease:
 		return nil
 	case n.code == codeOpen && n.subcode == subcodeBadPeerAS:
@@ -121,13 +119,6 @@ func brokenProblem(state, why string) *reason.Problem {
 		return reason.New(reason.PeerClosedSession, "the peer closed the connection after the OPEN messages")
 	}
 	return reason.New(reason.SessionEnded, "the connection to the peer was closed or broke")
-}
-
-// refusedProblem is for a NOTIFICATION during the exchange of OPEN messages. GoBGP counts it and drops what it says, but there is one thing
-// above all that a router refuses then.
-func refusedProblem(s bgp.Settings) *reason.Problem {
-	return reason.New(reason.PeerASNMismatch,
-		"the peer answered the OPEN message with a NOTIFICATION, most likely because it expects another ASN than %d", s.LocalASN)
 }
 
 // dialProblem says why no connection was made. Only what the kernel says is known: a wrong password is a peer that does not answer.

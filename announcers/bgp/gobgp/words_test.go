@@ -39,7 +39,7 @@ func TestWhatNotificationsMean(t *testing.T) {
 		"same router ID":     {n: notification{code: 2, subcode: 3}, received: reason.RouterIDConflict, sent: reason.RouterIDConflict},
 		"hold timer":         {n: notification{code: 4}, received: reason.HoldTimerExpired, sent: reason.HoldTimerExpired},
 		"a Cease":            {n: notification{code: 6, subcode: 2}, received: reason.PeerClosedSession},
-		"too many prefixes":  {n: notification{code: 6, subcode: 1}, received: reason.PeerClosedSession, sent: reason.TooManyRoutes},
+		"too many prefixes":  {n: notification{code: 6, subcode: 1}, received: reason.PeerClosedSession},
 		"an error in UPDATE": {n: notification{code: 3, subcode: 1}, received: reason.PeerClosedSession, sent: reason.InvalidPeerMessage},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -108,6 +108,30 @@ func TestLastWords(t *testing.T) {
 			NewWithT(t).Expect(c.last.words(status)).To(Equal(row.want))
 		})
 	}
+}
+
+func TestExitReportNamesThePeerAndItsMessage(t *testing.T) {
+	g := NewWithT(t)
+	peer := newClues(bgp.Settings{Name: "tor-a"})
+	peer.attempt = 1
+	passed := func(data string) []byte {
+		return line{Level: levelDebug, Message: textPassed, Fields: map[string]string{fieldAttempt: "1", "Data": data}}.encode()
+	}
+	c := &child{hearers: map[int]*clues{0: peer}}
+	c.hear(passed("ffff0101"))
+	g.Expect(c.last.words(nil)).To(Equal("the BGP process ended (exit status 0)"), "one that was not a crash")
+	c.hear([]byte("panic: index out of range\n"))
+	g.Expect(c.last.words(nil)).To(Equal(
+		"the BGP process ended (exit status 0): panic: index out of range; the last OPEN message was that of peer tor-a: ffff0101"))
+	c.hear(passed(strings.Repeat("ff", longestMessage)))
+	g.Expect(len(c.last.words(nil))).To(BeNumerically("<", longestMessageText+200))
+
+	full := &child{}
+	full.hear([]byte("fatal error: runtime: cannot allocate memory\n"))
+	g.Expect(full.last.end(errors.New("exit status 2"), false)).To(MatchError(bgp.ErrOutOfMemory))
+	crashed := &child{}
+	crashed.hear([]byte("panic: out of memory, says a map\n"))
+	g.Expect(crashed.last.end(errors.New("exit status 2"), false)).NotTo(MatchError(bgp.ErrOutOfMemory))
 }
 
 func FuzzHear(f *testing.F) {

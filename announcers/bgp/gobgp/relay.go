@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gobgp
+
+import (
+	"bufio"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Bounds of a relay.
+const (
+	// flushWait is how long a router has for taking what GoBGP sent before it closed.
+	flushWait = time.Second
+	// routerBuffer bounds what the kernel keeps for a router that does not take it, in bytes, so that this is noticed early.
+	routerBuffer = 256 << 10
+	// reportInterval is how often the parent is told what was dropped, as long as that changes.
+	reportInterval = time.Second
+	// standInInterval is the least time between two KEEPALIVE messages that stand for dropped ones. The shortest hold time is 3 s
+	// (RFC 4271 4.2).
+	standInInterval = time.Second
+	// refreshInterval is the least time between two ROUTE-REFRESH messages that are passed on: each has GoBGP send everything anew.
+	refreshInterval = time.Second
+)
+
+// relay is between a router and a GoBGP server. It connects to the router, and passes on the messages that a session lives on, rebuilt, so
+// that GoBGP never reads a byte as the router sent it. Routes are dropped here: nothing is done with them, and GoBGP would keep them.
+type relay struct {
+	out    *output
+	server int
+
+	mu      sync.Mutex
+	current *passage
+}
+
+// passage is one attempt to connect, and the connection.
+type passage struct {
+	relay  *relay
+	number int
+	way    way
+	cancel context.CancelFunc
+	// proceed is closed when the session may become established.
+	proceed chan struct{}
+	once    sync.Once
+
+	// router and engine are the two connections; sending guards what is written to the router.
+	router, engine *net.TCPConn
+	sending        sync.Mutex
+	// counting guards traffic and late, the next report that waits for its time.
+	counting sync.Mutex
+	traffic  traffic
+	late     *time.Timer
+}
+
+// begin connects to a router; an earlier attempt is given up.
+func (r *relay) begin(number int, w way) {
+	r.hangUp()
+	entrance, port, err := newDoor()
+	if err != nil {
+		r.say(levelError, textDialFailed, map[string]string{"Error": err.Error()})
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &passage{relay: r, number: number, way: w, cancel: cancel, proceed: make(chan struct{}), traffic: newTraffic(time.Now())}
+	r.mu.Lock()
+	r.current = p
+	r.mu.Unlock()
+	p.say(levelDebug, textReady, map[string]string{"Port": strconv.Itoa(int(port))})
+	go func() {
+		defer cancel()
+		defer entrance.close()
+		p.run(ctx, entrance)
+	}()
+}
+
+// pass lets the session become established.
+func (r *relay) pass() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p := r.current; p != nil {
+		p.once.Do(func() { close(p.proceed) })
+	}
+}
+
+// hangUp ends the attempt. A router that is still to take something keeps the connection for flushWait.
+func (r *relay) hangUp() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.current != nil {
+		r.current.cancel()
+		r.current = nil
+	}
+}
+
+func (r *relay) say(v level, text string, fields map[string]string) {
+	r.out.write(line{Server: r.server, Level: v, Message: text, Fields: fields}, true)
+}
+
+// say tells something of this attempt.
+func (p *passage) say(v level, text string, fields map[string]string) {
+	fields[fieldAttempt] = strconv.Itoa(p.number)
+	p.relay.say(v, text, fields)
+}
+
+// run has one connection.
+func (p *passage) run(ctx context.Context, entrance *door) {
+	if p.router = p.connect(ctx); p.router == nil {
+		return
+	}
+	defer p.router.Close()
+	_ = p.router.SetWriteBuffer(routerBuffer) // a larger one does too
+	p.say(levelDebug, textConnected, map[string]string{"Local": p.router.LocalAddr().String()})
+	var err error
+	if p.engine, err = entrance.accept(ctx); err != nil {
+		return
+	}
+	defer p.engine.Close()
+	stop := context.AfterFunc(ctx, func() {
+		_ = p.engine.Close()                                // what GoBGP sent and nobody has read need not be read any more
+		_ = p.router.SetDeadline(time.Now().Add(flushWait)) // fails only when it is closed
+	})
+	defer stop()
+	down := make(chan struct{})
+	go func() {
+		defer close(down)
+		p.guard(func() { p.down(ctx) })
+	}()
+	p.guard(p.up)
+	_ = p.router.CloseWrite()
+	p.say(levelDebug, textGone, map[string]string{})
+	_ = p.router.SetReadDeadline(time.Now().Add(flushWait)) // the rest is read, or the kernel would reset what the router has not read yet
+	<-down
+	p.report(time.Now(), true)
+}
+
+// guard keeps a fault of ours to the one session.
+func (p *passage) guard(f func()) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			p.say(levelError, textFault, map[string]string{"Error": fmt.Sprint(fault)})
+			_ = p.engine.Close()
+			_ = p.router.Close()
+		}
+	}()
+	f()
+}
+
+// connect connects to the router, as often as is needed; nil when the context has ended.
+func (p *passage) connect(ctx context.Context) *net.TCPConn {
+	for {
+		began := time.Now()
+		conn, err := p.way.dial(ctx)
+		if err == nil {
+			return conn
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		p.say(levelDebug, textDialFailed, map[string]string{"Error": err.Error()})
+		select {
+		case <-time.After(p.way.Retry - time.Since(began)):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// up passes on what GoBGP sends, until it closes.
+func (p *passage) up() {
+	from, buffer := bufio.NewReader(p.engine), make([]byte, longestMessage)
+	for {
+		m, err := readMessage(from, buffer)
+		if err != nil {
+			return
+		}
+		if err := p.send(m); err != nil {
+			return
+		}
+	}
+}
+
+// send writes one message to the router. A NOTIFICATION is the last; it has flushWait.
+func (p *passage) send(m message) error {
+	p.sending.Lock()
+	defer p.sending.Unlock()
+	if m.kind() == typeNotification {
+		_ = p.router.SetWriteDeadline(time.Now().Add(flushWait))
+	}
+	_, err := p.router.Write(m)
+	return err
+}
+
+// down reads what the router sends, and passes on what GoBGP is to know.
+func (p *passage) down(ctx context.Context) {
+	defer p.engine.Close()
+	from, buffer := bufio.NewReaderSize(p.router, 64<<10), make([]byte, longestMessage)
+	if err := p.exchange(ctx, from, buffer); err != nil {
+		p.refuse(err)
+	}
+}
+
+// refuse ends the connection for an error; a message that is not valid is answered.
+func (p *passage) refuse(err error) {
+	var why *wireError
+	if !errors.As(err, &why) {
+		return
+	}
+	_ = p.send(why.packet())
+	p.say(levelWarning, textNotifySent, map[string]string{
+		"Code": strconv.Itoa(why.code), "Subcode": strconv.Itoa(why.subcode), "Data": why.message,
+	})
+}
+
+// exchange is the life of the connection: an OPEN, a KEEPALIVE, then everything else (RFC 4271 8.2.2).
+func (p *passage) exchange(ctx context.Context, from io.Reader, buffer []byte) error {
+	m, err := p.expect(from, buffer, typeOpen, 1)
+	if err != nil {
+		return err
+	}
+	open, err := readOpen(m.body())
+	if err != nil {
+		return err
+	}
+	passed := open.packet()
+	// GoBGP judges what the OPEN says, so this is the one message that may still harm it.
+	p.say(levelDebug, textPassed, map[string]string{"Data": hex.EncodeToString(passed)})
+	if _, err := p.engine.Write(passed); err != nil {
+		return err
+	}
+	if _, err := p.expect(from, buffer, typeKeepalive, 2); err != nil {
+		return err
+	}
+	select {
+	case <-p.proceed:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if _, err := p.engine.Write(newMessage(typeKeepalive, nil)); err != nil {
+		return err
+	}
+	return p.established(ctx, from, buffer, open)
+}
+
+// expect reads the message that is to come, or a NOTIFICATION. Out of turn is told with a subcode of RFC 6608.
+func (p *passage) expect(from io.Reader, buffer []byte, kind byte, subcode int) (message, error) {
+	m, err := readMessage(from, buffer)
+	switch {
+	case err != nil:
+		return nil, err
+	case m.kind() == typeNotification:
+		return nil, p.notified(m)
+	case m.kind() != kind:
+		return nil, invalid(codeStateMachine, subcode, []byte{m.kind()}, "a message of type %d out of turn", m.kind())
+	}
+	return m, nil
+}
+
+var errNotified = errors.New("the router ended the session")
+
+// notified passes on a NOTIFICATION, without data that only people read.
+func (p *passage) notified(m message) error {
+	n := told(m.body())
+	p.say(levelWarning, textNotifyReceived, map[string]string{
+		"Code": strconv.Itoa(n.code), "Subcode": strconv.Itoa(n.subcode), "Communicated-Reason": n.message,
+	})
+	_, _ = p.engine.Write(newMessage(typeNotification, []byte{byte(n.code), byte(n.subcode)})) // it ends in any case
+	return errNotified
+}
+
+// established passes on what GoBGP is to know, and drops routes.
+func (p *passage) established(ctx context.Context, from io.Reader, buffer []byte, open opening) error {
+	for {
+		m, err := readMessage(from, buffer)
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		var next message
+		switch m.kind() {
+		case typeNotification:
+			return p.notified(m)
+		case typeOpen:
+			return invalid(codeStateMachine, 3, []byte{m.kind()}, "a second OPEN message")
+		case typeKeepalive:
+			next = newMessage(typeKeepalive, nil)
+			p.passed(now)
+		case typeRouteRefresh:
+			f, ok := refreshed(m)
+			if !ok || !p.carries(f, open) {
+				continue // RFC 2918 4: of a family that was not agreed on it is ignored
+			}
+			if err := pause(ctx, p.refresh(now)); err != nil {
+				return err
+			}
+			next = newMessage(typeRouteRefresh, []byte{byte(f.afi >> 8), byte(f.afi), 0, f.safi})
+		case typeUpdate:
+			if f, ok := endOfRIB(m.body()); ok && p.carries(f, open) {
+				next = newEndOfRIB(f)
+				p.passed(now)
+				break
+			}
+			standIn, wait := p.drop(now, len(m))
+			if err := pause(ctx, wait); err != nil {
+				return err
+			}
+			if !standIn {
+				continue
+			}
+			next = newMessage(typeKeepalive, nil)
+		}
+		if _, err := p.engine.Write(next); err != nil {
+			return err
+		}
+	}
+}
+
+// carries says whether both sides have offered a family (RFC 4760 8).
+func (p *passage) carries(f wireFamily, open opening) bool {
+	return open.families[f] && (f == wireIPv4 && p.way.IPv4 || f == wireIPv6 && p.way.IPv6)
+}
+
+func (p *passage) passed(now time.Time) {
+	p.counting.Lock()
+	defer p.counting.Unlock()
+	p.traffic.passed(now)
+}
+
+func (p *passage) refresh(now time.Time) time.Duration {
+	p.counting.Lock()
+	defer p.counting.Unlock()
+	return p.traffic.refresh(now)
+}
+
+// drop counts a message that is dropped, and has the parent told at once or after a while.
+func (p *passage) drop(now time.Time, size int) (standIn bool, wait time.Duration) {
+	p.counting.Lock()
+	defer p.counting.Unlock()
+	standIn, wait = p.traffic.dropped(now, size)
+	p.tellDropped(now, false)
+	if p.late == nil {
+		p.late = time.AfterFunc(reportInterval, func() { p.report(time.Now(), true) })
+	}
+	return standIn, wait
+}
+
+// report tells the parent what was dropped and was not told yet, when that is due or the connection ends.
+func (p *passage) report(now time.Time, last bool) {
+	p.counting.Lock()
+	defer p.counting.Unlock()
+	p.late = nil
+	p.tellDropped(now, last)
+}
+
+// tellDropped tells the parent what was dropped; the mutex is held.
+func (p *passage) tellDropped(now time.Time, last bool) {
+	if !p.traffic.reportDue(now, last) {
+		return
+	}
+	p.say(levelDebug, textDropped, map[string]string{
+		"Messages": strconv.FormatUint(p.traffic.messages, 10), "Bytes": strconv.FormatUint(p.traffic.bytes, 10),
+		"StandIns": strconv.FormatUint(p.traffic.standIns, 10),
+	})
+}
+
+// pause waits, if there is anything to wait for.
+func pause(ctx context.Context, wait time.Duration) error {
+	if wait <= 0 {
+		return nil
+	}
+	select {
+	case <-time.After(wait):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
