@@ -201,6 +201,7 @@ type State struct {
 type Report struct {
 	// States has one entry for every desired address.
 	States map[netip.Addr]State
-	// Problem is set when the module as a whole cannot work (not running, no permission, not available in this build).
+	// Problem is what is wrong with the module as a whole: it cannot work (not running, no permission, not available in this build), or it
+	// works without a setting that it cannot use.
 	Problem *reason.Problem
 }

@@ -3,8 +3,8 @@
 package l2
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"net"
 	"net/netip"
 	"regexp"
@@ -23,12 +23,6 @@ import (
 // Name is the name of this announcer.
 const Name = "l2"
 
-// DefaultExcludedInterfaces are the patterns of interfaces that lead to pods, containers and tunnels, not to the network: MetalLB's list.
-var DefaultExcludedInterfaces = []string{
-	"^docker.*", "^cbr.*", "^dummy.*", "^virbr.*", "^lxcbr.*", "^veth.*", "^lo$", "^cali.*", "^tunl.*", "^flannel.*",
-	"^kube-ipvs.*", "^cni.*", "^nodelocaldns.*", "^lxc.*",
-}
-
 var (
 	_ announcers.Announcer        = (*Announcer)(nil)
 	_ announcers.FitnessReporter  = (*Announcer)(nil)
@@ -42,7 +36,8 @@ type Options struct {
 	Log logr.Logger
 	// Registerer takes the metrics; nil leaves them unregistered.
 	Registerer prometheus.Registerer
-	// ExcludeInterfaces are unanchored regular expressions of interface names that are never announced on. Empty excludes none.
+	// ExcludeInterfaces are unanchored regular expressions of interface names that are never announced on. Empty excludes none. One that
+	// cannot be used is left out and reported; if none can, the built-in list is used.
 	ExcludeInterfaces []string
 	// RefreshInterval is how often a claim is repeated unasked for as long as the address is announced; 0 means never after the first
 	// seconds.
@@ -59,6 +54,8 @@ type Announcer struct {
 	clock    Clock
 	links    Links
 	excluded []*regexp.Regexp
+	// unusable names the patterns of excluded interfaces that were left out; nil when none was.
+	unusable *reason.Problem
 	changed  chan struct{}
 	wake     chan struct{}
 
@@ -88,19 +85,19 @@ type socketKey struct {
 	protocol link.Protocol
 }
 
-// New returns an announcer that does nothing until Run. It fails on a pattern that is no regular expression and on metrics that are
-// registered already.
+// New returns an announcer that does nothing until Run. It fails on metrics that are registered already. A pattern that is no regular
+// expression is left out and reported.
 func New(o Options) (*Announcer, error) {
-	excluded, err := compile(o.ExcludeInterfaces)
-	if err != nil {
-		return nil, err
+	excluded, unusable := compile(o.ExcludeInterfaces)
+	if unusable != nil {
+		o.Log.Info("Excluded interfaces not used as given", "reason", unusable.Reason, "error", unusable.Message())
 	}
 	m, err := newMetrics(o.Registerer)
 	if err != nil {
 		return nil, err
 	}
 	a := &Announcer{
-		log: o.Log, clock: o.Clock, links: o.Links, excluded: excluded, metrics: m,
+		log: o.Log, clock: o.Clock, links: o.Links, excluded: excluded, unusable: unusable, metrics: m,
 		changed: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		stopped: reason.New(reason.AnnouncerNotRunning, ""), open: map[socketKey]*responder{},
 		schedule: newSchedule(o.RefreshInterval), disputes: newDisputes(),
@@ -112,18 +109,6 @@ func New(o Options) (*Announcer, error) {
 		a.links = HostLinks(link.NewHost())
 	}
 	return a, nil
-}
-
-func compile(patterns []string) ([]*regexp.Regexp, error) {
-	var out []*regexp.Regexp
-	for _, p := range patterns {
-		r, err := regexp.Compile(p)
-		if err != nil {
-			return nil, fmt.Errorf("reading the pattern %q of excluded interfaces: %w", p, err)
-		}
-		out = append(out, r)
-	}
-	return out, nil
 }
 
 // Name implements announcers.Announcer.
@@ -142,7 +127,7 @@ func (a *Announcer) Apply(_ context.Context, desired announcers.Desired) announc
 	if a.take(desired) {
 		a.decide()
 	}
-	return announcers.Report{States: a.decided.states, Problem: a.stopped}
+	return announcers.Report{States: a.decided.states, Problem: cmp.Or(a.stopped, a.unusable)}
 }
 
 // take makes other wishes the present ones and says whether they are: fresh addresses are put on trial, disputes about addresses that are

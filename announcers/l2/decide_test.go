@@ -5,7 +5,6 @@ package l2
 import (
 	"net/netip"
 	"reflect"
-	"regexp"
 	"slices"
 	"testing"
 
@@ -153,28 +152,6 @@ func TestFitness(t *testing.T) {
 				t.Errorf("usable() = %v, want %d", macs, row.usable)
 			}
 		})
-	}
-}
-
-func TestNewRefusesABadPattern(t *testing.T) {
-	if _, err := New(Options{ExcludeInterfaces: []string{"^ok$", "("}}); err == nil {
-		t.Error("New() accepted a pattern that is no regular expression")
-	}
-}
-
-func TestDefaultExclusionsMatchWhatTheyMean(t *testing.T) {
-	patterns, err := compile(DefaultExcludedInterfaces)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range map[string]bool{
-		"lo": true, "cali12ab": true, "veth0": true, "kube-ipvs0": true, "lxc_health": true,
-		"eth0": false, "enp3s0": false, "lo1": false, "bond0": false, "br-lan": false,
-	} {
-		got := slices.ContainsFunc(patterns, func(p *regexp.Regexp) bool { return p.MatchString(name) })
-		if got != want {
-			t.Errorf("%s excluded: %t, want %t", name, got, want)
-		}
 	}
 }
 

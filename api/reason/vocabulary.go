@@ -158,6 +158,14 @@ const (
 	SliceNameTaken        Reason = "SliceNameTaken"
 )
 
+// Settings of the MetalLB resource, and where they lead.
+const (
+	NoNodesForSpeakers      Reason = "NoNodesForSpeakers"
+	AllocationOnly          Reason = "AllocationOnly"
+	InvalidInterfacePattern Reason = "InvalidInterfacePattern"
+	InvalidSetting          Reason = "InvalidSetting"
+)
+
 var vocabulary = map[Reason]Text{
 	Allocated:            {Sentence: "the Service has its addresses"},
 	NoPools:              {Sentence: "there is no valid IPAddressPool", Fix: "Create an IPAddressPool in the namespace of the MetalLB resource"},
@@ -296,4 +304,9 @@ var vocabulary = map[Reason]Text{
 	EndpointsCopied:       {Sentence: "the endpoints of the source are in the target"},
 	SourceNotAllowed:      {Sentence: "the target Service may not copy the endpoints of this source", Fix: "Take a source in the namespace of the target, or allow the source with --allow-source of the endpoint-copier"},
 	SliceNameTaken:        {Sentence: "an EndpointSlice of another manager has the name that the copier needs", Fix: "Delete that EndpointSlice"},
+
+	NoNodesForSpeakers:      {Sentence: "no node is to run a speaker, so nothing is announced", Fix: "Correct spec.nodeSelector, spec.speakerTolerations or spec.speakerConfig.affinity of the MetalLB resource, or label the nodes"},
+	AllocationOnly:          {Sentence: "spec.announcers of the MetalLB resource is empty: addresses are allocated and nothing is announced"},
+	InvalidInterfacePattern: {Sentence: "an expression of excluded interfaces cannot be used and is left out", Fix: "Write a regular expression (RE2) that matches some interface names, such as ^veth.*"},
+	InvalidSetting:          {Sentence: "a setting of the MetalLB resource cannot be used", Fix: "Correct the field named in the message"},
 }

@@ -112,8 +112,14 @@ type BGPSessionStatusStatus struct {
 	// HoldTime and KeepaliveTime are what both sides agreed on.
 	//
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must be a duration such as 90s"
 	HoldTime *metav1.Duration `json:"holdTime,omitempty"`
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must be a duration such as 90s"
 	KeepaliveTime *metav1.Duration `json:"keepaliveTime,omitempty"`
 
 	// Families are the address families whose routes the session carries.
@@ -189,11 +195,17 @@ type BGPSessionBFD struct {
 	// TransmitInterval is the interval at which our side sends.
 	//
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must be a duration such as 90s"
 	TransmitInterval *metav1.Duration `json:"transmitInterval,omitempty"`
 
 	// DetectionTime is after how long without a packet the session goes down.
 	//
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must be a duration such as 90s"
 	DetectionTime *metav1.Duration `json:"detectionTime,omitempty"`
 
 	// Reason and Message say why there is no working session although one is asked for.

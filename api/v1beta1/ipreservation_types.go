@@ -52,9 +52,12 @@ type IPReservationSpec struct {
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 
 	// KeepFor ends the reservation this long after the Service was last seen with one of the addresses. Without it the addresses of a
-	// deleted Service are kept until the reservation ends otherwise.
+	// deleted Service are kept until the reservation ends otherwise. It is a duration of Go, whose longest unit is the hour: 168h.
 	//
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="keepFor must be a duration in h, m and s, such as 168h for a week"
 	KeepFor *metav1.Duration `json:"keepFor,omitempty"`
 }
 

@@ -45,7 +45,8 @@ type MetalLBSpec struct {
 	// +optional
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 
-	// SpeakerTolerations are added to those that speakers have for control plane nodes.
+	// SpeakerTolerations are added to those that every component has for the taints of servers: control-plane, master, etcd and
+	// CriticalAddonsOnly.
 	//
 	// +optional
 	// +kubebuilder:validation:items:XValidation:rule="!has(self.tolerationSeconds) || self.tolerationSeconds <= 0 || (has(self.effect) && self.effect == 'NoExecute')",message="tolerationSeconds needs the effect NoExecute"
@@ -56,7 +57,7 @@ type MetalLBSpec struct {
 	// +optional
 	ControllerNodeSelector map[string]string `json:"controllerNodeSelector,omitempty"`
 
-	// ControllerTolerations are the tolerations of the controller.
+	// ControllerTolerations are added to those that every component has for the taints of servers.
 	//
 	// +optional
 	// +kubebuilder:validation:items:XValidation:rule="!has(self.tolerationSeconds) || self.tolerationSeconds <= 0 || (has(self.effect) && self.effect == 'NoExecute')",message="tolerationSeconds needs the effect NoExecute"
@@ -219,10 +220,15 @@ type Announcer struct {
 
 // L2Announcer are settings of the module l2. Later versions add to it.
 type L2Announcer struct {
-	// ExcludeInterfaces are regular expressions for names of interfaces that are never announced on. Absent means the built-in list of
-	// interfaces that container networks create; an empty list excludes none.
+	// ExcludeInterfaces are regular expressions (RE2) for names of interfaces that are never announced on; each matches anywhere in a
+	// name. Absent means the built-in list of interfaces that container networks create; an empty list excludes none. An expression that
+	// matches every name is refused: to announce nothing at layer 2, leave l2 out of spec.announcers.
 	//
 	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=256
+	// +kubebuilder:validation:items:XValidation:rule="!('!'.matches(self) && 'e'.matches(self) && 'l'.matches(self) && '0'.matches(self) && 'eth0'.matches(self))",message="must be a regular expression (RE2) that matches some interface names, not every one, such as ^veth.*"
 	ExcludeInterfaces []string `json:"excludeInterfaces,omitzero"`
 
 	// RefreshInterval is how often claims (gratuitous ARP, unsolicited neighbour advertisements) are repeated for as long as an address

@@ -120,7 +120,7 @@ func (o *options) serve(ctx context.Context, log logr.Logger) error {
 		}
 		options.LeaderElectionResourceLockInterface, role.MayWrite, role.Undisturbed = tenure, tenure.MayWrite, tenure.Undisturbed
 	}
-	mgr, err := ctrl.NewManager(config, options)
+	mgr, err := o.NewManager(config, options)
 	if err != nil {
 		return fmt.Errorf("creating the manager: %w", err)
 	}

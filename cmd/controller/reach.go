@@ -45,7 +45,7 @@ func (o *options) reach(ctx context.Context, config *rest.Config, log logr.Logge
 	waiting, stop := context.WithCancel(ctx)
 	var group errgroup.Group
 	group.Go(func() error {
-		return o.ServeHealth(waiting, healthz.Ping, func(*http.Request) error { return errors.New("the API server does not answer") })
+		return o.ServeHealth(waiting, log, healthz.Ping, func(*http.Request) error { return errors.New("the API server does not answer") })
 	})
 	err = wait.PollUntilContextCancel(ctx, probePeriod, true, answers)
 	stop()

@@ -169,7 +169,7 @@ func (o *options) manager(
 	if err != nil {
 		return nil, err
 	}
-	mgr, err := ctrl.NewManager(server, options)
+	mgr, err := o.NewManager(server, options)
 	if err != nil {
 		return nil, fmt.Errorf("building the manager: %w", err)
 	}

@@ -69,7 +69,7 @@ func (o *options) run(ctx context.Context) error {
 	managerOptions.Cache = operator.CacheOptions(o.Namespace)
 	hooks := o.webhooks(log)
 	managerOptions.WebhookServer = hooks.server
-	mgr, err := ctrl.NewManager(config, managerOptions)
+	mgr, err := o.NewManager(config, managerOptions)
 	if err != nil {
 		return fmt.Errorf("creating the manager: %w", err)
 	}

@@ -67,22 +67,24 @@ func defaultNamespace() string {
 	return ""
 }
 
-// Logger returns the JSON logger of the process and makes it the one of controller-runtime and klog as well. An unknown level and a
-// missing namespace are errors: both are mistakes in the manifest that would otherwise show much later.
+// Logger returns the JSON logger of the process and makes it the one of controller-runtime and klog as well. A missing namespace is an
+// error: a mistake in the manifest that would otherwise show much later. An unknown level is logged and counts as info: no process ends for
+// how much it is to log.
 func (o *Options) Logger() (logr.Logger, error) {
-	level, err := logLevel(o.LogLevel)
-	if err != nil {
-		return logr.Discard(), err
-	}
+	level, unknown := logLevel(o.LogLevel)
 	if o.Namespace == "" {
 		return logr.Discard(), errors.New("the namespace is not known: set --namespace or METALLB_NAMESPACE")
 	}
 	log := zap.New(zap.Level(level), zap.StacktraceLevel(zapcore.PanicLevel))
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
+	if unknown != nil {
+		log.Info("Flag not used as given", "flag", "log-level", "error", unknown.Error())
+	}
 	return log, nil
 }
 
+// logLevel returns the level of a name; info, and an error that says so, for an unknown one.
 func logLevel(name string) (zapcore.Level, error) {
 	switch name {
 	case "all":
@@ -98,7 +100,7 @@ func logLevel(name string) (zapcore.Level, error) {
 	case "none":
 		return zapcore.FatalLevel + 1, nil
 	}
-	return 0, fmt.Errorf("unknown log level %q: use all, debug, info, warn, error or none", name)
+	return zapcore.InfoLevel, fmt.Errorf("unknown log level %q, info is used: write all, debug, info, warn, error or none", name)
 }
 
 // RestConfig returns how to reach the API server. Client-side throttling is off: the server's own fairness limits us, and a limit of a
@@ -112,13 +114,14 @@ func (o *Options) RestConfig() (*rest.Config, error) {
 	return config, nil
 }
 
-// ManagerOptions returns the part of a manager's options that all roles share: metrics over HTTPS for callers that may get /metrics
-// (TokenReview, SubjectAccessReview) and the health endpoints.
+// ManagerOptions returns the part of the options of NewManager that all roles share: metrics over HTTPS for callers that may get /metrics
+// (TokenReview, SubjectAccessReview).
 func (o *Options) ManagerOptions(scheme *runtime.Scheme, log logr.Logger) ctrl.Options {
 	options := ctrl.Options{
-		Scheme:                 scheme,
-		Logger:                 log,
-		HealthProbeBindAddress: o.healthAddress(),
+		Scheme: scheme,
+		Logger: log,
+		// NewManager serves health.
+		HealthProbeBindAddress: "0",
 		Metrics:                metricsserver.Options{BindAddress: "0"},
 	}
 	if o.MetricsPort != 0 {
@@ -133,9 +136,6 @@ func (o *Options) ManagerOptions(scheme *runtime.Scheme, log logr.Logger) ctrl.O
 }
 
 func (o *Options) healthAddress() string {
-	if o.HealthPort == 0 {
-		return "0"
-	}
 	return net.JoinHostPort(o.HealthHost, strconv.Itoa(int(o.HealthPort)))
 }
 

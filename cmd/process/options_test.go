@@ -3,22 +3,27 @@
 package process
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
+	"go.uber.org/zap/zapcore"
 )
 
-func TestLoggerRefuses(t *testing.T) {
-	for name, o := range map[string]Options{
-		"an unknown level":    {Namespace: "metallb-system", LogLevel: "loud"},
-		"a missing namespace": {LogLevel: "info"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if _, err := o.Logger(); err == nil {
-				t.Fatal("want an error that names the mistake")
-			}
-		})
+func TestLoggerRefusesAMissingNamespace(t *testing.T) {
+	if _, err := (&Options{LogLevel: "info"}).Logger(); err == nil {
+		t.Fatal("want an error that names the mistake")
+	}
+}
+
+func TestAnUnknownLogLevelCountsAsInfo(t *testing.T) {
+	level, err := logLevel("loud")
+	if level != zapcore.InfoLevel || err == nil || !strings.Contains(err.Error(), `unknown log level "loud", info is used`) {
+		t.Errorf("level %v, %v", level, err)
+	}
+	if _, err := (&Options{Namespace: "metallb-system", LogLevel: "loud"}).Logger(); err != nil {
+		t.Errorf("the process must not end for it: %v", err)
 	}
 }
 
@@ -31,7 +36,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	options := o.ManagerOptions(nil, logr.Discard())
-	if o.Namespace != "elsewhere" || options.HealthProbeBindAddress != "127.0.0.1:17472" || options.Metrics.BindAddress != "0" {
-		t.Fatalf("got namespace %q, health %q, metrics %q", o.Namespace, options.HealthProbeBindAddress, options.Metrics.BindAddress)
+	if o.Namespace != "elsewhere" || o.healthAddress() != "127.0.0.1:17472" || options.Metrics.BindAddress != "0" {
+		t.Fatalf("got namespace %q, health %q, metrics %q", o.Namespace, o.healthAddress(), options.Metrics.BindAddress)
 	}
 }

@@ -21,20 +21,20 @@ const shutdownTime = 2 * time.Second
 
 // ServeHealth serves /healthz and /readyz until the context ends, for a role that runs without a manager. A port that is taken is an
 // error that names it.
-func (o *Options) ServeHealth(ctx context.Context, healthy, ready healthz.Checker) error {
+func (o *Options) ServeHealth(ctx context.Context, log logr.Logger, alive, ready healthz.Checker) error {
 	if o.HealthPort == 0 {
 		<-ctx.Done()
 		return nil
+	}
+	h := newHealth(log.WithName("health"))
+	if err := errors.Join(h.alive.add("alive", alive), h.ready.add("ready", ready)); err != nil {
+		return err
 	}
 	listener, err := net.Listen("tcp", o.healthAddress())
 	if err != nil {
 		return fmt.Errorf("serving health: %w", err)
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/healthz", http.StripPrefix("/healthz", &healthz.Handler{Checks: map[string]healthz.Checker{"alive": healthy}}))
-	mux.Handle("/readyz", http.StripPrefix("/readyz", &healthz.Handler{Checks: map[string]healthz.Checker{"ready": ready}}))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	return serve(ctx, server, listener)
+	return serve(ctx, h.server(), listener)
 }
 
 // serve runs the server until the context ends and returns after its last request.

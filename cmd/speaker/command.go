@@ -9,9 +9,10 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 
 	"metalsuite.io/announcers/l2"
@@ -90,15 +91,29 @@ func (o *options) validate() error {
 	if _, err := netip.ParseAddr(o.bindAddress); err != nil {
 		return fmt.Errorf("the address of the node is not known: set --ml-bindaddr or METALLB_ML_BIND_ADDR: %w", err)
 	}
+	return nil
+}
+
+// usable returns the options with those replaced that cannot be used, and logs each: a mistake costs the option, never the speaker.
+func (o options) usable(log logr.Logger) options {
 	if o.refreshInterval != 0 && (o.refreshInterval < shortestRefresh || o.refreshInterval > longestRefresh) {
-		return fmt.Errorf("--l2-refresh-interval is %v: use 0, or from %v to %v", o.refreshInterval, shortestRefresh, longestRefresh)
+		log.Info("Flag not used as given", "flag", "l2-refresh-interval",
+			"error", fmt.Sprintf("%v is neither 0 nor from %v to %v; claims are not repeated unasked", o.refreshInterval, shortestRefresh, longestRefresh))
+		o.refreshInterval = 0
 	}
-	for _, name := range o.announcers {
-		if modules[name] == nil {
-			return fmt.Errorf("unknown announcer %q: use %s", name, strings.Join(Names(), ", "))
+	o.announcers = distinct(o.announcers)
+	return o
+}
+
+// distinct returns the names without the empty ones and each once.
+func distinct(names []string) []string {
+	var out []string
+	for _, name := range names {
+		if name != "" && !slices.Contains(out, name) {
+			out = append(out, name)
 		}
 	}
-	return nil
+	return out
 }
 
 func (o *options) keyFile() string { return filepath.Join(o.keyPath, keyFile) }

@@ -53,13 +53,19 @@ var modules = map[string]func(environment) (announcers.Announcer, error){
 // Names returns the names of all announcers, sorted.
 func Names() []string { return slices.Sorted(maps.Keys(modules)) }
 
-// build makes the announcers that were asked for.
+// build makes the announcers that were asked for. One that this build does not have takes its place and says so.
 func build(names []string, e environment) ([]announcers.Announcer, error) {
 	var out []announcers.Announcer
 	for _, name := range names {
 		own := e
 		own.log = e.log.WithName(name)
-		a, err := modules[name](own)
+		create, known := modules[name]
+		if !known {
+			own.log.Info("Unknown announcer, the others run", "announcer", name)
+			out = append(out, unknown(name))
+			continue
+		}
+		a, err := create(own)
 		if err != nil {
 			return nil, fmt.Errorf("making announcer %s: %w", name, err)
 		}

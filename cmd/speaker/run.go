@@ -48,6 +48,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	o = o.usable(log)
 	config, err := o.RestConfig()
 	if err != nil {
 		return err
@@ -114,7 +115,7 @@ func run(ctx context.Context, o options) error {
 	group.Go(func() error {
 		alive := func(*http.Request) error { return nil }
 		ready := func(*http.Request) error { return loop.Ready() }
-		return o.ServeHealth(ctx, alive, ready)
+		return o.ServeHealth(ctx, log, alive, ready)
 	})
 	log.Info("Speaker started", "node", o.node, "announcer", o.announcers)
 	return group.Wait()

@@ -28,8 +28,9 @@ import (
 // +kubebuilder:webhook:path=/validate-metallb-io-v1beta2-bgppeer,name=bgppeervalidationwebhook.metallb.io,groups=metallb.io,versions=v1beta2,resources=bgppeers,verbs=create;update;delete,mutating=false,failurePolicy=ignore,matchPolicy=Equivalent,sideEffects=None,timeoutSeconds=5,admissionReviewVersions=v1,serviceName=metallb-webhook-service,serviceNamespace=metallb-system
 // +kubebuilder:webhook:path=/validate-metallb-io-v1beta1-community,name=communityvalidationwebhook.metallb.io,groups=metallb.io,versions=v1beta1,resources=communities,verbs=create;update;delete,mutating=false,failurePolicy=ignore,matchPolicy=Equivalent,sideEffects=None,timeoutSeconds=5,admissionReviewVersions=v1,serviceName=metallb-webhook-service,serviceNamespace=metallb-system
 // +kubebuilder:webhook:path=/validate-metallb-io-v1beta1-bfdprofile,name=bfdprofilevalidationwebhook.metallb.io,groups=metallb.io,versions=v1beta1,resources=bfdprofiles,verbs=create;update;delete,mutating=false,failurePolicy=ignore,matchPolicy=Equivalent,sideEffects=None,timeoutSeconds=5,admissionReviewVersions=v1,serviceName=metallb-webhook-service,serviceNamespace=metallb-system
+// +kubebuilder:webhook:path=/validate-metallb-io-v1beta1-metallb,name=metallbvalidationwebhook.metallb.io,groups=metallb.io,versions=v1beta1,resources=metallbs,verbs=create;update,mutating=false,failurePolicy=ignore,matchPolicy=Equivalent,sideEffects=None,timeoutSeconds=5,admissionReviewVersions=v1,serviceName=metallb-webhook-service,serviceNamespace=metallb-system
 
-// kinds are all that is validated.
+// kinds are all that a policy is compiled from.
 func kinds() []kind {
 	return []kind{
 		kindOf(policy.KindIPAddressPool, "v1beta1", func(o *policy.Objects) *[]v1beta1.IPAddressPool { return &o.Pools }).also(poolChange),

@@ -30,6 +30,7 @@ func Register(server interface {
 		handler := &validator{kind: k, reader: reader, namespace: namespace, now: now, turns: judging}
 		server.Register(k.path(), bounded{next: &admission.Webhook{Handler: handler}, turns: reading, limit: answerTime})
 	}
+	server.Register(installationPath, bounded{next: &admission.Webhook{Handler: installationValidator{}}, turns: reading, limit: answerTime})
 }
 
 // validator answers for one kind.

@@ -48,9 +48,13 @@ func (r *Reconciler) deploySpeaker(ctx context.Context, desired client.Object, s
 	if keyMissing && !h.complete {
 		h.problem = &reason.Problem{Reason: reason.GossipKeyMissing}
 	}
-	if lacksPods(live) {
+	switch {
+	case lacksPods(live):
 		seen.incomplete = true
 		h = r.explain(ctx, live, h)
+	case h.problem != nil && h.problem.Reason == reason.NoNodesForSpeakers:
+		seen.incomplete = true
+		h = r.withoutNodes(ctx, live, h)
 	}
 	return h, nil
 }

@@ -19,6 +19,8 @@ type health struct {
 	stuck bool
 	// problem says why it is not complete; nil when it is.
 	problem *reason.Problem
+	// note is a remark on a workload that is complete; empty for none.
+	note reason.Reason
 }
 
 // waitingFor is the health of a workload that cannot be created or judged yet.
@@ -55,6 +57,9 @@ func deploymentCondition(d *appsv1.Deployment, kind appsv1.DeploymentConditionTy
 
 func daemonSetHealth(ds *appsv1.DaemonSet) health {
 	s := ds.Status
+	if s.ObservedGeneration >= ds.Generation && s.DesiredNumberScheduled == 0 {
+		return waitingFor(reason.NoNodesForSpeakers, "%s: no node is to run a speaker", ds.Name)
+	}
 	return progress(counts{ds.Name, s.DesiredNumberScheduled, s.UpdatedNumberScheduled, s.NumberAvailable, ds.Generation, s.ObservedGeneration})
 }
 
@@ -70,13 +75,16 @@ type counts struct {
 	generation, observed     int64
 }
 
-// progress judges the counts. Those of an older generation still tell how many pods serve, those of no generation tell nothing.
+// progress judges the counts. Those of an older generation still tell how many pods serve, those of no generation tell nothing. Where no
+// pod is wanted, none serves.
 func progress(c counts) health {
 	switch {
 	case c.observed < c.generation:
 		h := waitingFor(reason.RollingOut, "%s: Kubernetes has not looked at the newest revision yet", c.name)
-		h.available = c.observed > 0 && c.available >= c.want
+		h.available = c.observed > 0 && c.want > 0 && c.available >= c.want
 		return h
+	case c.want == 0:
+		return waitingFor(reason.OperandNotReady, "%s: no pod is wanted", c.name)
 	case c.available < c.want:
 		return waitingFor(reason.OperandNotReady, "%s: %d of %d pods are available", c.name, c.available, c.want)
 	case c.updated < c.want:

@@ -17,6 +17,7 @@ import (
 
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/internal/installation"
 )
 
 // EventRecorder is where the operator tells what happened to a resource.
@@ -77,11 +78,15 @@ func (r *Reconciler) misplaced(cr *v1beta1.MetalLB) *reason.Problem {
 }
 
 // install applies what the resource asks for, removes what it no longer asks for and reports how all of it fares. A failure at one
-// workload does not keep the others from being applied.
+// workload does not keep the others from being applied, and settings that cannot be used are reported.
 func (r *Reconciler) install(ctx context.Context, cr *v1beta1.MetalLB) (observation, error) {
 	seen := observation{native: string(cr.Spec.BGPBackend), problems: r.unknownAnnouncers(cr.Spec)}
+	usable := cr.DeepCopy()
+	var unusable []reason.Problem
+	usable.Spec, unusable = installation.Usable(cr.Spec)
+	seen.problems = append(seen.problems, unusable...)
 	seen.strays, seen.straysUnknown = r.Strays.problem()
-	desired := Render(*cr, r.Options)
+	desired := Render(*usable, r.Options)
 	components := map[string]health{}
 	var failures []error
 	for _, object := range desired {
@@ -89,6 +94,7 @@ func (r *Reconciler) install(ctx context.Context, cr *v1beta1.MetalLB) (observat
 		components[object.GetName()] = h
 		failures = append(failures, err)
 	}
+	components[speakerName] = announcing(cr.Spec, r.Options.KnownAnnouncers, components[speakerName])
 	failures = append(failures, r.prune(ctx, cr, desired))
 	for _, err := range failures {
 		if err != nil {
@@ -108,8 +114,11 @@ func (r *Reconciler) unknownAnnouncers(spec v1beta1.MetalLBSpec) []reason.Proble
 	if len(unknown) == 0 {
 		return nil
 	}
-	return []reason.Problem{*reason.New(reason.UnknownAnnouncer, "spec.announcers: unknown %s; known are %s",
-		strings.Join(unknown, ", "), strings.Join(r.Options.KnownAnnouncers, ", "))}
+	return []reason.Problem{*unknownAnnouncers(unknown, r.Options.KnownAnnouncers)}
+}
+
+func unknownAnnouncers(unknown, known []string) *reason.Problem {
+	return reason.New(reason.UnknownAnnouncer, "spec.announcers: unknown %s; known are %s", strings.Join(unknown, ", "), strings.Join(known, ", "))
 }
 
 // finish summarises what was seen and, only when that differs from what the status says already, patches the status and tells users

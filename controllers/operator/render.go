@@ -145,6 +145,7 @@ func (r renderer) pod(component string, args ...string) corev1.PodTemplateSpec {
 		Spec: corev1.PodSpec{
 			ServiceAccountName:            component,
 			NodeSelector:                  map[string]string{corev1.LabelOSStable: "linux"},
+			Tolerations:                   serverTolerations(),
 			TerminationGracePeriodSeconds: ptr[int64](10),
 			SecurityContext: &corev1.PodSecurityContext{
 				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
@@ -219,7 +220,7 @@ func configure(pod *corev1.PodTemplateSpec, config *v1beta1.Config) {
 // place lets a pod run where the resource wants it, beside what the pod already says.
 func place(pod *corev1.PodTemplateSpec, nodeSelector map[string]string, tolerations []corev1.Toleration) {
 	maps.Copy(pod.Spec.NodeSelector, nodeSelector)
-	pod.Spec.Tolerations = append(pod.Spec.Tolerations, tolerations...)
+	tolerate(&pod.Spec, tolerations)
 }
 
 // runAsNobody is for the roles that need no privilege at all.
@@ -227,14 +228,6 @@ func runAsNobody(pod *corev1.PodTemplateSpec) {
 	pod.Spec.SecurityContext.RunAsNonRoot = ptr(true)
 	pod.Spec.SecurityContext.RunAsUser = ptr[int64](nobody)
 	pod.Spec.SecurityContext.RunAsGroup = ptr[int64](nobody)
-}
-
-// controlPlaneTolerations let a pod run on the control plane of any distribution.
-func controlPlaneTolerations() []corev1.Toleration {
-	return []corev1.Toleration{
-		{Key: "node-role.kubernetes.io/master", Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
-		{Key: "node-role.kubernetes.io/control-plane", Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
-	}
 }
 
 func probe(path string, delay, period int32) *corev1.Probe {

@@ -71,7 +71,6 @@ func (r renderer) speaker() *appsv1.DaemonSet {
 	pod := r.pod(speakerName, r.speakerArgs()...)
 	pod.Spec.HostNetwork = true
 	pod.Spec.DNSPolicy = corev1.DNSClusterFirstWithHostNet
-	pod.Spec.Tolerations = controlPlaneTolerations()
 	pod.Spec.Volumes = []corev1.Volume{
 		{Name: "memberlist", VolumeSource: corev1.VolumeSource{
 			Secret: &corev1.SecretVolumeSource{SecretName: GossipSecret, DefaultMode: ptr[int32](0o400)},
@@ -147,13 +146,21 @@ func excludeArgs(announcers []v1beta1.Announcer) []string {
 			continue
 		}
 		for _, expression := range a.L2.ExcludeInterfaces {
-			args = append(args, "--exclude-interfaces="+expression)
+			args = append(args, "--exclude-interfaces="+literally(expression))
 		}
 		if len(args) == 0 {
 			args = append(args, "--exclude-interfaces=^$")
 		}
 	}
 	return args
+}
+
+// literally returns an argument that reaches the process as it is given: Kubernetes replaces $(NAME) by a variable and $$ by $.
+func literally(argument string) string {
+	if strings.Contains(argument, "$(") || strings.Contains(argument, "$$") {
+		return strings.ReplaceAll(argument, "$", "$$")
+	}
+	return argument
 }
 
 // copier returns the Deployment that keeps the API server reachable behind a virtual address. It stays near the API servers, on
@@ -163,10 +170,6 @@ func (r renderer) copier() *appsv1.Deployment {
 	runAsNobody(&pod)
 	pod.Spec.Containers[0].Resources = requests("5m", "32Mi")
 	pod.Spec.PriorityClassName = "system-cluster-critical"
-	pod.Spec.Tolerations = append(controlPlaneTolerations(),
-		corev1.Toleration{Key: "node-role.kubernetes.io/etcd", Operator: corev1.TolerationOpExists},
-		corev1.Toleration{Key: "CriticalAddonsOnly", Operator: corev1.TolerationOpExists},
-	)
 	pod.Spec.Affinity = preferControlPlane()
 	pod.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
 		MaxSkew:           1,

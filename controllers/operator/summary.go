@@ -3,7 +3,9 @@
 package operator
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +20,7 @@ import (
 const (
 	// patience is how long a component may be unavailable before that counts as degraded. Pulling an image and starting fit into it.
 	patience = 2 * time.Minute
-	// lookAgain is how often refused pods are looked for while a DaemonSet lacks some: their events do not wake the operator.
+	// lookAgain is how often refused pods, and nodes, are looked for while a DaemonSet lacks some: neither wakes the operator.
 	lookAgain = 10 * time.Second
 )
 
@@ -42,7 +44,7 @@ type observation struct {
 	// strays says which objects are in the wrong place; nil when none is. Unknown is set while more may turn up.
 	strays        *reason.Problem
 	straysUnknown bool
-	// incomplete is set when a DaemonSet lacks pods.
+	// incomplete is set when a DaemonSet lacks pods or nodes to run them on.
 	incomplete bool
 }
 
@@ -116,7 +118,7 @@ func (s *summary) add(c component) {
 	}
 	switch h := c.health; {
 	case h.complete:
-		s.set(c.condition, metav1.ConditionTrue, reason.AsExpected, "")
+		s.set(c.condition, metav1.ConditionTrue, cmp.Or(h.note, reason.AsExpected), "")
 		return
 	case h.available:
 		s.set(c.condition, metav1.ConditionTrue, h.problem.Reason, h.problem.Message())
@@ -125,7 +127,9 @@ func (s *summary) add(c component) {
 		s.unavailable = append(s.unavailable, *h.problem)
 	}
 	if c.health.stuck || s.overdue(c.condition) {
-		s.problems = append(s.problems, *c.health.problem)
+		if !slices.Contains(s.problems, *c.health.problem) {
+			s.problems = append(s.problems, *c.health.problem)
+		}
 	} else {
 		s.rolling = append(s.rolling, *c.health.problem)
 	}

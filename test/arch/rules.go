@@ -19,6 +19,7 @@ var rooms = []room{
 	{floor: 1, packages: []string{"./announcers"}},
 	{floor: 1, packages: []string{"./internal/hostnet"}},
 	{floor: 2, packages: []string{"./internal/policy"}},
+	{floor: 2, packages: []string{"./internal/installation"}},
 	{floor: 2, packages: []string{"./internal/kube"}},
 	{floor: 2, packages: []string{"./internal/membership"}},
 	{floor: 2, packages: []string{"./announcers/announcertest"}},
@@ -90,6 +91,11 @@ var bans = []ban{
 		packages: []string{"./internal/policy"},
 		allow:    append([]string{"./api/...", "go4.org/netipx", "k8s.io/apimachinery/...", "k8s.io/api/..."}, pure...),
 		why:      "the policy is a function of the objects alone: no client, no log, no metrics",
+	},
+	{
+		packages: []string{"./internal/installation"},
+		allow:    append([]string{"./api/...", "k8s.io/apimachinery/...", "k8s.io/api/..."}, pure...),
+		why:      "the check of a MetalLB resource is a function of its spec: the webhook and the operator share it",
 	},
 	{
 		packages: []string{"./internal/policy"},

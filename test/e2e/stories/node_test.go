@@ -71,6 +71,7 @@ func calm(ctx context.Context) {
 		Expect(cluster.Lab.Heal(ctx, node.Name)).To(Succeed())
 		label(ctx, node.Name, corev1.LabelNodeExcludeBalancers, "")
 		label(ctx, node.Name, v1beta1.LabelDrain, "")
+		taint(ctx, node.Name, false)
 		cordon(ctx, node.Name, false)
 		networkUnavailable(ctx, node.Name, false)
 	}
