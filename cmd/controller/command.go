@@ -124,7 +124,7 @@ func (o *options) serve(ctx context.Context, log logr.Logger) error {
 	if err != nil {
 		return fmt.Errorf("creating the manager: %w", err)
 	}
-	if err := errors.Join(service.Setup(mgr, role), peering.Setup(mgr, o.Namespace), mgr.AddHealthzCheck("ping", healthz.Ping)); err != nil {
+	if err := errors.Join(service.Setup(mgr, role), peering.Setup(mgr, o.Namespace, role.MayWrite), mgr.AddHealthzCheck("ping", healthz.Ping)); err != nil {
 		return fmt.Errorf("registering the role: %w", err)
 	}
 	log.Info("Starting", "namespace", o.Namespace, "class", o.class, "pod", o.podName)

@@ -289,7 +289,7 @@ func start() {
 		Controller: ctrlconfig.Controller{SkipNameValidation: ptr.To(true)},
 	})
 	Expect(err).NotTo(HaveOccurred())
-	Expect(Setup(mgr, "metallb-system")).To(Succeed())
+	Expect(Setup(mgr, "metallb-system", nil)).To(Succeed())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- mgr.Start(ctx) }()

@@ -21,6 +21,7 @@ import (
 
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/api/v1beta2"
+	"metalsuite.io/internal/kube"
 )
 
 // settling is how long changes gather before a pass: a router that restarts is news on every node.
@@ -44,9 +45,9 @@ func AddToCache(o *cache.Options, namespace string) {
 }
 
 // Setup adds the Reconciler with its watches to a manager, whose cache has all kinds that are read here in the namespace. It works while
-// the manager leads.
-func Setup(mgr manager.Manager, namespace string) error {
-	r := &Reconciler{Client: mgr.GetClient(), Events: mgr.GetEventRecorder(eventSource), Namespace: namespace}
+// the manager leads, and writes only while mayWrite allows it; nil allows it always.
+func Setup(mgr manager.Manager, namespace string, mayWrite func() (time.Time, error)) error {
+	r := &Reconciler{Client: kube.Fenced(mgr.GetClient(), mayWrite), Events: mgr.GetEventRecorder(eventSource), Namespace: namespace}
 	c, err := controller.NewTyped("peering", mgr, controller.TypedOptions[Request]{Reconciler: r, MaxConcurrentReconciles: 1})
 	if err != nil {
 		return fmt.Errorf("creating the reconciler of conditions: %w", err)
@@ -83,7 +84,7 @@ func on[T client.Object](same func(x, y T) bool) handler.TypedEventHandler[T, Re
 
 // sameSpec says that nothing but the status differs. Labels count too: advertisements select pools by them.
 func sameSpec[T client.Object](x, y T) bool {
-	return x.GetGeneration() == y.GetGeneration() && maps.Equal(x.GetLabels(), y.GetLabels())
+	return kube.SameSpec(x, y) && maps.Equal(x.GetLabels(), y.GetLabels())
 }
 
 // sameSession says that the session is in the same state for the same reason. What it carries changes all the time.

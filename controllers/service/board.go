@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"metalsuite.io/api/reason"
 	"metalsuite.io/internal/allocation"
 )
@@ -27,7 +29,8 @@ type board struct {
 type poolReport struct {
 	counts  allocation.Counts
 	problem *reason.Problem
-	// generation of the pool that was judged.
+	// uid and generation of the pool that was judged.
+	uid        types.UID
 	generation int64
 }
 
@@ -40,7 +43,7 @@ func (b *board) postService(key allocation.Key, d desired) {
 	defer b.mu.Unlock()
 	b.turn++
 	d.turn, d.since = b.turn, time.Now()
-	if was, ok := b.services[key]; ok && was.leaves == d.leaves && slices.Equal(was.decision.Addresses, d.decision.Addresses) {
+	if was, ok := b.services[key]; ok && was.uid == d.uid && was.leaves == d.leaves && slices.Equal(was.decision.Addresses, d.decision.Addresses) {
 		d.since = was.since
 	}
 	b.services[key] = d

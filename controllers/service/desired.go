@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
@@ -22,8 +23,10 @@ import (
 
 // desired is what is to stand in the status of one Service. It is a value.
 type desired struct {
-	decision   allocation.Decision
-	conflict   verdictOnConflict
+	decision allocation.Decision
+	conflict verdictOnConflict
+	// uid is of the Service that was decided on: nothing of this is written to another one of its name.
+	uid        types.UID
 	generation int64
 	// leaves is set for a Service that is not ours any more: what we wrote is taken back, of the ingress only the decision's addresses.
 	leaves bool

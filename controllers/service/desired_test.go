@@ -133,31 +133,6 @@ func TestTakeBackLeavesWhatOthersWrote(t *testing.T) {
 	}
 }
 
-func TestIsOurs(t *testing.T) {
-	class := func(c string) *string { return &c }
-	tests := []struct {
-		name  string
-		kind  corev1.ServiceType
-		class *string
-		flag  string
-		want  bool
-	}{
-		{"no class, no flag", corev1.ServiceTypeLoadBalancer, nil, "", true},
-		{"another class", corev1.ServiceTypeLoadBalancer, class("x"), "", false},
-		{"our class", corev1.ServiceTypeLoadBalancer, class("x"), "x", true},
-		{"no class but a flag", corev1.ServiceTypeLoadBalancer, nil, "x", false},
-		{"no load balancer", corev1.ServiceTypeClusterIP, nil, "", false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s := &corev1.Service{Spec: corev1.ServiceSpec{Type: tt.kind, LoadBalancerClass: tt.class}}
-			if got := isOurs(s, tt.flag); got != tt.want {
-				t.Errorf("got %v", got)
-			}
-		})
-	}
-}
-
 func TestObserve(t *testing.T) {
 	prefer := corev1.IPFamilyPolicyPreferDualStack
 	s := &corev1.Service{

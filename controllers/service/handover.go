@@ -86,12 +86,17 @@ func (w *writers) borne(ctx context.Context, key allocation.Key, a netip.Addr) (
 	if err != nil {
 		return nil, err
 	}
+	why := map[allocation.Key]string{}
 	for i := range bearers.Items {
-		others = append(others, keyOf(&bearers.Items[i]))
+		s := &bearers.Items[i]
+		others = append(others, keyOf(s))
+		if s.DeletionTimestamp != nil {
+			why[keyOf(s)] = ", which " + whyNotServed(s)
+		}
 	}
 	for _, other := range others {
 		if d, ours := w.board.service(other); other != key && ours && d.loses(a) {
-			return reason.New(reason.AddressInUse, "%s is still in the status of Service %s", a, other), nil
+			return reason.New(reason.AddressInUse, "%s is still in the status of Service %s%s", a, other, why[other]), nil
 		}
 	}
 	return nil, nil

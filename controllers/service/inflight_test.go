@@ -24,6 +24,7 @@ import (
 
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/internal/allocation"
+	"metalsuite.io/internal/kube"
 )
 
 func TestWhatWasCertainlyNotMade(t *testing.T) {
@@ -38,7 +39,7 @@ func TestWhatWasCertainlyNotMade(t *testing.T) {
 		"refused by a webhook":         {apierrors.NewForbidden(services, "web", errors.New("no")), true},
 		"not understood":               {apierrors.NewInvalid(schema.GroupKind{Kind: "Service"}, "web", nil), true},
 		"the Service is gone":          {apierrors.NewNotFound(services, "web"), true},
-		"not sent":                     {fmt.Errorf("%w: %w", errNotSent, errors.New("not leading")), true},
+		"not sent":                     {fmt.Errorf("%w: %w", kube.ErrNotSent, errors.New("not leading")), true},
 		"somebody wrote since":         {apierrors.NewConflict(services, "web", errors.New("modified")), false},
 		"too much at once":             {apierrors.NewTooManyRequestsError("later"), false},
 		"gave up waiting":              {coded(http.StatusRequestTimeout), false},

@@ -45,7 +45,8 @@ type reservationReport struct {
 	// problem is what there is to say, ended that it keeps nothing, faulty that the reservation itself is wrong.
 	problem       *reason.Problem
 	ended, faulty bool
-	// generation of the reservation that was judged.
+	// uid and generation of the reservation that was judged.
+	uid        types.UID
 	generation int64
 }
 
@@ -193,7 +194,7 @@ func (r *Reconciler) reserve(p *policy.Policy) {
 	r.setAlarm()
 	for i := range r.keeping.objects {
 		o := &r.keeping.objects[i]
-		report := reservationReport{known: r.keeping.known[o.UID], generation: o.Generation}
+		report := reservationReport{known: r.keeping.known[o.UID], uid: o.UID, generation: o.Generation}
 		switch problem, wrong := p.ProblemOf(policy.ObjectRef{Kind: policy.KindIPReservation, Name: o.Name}); {
 		case p.Ended[o.Name]:
 			report.problem, report.ended = reason.New(reason.ReservationExpired, ""), true

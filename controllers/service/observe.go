@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
@@ -17,17 +18,6 @@ import (
 
 func keyOf(s *corev1.Service) allocation.Key {
 	return allocation.Key{Namespace: s.Namespace, Name: s.Name}
-}
-
-// isOurs reports whether a Service is served under this load balancer class; the empty class is that of Services without one.
-func isOurs(s *corev1.Service, class string) bool {
-	if s.Spec.Type != corev1.ServiceTypeLoadBalancer {
-		return false
-	}
-	if s.Spec.LoadBalancerClass == nil {
-		return class == ""
-	}
-	return *s.Spec.LoadBalancerClass == class
 }
 
 // borneAbroad are the addresses of a Service that another controller serves: they are on the network as ours are.
@@ -44,7 +34,7 @@ func observe(s *corev1.Service) allocation.Service {
 	requested, invalid := allocation.ParseRequest(addresses, s.Spec.LoadBalancerIP)
 	pool, _ := kube.Annotation(s, v1beta1.AnnotationAddressPool)
 	tenant := kube.Tenant(s)
-	return allocation.Service{
+	seen := allocation.Service{
 		Key:           keyOf(s),
 		Labels:        s.Labels,
 		Families:      families(s),
@@ -58,6 +48,17 @@ func observe(s *corev1.Service) allocation.Service {
 		Current:       addressesOf(s),
 		CurrentPool:   s.Annotations[v1beta1.AnnotationAllocatedFromPool],
 	}
+	seen.CurrentForeign = !isClaimed(s, seen)
+	return seen
+}
+
+// isClaimed reports whether a Service says that this suite or MetalLB, which writes the annotation and no condition, granted the addresses in
+// its status.
+func isClaimed(s *corev1.Service, seen allocation.Service) bool {
+	if meta.FindStatusCondition(s.Status.Conditions, v1beta1.ConditionAddressAllocated) == nil {
+		return seen.CurrentPool != ""
+	}
+	return speaksOf(s, seen)
 }
 
 func usesDeprecated(s *corev1.Service) bool {

@@ -20,6 +20,7 @@ import (
 
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/internal/allocation"
+	"metalsuite.io/internal/kube"
 	"metalsuite.io/internal/policy"
 )
 
@@ -352,7 +353,7 @@ func (o *oracle) afterWrite(before, after client.Object) {
 	for _, a := range granted {
 		for _, one := range o.world.served.of("Service") {
 			other := one.(*corev1.Service)
-			if keyOf(other) == keyOf(s) || !isOurs(other, o.class) || !slices.Contains(addressesOf(other), a) {
+			if keyOf(other) == keyOf(s) || !kube.Served(other, o.class) || !slices.Contains(addressesOf(other), a) {
 				continue
 			}
 			if problem := allocation.MayShare(o.tenant(s), o.tenant(other), a); problem != nil {
@@ -394,7 +395,7 @@ func (o *oracle) atRest() {
 	counts := map[string]map[netip.Addr]struct{}{}
 	for _, one := range o.world.served.of("Service") {
 		s := one.(*corev1.Service)
-		if !isOurs(s, o.class) {
+		if !kube.Served(s, o.class) {
 			continue
 		}
 		if decided := o.records[keyOf(s)].decision.Addresses; !slices.Equal(addressesOf(s), decided) {

@@ -23,6 +23,7 @@ import (
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/internal/allocation"
+	"metalsuite.io/internal/kube"
 	"metalsuite.io/internal/policy"
 )
 
@@ -212,7 +213,7 @@ func (r *Reconciler) report(pools []v1beta1.IPAddressPool, problems []policy.Pro
 	reports := make(map[string]poolReport, len(pools))
 	for i := range pools {
 		counts, _ := r.allocator.Counts(pools[i].Name)
-		reports[pools[i].Name] = poolReport{counts: counts, generation: pools[i].Generation}
+		reports[pools[i].Name] = poolReport{counts: counts, uid: pools[i].UID, generation: pools[i].Generation}
 	}
 	texts := make([]string, 0, len(problems))
 	for _, p := range problems {
@@ -231,11 +232,11 @@ func (r *Reconciler) observeAll(services []corev1.Service) []allocation.Key {
 	gone := maps.Clone(r.records)
 	for i := range services {
 		s := &services[i]
-		if isOurs(s, r.class) {
-			delete(gone, keyOf(s))
+		delete(gone, keyOf(s))
+		r.replace(s)
+		if kube.Served(s, r.class) {
 			r.note(s)
 		} else {
-			delete(gone, keyOf(s))
 			r.leave(s)
 		}
 	}
@@ -253,6 +254,9 @@ func (r *Reconciler) observeAll(services []corev1.Service) []allocation.Key {
 func (r *Reconciler) one(ctx context.Context, key allocation.Key) error {
 	var s corev1.Service
 	err := r.reader.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}, &s)
+	if err == nil && r.replace(&s) {
+		r.serveWaiting()
+	}
 	frees := false
 	abroad := r.allocator.Occupies(key)
 	switch {
@@ -260,14 +264,17 @@ func (r *Reconciler) one(ctx context.Context, key allocation.Key) error {
 		frees = r.forget(key)
 	case err != nil:
 		return fmt.Errorf("reading service: %w", err)
-	case !isOurs(&s, r.class):
+	case !kube.Served(&s, r.class):
 		frees = r.leave(&s)
 	default:
 		r.note(&s)
 		r.forgetPost(key)
 		frees = r.settle(key)
 	}
-	frees = r.retell(abroad, r.allocator.Occupies(key)) || frees
+	if now := r.allocator.Occupies(key); !slices.Equal(abroad, now) {
+		frees = r.retell(abroad, now) || frees
+		r.countAll()
+	}
 	if frees {
 		r.serveWaiting()
 	}
@@ -327,7 +334,7 @@ func (r *Reconciler) forgetPost(key allocation.Key) {
 // post hands what was decided on a Service to the writers.
 func (r *Reconciler) post(key allocation.Key) {
 	rec := r.records[key]
-	r.out.service(key, desired{decision: rec.decision, conflict: rec.conflict, generation: rec.generation})
+	r.out.service(key, desired{decision: rec.decision, conflict: rec.conflict, uid: rec.uid, generation: rec.generation})
 }
 
 // serveWaiting tries those that wait again, the oldest first, until nothing more comes free and each knows why it waits.
@@ -355,41 +362,6 @@ func (r *Reconciler) awaited() bool {
 		}
 	}
 	return false
-}
-
-// leave lets a Service go that is not ours; what we wrote on it is taken back. What a Service of another class bears is only taken back
-// if this process wrote it: it may be another controller's.
-func (r *Reconciler) leave(s *corev1.Service) (frees bool) {
-	key := keyOf(s)
-	rec, known := r.records[key]
-	if !known && (s.Spec.Type == corev1.ServiceTypeLoadBalancer || !isMarked(s)) {
-		return r.occupy(s)
-	}
-	frees = r.release(key, rec)
-	r.occupy(s)
-	r.out.service(key, desired{leaves: true, decision: allocation.Decision{Service: key, Addresses: rec.decision.Addresses}})
-	return frees
-}
-
-// occupy keeps the addresses of a Service that another controller serves from being granted.
-func (r *Reconciler) occupy(s *corev1.Service) (frees bool) {
-	return r.allocator.Occupy(keyOf(s), borneAbroad(s))
-}
-
-// forget lets a Service go that is gone.
-func (r *Reconciler) forget(key allocation.Key) (frees bool) {
-	r.out.gone(key)
-	return r.release(key, r.records[key])
-}
-
-func (r *Reconciler) release(key allocation.Key, rec record) (frees bool) {
-	delete(r.records, key)
-	delete(r.waiting, key)
-	frees = r.allocator.Release(key)
-	r.track(key)
-	r.refresh()
-	r.count(append(r.poolsOn(rec.decision.Addresses), rec.decision.Pool)...)
-	return frees
 }
 
 // poolsOn are the pools that the Services on addresses name: one of them counts a shared address when another Service leaves it.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"metalsuite.io/internal/allocation"
 	"metalsuite.io/internal/kube"
@@ -16,6 +17,8 @@ import (
 
 // record is one of our Services as last seen, and what was decided on it.
 type record struct {
+	// uid tells the Service from an earlier one of its name.
+	uid        types.UID
 	service    allocation.Service
 	generation int64
 	// since is when the Service got its addresses, created when it was made: who has waited or held longer goes first.
@@ -44,6 +47,7 @@ func (r record) seniority() kube.Seniority {
 // note remembers a Service of ours as it is now.
 func (r *Reconciler) note(s *corev1.Service) {
 	rec := r.records[keyOf(s)]
+	rec.uid = s.UID
 	rec.service, rec.generation, rec.created = observe(s), s.Generation, s.CreationTimestamp.Time
 	rec.since, rec.speaks = kube.SeniorityOf(s).Since, speaksOf(s, rec.service)
 	if !r.loaded.Load() {

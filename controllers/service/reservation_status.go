@@ -38,6 +38,9 @@ func (w *writers) writeReservation(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	if before.UID != report.uid {
+		return nil // another one has the name by now; the Reconciler judges it
+	}
 	after := before.DeepCopy()
 	judged := report.fill(&after.Status)
 	if equality.Semantic.DeepEqual(before.Status, after.Status) {

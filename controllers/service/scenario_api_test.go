@@ -60,6 +60,9 @@ func (c *cluster) play(ctx context.Context, s step) {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(api.Delete(ctx, o)).To(Succeed())
 	}
+	if s.Class != nil {
+		c.options.Class = *s.Class
+	}
 	if s.Restart {
 		if c.stop != nil {
 			c.stop()

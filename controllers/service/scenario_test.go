@@ -45,6 +45,8 @@ type step struct {
 	Apply   []json.RawMessage `json:"apply,omitempty"`
 	Delete  []string          `json:"delete,omitempty"`
 	Restart bool              `json:"restart,omitempty"`
+	// Class is the load balancer class that the controller serves from the restart on; absent leaves it as it is.
+	Class *string `json:"class,omitempty"`
 	// Pass is how much time goes by.
 	Pass   metav1.Duration `json:"pass,omitempty"`
 	Expect expectation     `json:"expect,omitempty"`
@@ -289,6 +291,9 @@ func (p *player) play(t *testing.T, s step) {
 			t.Fatalf("step %s: %v", s.Step, err)
 		}
 		p.world.remove(o)
+	}
+	if s.Class != nil {
+		p.options.Class = *s.Class
 	}
 	if s.Restart {
 		p.stop()

@@ -85,7 +85,7 @@ func CacheOptions(namespace string) cache.Options {
 // Setup adds the role to a manager whose cache was made with CacheOptions: the Reconciler with its watches, the writers, and a readiness
 // check that passes once everything was read and decided, or while another replica leads.
 func Setup(mgr manager.Manager, o Options) error {
-	log, writer := mgr.GetLogger(), gated(mgr.GetClient(), o.MayWrite)
+	log, writer := mgr.GetLogger(), kube.Fenced(mgr.GetClient(), o.MayWrite)
 	keeper := newSecretKeeper(writer, mgr.GetAPIReader(), o, log)
 	state := kube.StateWriter{
 		Client: writer, Namespace: o.Namespace, Name: stateName,
@@ -200,9 +200,9 @@ func whenChanged[T client.Object](matters func(T) bool, same func(x, y T) bool, 
 	}
 }
 
-func samePool(x, y *v1beta1.IPAddressPool) bool { return x.Generation == y.Generation }
+func samePool(x, y *v1beta1.IPAddressPool) bool { return kube.SameSpec(x, y) }
 
-func sameReservation(x, y *v1beta1.IPReservation) bool { return x.Generation == y.Generation }
+func sameReservation(x, y *v1beta1.IPReservation) bool { return kube.SameSpec(x, y) }
 
 func sameLabels(x, y *corev1.Namespace) bool { return maps.Equal(x.Labels, y.Labels) }
 

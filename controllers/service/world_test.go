@@ -152,8 +152,13 @@ func (w *world) apply(o client.Object) {
 		o.SetCreationTimestamp(before.GetCreationTimestamp())
 		o.SetUID(before.GetUID())
 		o.SetGeneration(before.GetGeneration())
+		o.SetDeletionTimestamp(before.GetDeletionTimestamp())
 	}
 	w.admit(before, o)
+	if o.GetDeletionTimestamp() != nil && len(o.GetFinalizers()) == 0 {
+		w.drop(before)
+		return
+	}
 	w.store(before, o)
 }
 
@@ -227,13 +232,40 @@ func (w *world) store(before, after client.Object) {
 	w.news[kindOf(after)] = append(w.news[kindOf(after)], change{before, after})
 }
 
-// remove takes an object away; it may be missing.
+// remove takes an object away; it may be missing. One with finalizers is only marked.
 func (w *world) remove(o client.Object) {
 	w.now = w.now.Add(time.Second)
-	if before := w.served.find(o); before != nil {
-		w.served.drop(before)
-		w.news[kindOf(before)] = append(w.news[kindOf(before)], change{before, nil})
+	before := w.served.find(o)
+	switch {
+	case before == nil:
+	case len(before.GetFinalizers()) > 0:
+		after := before.DeepCopyObject().(client.Object)
+		after.SetDeletionTimestamp(&metav1.Time{Time: w.now})
+		w.store(before, after)
+	default:
+		w.drop(before)
 	}
+}
+
+func (w *world) drop(o client.Object) {
+	w.served.drop(o)
+	w.news[kindOf(o)] = append(w.news[kindOf(o)], change{o, nil})
+}
+
+// relist makes the news of a kind what a relist makes of them: one change for each name, from what was heard to what is there.
+func (w *world) relist(kind string) {
+	var news []change
+	for _, before := range w.heard.of(kind) {
+		if after := w.served.find(before); after != before {
+			news = append(news, change{before, after})
+		}
+	}
+	for _, after := range w.served.of(kind) {
+		if w.heard.find(after) == nil {
+			news = append(news, change{nil, after})
+		}
+	}
+	w.news[kind] = news
 }
 
 // hear lets the controller's cache hear the next news of a kind.

@@ -111,6 +111,10 @@ func (w *writers) writeService(ctx context.Context, key allocation.Key) error {
 	if err != nil {
 		return fmt.Errorf("reading service %s: %w", key, err)
 	}
+	if before.UID != d.uid {
+		w.board.dropService(key, d.turn) // another one has the name by now; the Reconciler decides on it
+		return nil
+	}
 	w.flights.heard(key, before.ResourceVersion)
 	now, held, err := w.handover(ctx, d, &before)
 	if err != nil {
@@ -173,7 +177,7 @@ func (w *writers) tell(before, after *corev1.Service, d, now desired, s stance) 
 // notMade reports whether a write that failed was certainly not made: it was not sent, or the API server refused it. A conflict says only
 // that somebody wrote since, which may have been an earlier try of ours; what timed out or came too often says nothing.
 func notMade(err error) bool {
-	if errors.Is(err, errNotSent) {
+	if errors.Is(err, kube.ErrNotSent) {
 		return true
 	}
 	var status apierrors.APIStatus
@@ -207,6 +211,9 @@ func (w *writers) writePool(ctx context.Context, name string) error {
 	var before v1beta1.IPAddressPool
 	if err := w.client.Get(ctx, types.NamespacedName{Namespace: w.namespace, Name: name}, &before); err != nil {
 		return client.IgnoreNotFound(err)
+	}
+	if before.UID != report.uid {
+		return nil // another one has the name by now; the Reconciler judges it
 	}
 	after := before.DeepCopy()
 	after.Status.AssignedIPv4, after.Status.AvailableIPv4 = report.counts.AssignedIPv4, report.counts.AvailableIPv4

@@ -46,7 +46,7 @@ func nodeOf(e discoveryv1.Endpoint) string {
 
 // observeService returns what a decision has to know of a Service, but for its endpoints; nil when it is not ours or has no address yet.
 func observeService(s *corev1.Service, class string, texts *repeated) *Service {
-	if !ours(s, class) {
+	if !kube.Served(s, class) {
 		return nil
 	}
 	addresses := ingress(s)
@@ -71,17 +71,6 @@ func shares(s *corev1.Service) bool {
 	_, present := s.Annotations[v1beta1.AnnotationAllowSharedIP]
 	_, legacy := s.Annotations[strings.Replace(v1beta1.AnnotationAllowSharedIP, v1beta1.AnnotationPrefix, v1beta1.LegacyAnnotationPrefix, 1)]
 	return present || legacy
-}
-
-// ours says whether a Service is of our class: without class when ours is empty, else of exactly that class.
-func ours(s *corev1.Service, class string) bool {
-	if s.Spec.Type != corev1.ServiceTypeLoadBalancer || s.DeletionTimestamp != nil {
-		return false
-	}
-	if s.Spec.LoadBalancerClass == nil {
-		return class == ""
-	}
-	return *s.Spec.LoadBalancerClass == class
 }
 
 // ingress returns the addresses of a Service's status, in order and each once. Host names are not ours and are passed over.

@@ -188,7 +188,7 @@ func unwrapped(o any) any {
 
 // specChanged leaves out changes of the status alone.
 func specChanged(old, new client.Object) bool {
-	return labelsChanged(old, new) || old.GetGeneration() != new.GetGeneration()
+	return labelsChanged(old, new) || !kube.SameSpec(old, new)
 }
 
 func labelsChanged(old, new client.Object) bool {

@@ -27,7 +27,7 @@ type Allocator struct {
 	favoured map[Key]struct{} // who has a reservation
 
 	forbidden map[netip.Addr]reason.Reason
-	foreign   map[Key][]netip.Addr // what Services of others bear, and the same by address
+	foreign   map[Key]occupation // what Services that are not served here bear, and the same by address
 	occupied  map[netip.Addr][]Key
 	reported  []Conflict                     // in the order in which they count
 	conflicts map[netip.Addr]*reason.Problem // those that count
@@ -49,7 +49,7 @@ type poolState struct {
 func New() *Allocator {
 	return &Allocator{
 		byName:   map[string]*poolState{},
-		foreign:  map[Key][]netip.Addr{},
+		foreign:  map[Key]occupation{},
 		occupied: map[netip.Addr][]Key{},
 		leases:   map[Key]*lease{},
 		holdings: map[netip.Addr]*holding{},
@@ -134,7 +134,7 @@ func (a *Allocator) SetForbidden(addresses map[netip.Addr]reason.Reason) {
 // Adopt takes over what a Service's status names if the Service may keep it, and grants nothing. At a start every Service is adopted,
 // in a fixed order, before the first is decided on: so nothing that is in use can be granted to another.
 func (a *Allocator) Adopt(s Service) {
-	a.Occupy(s.Key, nil)
+	a.Occupy(s.Key, nil, "")
 	if a.leases[s.Key] != nil {
 		return
 	}
@@ -148,7 +148,7 @@ func (a *Allocator) Adopt(s Service) {
 func (a *Allocator) Decide(s Service) Decision {
 	r := request{s, a.leases[s.Key]}
 	before, _ := r.held()
-	vacates := a.Occupy(s.Key, nil)
+	vacates := a.Occupy(s.Key, nil, "")
 	d := a.decide(&r)
 	d.Frees = d.Frees || vacates
 	d.Service = s.Key
@@ -202,7 +202,7 @@ func (a *Allocator) hopeless(s *request) *reason.Problem {
 
 // Release forgets a Service that is gone or asks for nothing any more; it reports whether that frees anything. Unknown keys are fine.
 func (a *Allocator) Release(key Key) (frees bool) {
-	vacates := a.Occupy(key, nil)
+	vacates := a.Occupy(key, nil, "")
 	if l := a.leases[key]; l != nil {
 		frees = a.settle(&request{Service{Key: key}, l}, nil, "")
 		delete(a.leases, key)

@@ -369,8 +369,8 @@ func TestOccupied(t *testing.T) {
 	foreign, other := Key{"default", "foreign"}, Key{"default", "other"}
 	holder := service("holder", has("a", "192.0.2.2"))
 	a.Adopt(holder)
-	a.Occupy(foreign, addrs("192.0.2.1", "192.0.2.2"))
-	a.Occupy(other, addrs("192.0.2.1"))
+	a.Occupy(foreign, addrs("192.0.2.1", "192.0.2.2"), "is not served here")
+	a.Occupy(other, addrs("192.0.2.1"), "is not served here")
 	d := a.Decide(holder)
 	if texts(d.Addresses) != "192.0.2.2" || reasonOf(d.Problem) != reason.AddressInUse {
 		t.Errorf("the holder has %v (%v)", d.Addresses, d.Problem)
@@ -386,7 +386,7 @@ func TestOccupied(t *testing.T) {
 	if reasonOf(d.Problem) != reason.AddressInUse || !strings.Contains(d.Problem.Message(), "default/foreign") {
 		t.Errorf("refused with %v", d.Problem)
 	}
-	if a.Occupy(foreign, addrs("192.0.2.2")) {
+	if a.Occupy(foreign, addrs("192.0.2.2"), "is not served here") {
 		t.Error("the other one still bears the address")
 	}
 	if !a.Release(other) {
@@ -457,7 +457,7 @@ func TestRefusalsName(t *testing.T) {
 			a := New()
 			a.SetPools([]Pool{tt.pool})
 			a.SetForbidden(forbidden)
-			a.Occupy(Key{"default", "foreign"}, addrs("192.0.2.4"))
+			a.Occupy(Key{"default", "foreign"}, addrs("192.0.2.4"), "is not served here")
 			for _, s := range tt.before {
 				a.Decide(s)
 			}

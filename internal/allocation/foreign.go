@@ -7,10 +7,20 @@ import (
 	"slices"
 )
 
-// Occupy makes addresses the complete set that a Service which somebody else serves bears. They are granted to nobody; a Service that
-// holds one keeps it and is told so. It reports whether that frees anything. Whatever is asked about the Service here ends it.
-func (a *Allocator) Occupy(key Key, addresses []netip.Addr) (frees bool) {
-	before := a.foreign[key]
+// occupation is the addresses that are in the status of a Service which is not served here, and why it is not: the end of a sentence.
+type occupation struct {
+	addresses []netip.Addr
+	why       string
+}
+
+// Occupy makes addresses the complete set that a Service which is not served here bears; why completes the sentence "Service x, which".
+// They are granted to nobody; a Service that holds one keeps it and is told so. It reports whether that frees anything. Whatever is asked
+// about the Service here ends it.
+func (a *Allocator) Occupy(key Key, addresses []netip.Addr, why string) (frees bool) {
+	before := a.foreign[key].addresses
+	if len(addresses) > 0 {
+		a.foreign[key] = occupation{slices.Clone(addresses), why}
+	}
 	if slices.Equal(before, addresses) {
 		return false
 	}
@@ -24,7 +34,6 @@ func (a *Allocator) Occupy(key Key, addresses []netip.Addr) (frees bool) {
 			slices.SortFunc(a.occupied[address], Key.compare)
 		}
 	}
-	a.foreign[key] = slices.Clone(addresses)
 	if len(addresses) == 0 {
 		delete(a.foreign, key)
 	}
@@ -32,7 +41,7 @@ func (a *Allocator) Occupy(key Key, addresses []netip.Addr) (frees bool) {
 }
 
 // Occupies returns the addresses that the Service bears which somebody else serves.
-func (a *Allocator) Occupies(key Key) []netip.Addr { return slices.Clone(a.foreign[key]) }
+func (a *Allocator) Occupies(key Key) []netip.Addr { return slices.Clone(a.foreign[key].addresses) }
 
 func (a *Allocator) vacate(key Key, address netip.Addr) (frees bool) {
 	rest := slices.DeleteFunc(a.occupied[address], func(k Key) bool { return k == key })

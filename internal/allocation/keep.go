@@ -58,7 +58,12 @@ func (a *Allocator) Fits(s Service) bool {
 func (a *Allocator) keepable(s *request, kept []netip.Addr, hint string) (*poolState, *reason.Problem) {
 	pool, problem := a.fitting(s, kept, hint)
 	for i := 0; problem == nil && i < len(kept); i++ {
-		problem = a.conflict(s, kept[i])
+		if s.lease == nil && s.CurrentForeign {
+			problem = a.barred(s, kept[i])
+		}
+		if problem == nil {
+			problem = a.conflict(s, kept[i])
+		}
 	}
 	return pool, problem
 }
@@ -133,6 +138,12 @@ func (a *Allocator) homeless(address netip.Addr) *reason.Problem {
 		}
 	}
 	return reason.New(reason.AddressNotInPool, "%s is in no pool", address)
+}
+
+// Contains reports whether all addresses belong to the pool of this name.
+func (a *Allocator) Contains(pool string, addresses []netip.Addr) bool {
+	p := a.byName[pool]
+	return p != nil && p.containsAll(addresses)
 }
 
 func (p *poolState) containsAll(addresses []netip.Addr) bool {

@@ -92,6 +92,9 @@ type Service struct {
 	// decided on the Service for the first time; after that its own memory does.
 	Current     []netip.Addr
 	CurrentPool string
+	// CurrentForeign is set when no mark on the Service says that this suite or MetalLB granted Current: another program wrote it, a former
+	// load balancer for example. Such addresses are taken over only if they could be granted to the Service as well.
+	CurrentForeign bool
 }
 
 // request is a Service that is decided on, with what the Allocator remembers of it, looked up once; nil when it knows nothing of it yet.

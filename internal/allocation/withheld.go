@@ -26,7 +26,7 @@ func (a *Allocator) unfit(address netip.Addr) *reason.Problem {
 		return reason.New(r, "%s: %s", address, r.Text().Sentence)
 	}
 	if keys := a.occupied[address]; len(keys) > 0 {
-		return reason.New(reason.AddressInUse, "%s is in use by Service %s, which is not served here", address, keys[0])
+		return reason.New(reason.AddressInUse, "%s is in use by Service %s, which %s", address, keys[0], a.foreign[keys[0]].why)
 	}
 	return nil
 }

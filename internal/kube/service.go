@@ -24,6 +24,25 @@ func Annotation(s *corev1.Service, key string) (value string, deprecated bool) {
 	return v, ok
 }
 
+// Served reports whether a Service is served under a load balancer class: it is of type LoadBalancer and of that class, and it is not being
+// deleted. The empty class is that of Services without one. The controller and the speakers both go by this function, so that the controller
+// grants the addresses of a Service to another one exactly when no speaker announces them for the first any more, however long a
+// finalizer keeps the object.
+func Served(s *corev1.Service, class string) bool {
+	return s.DeletionTimestamp == nil && OfClass(s, class)
+}
+
+// OfClass reports whether a Service is of type LoadBalancer and of a load balancer class, whether it is being deleted or not.
+func OfClass(s *corev1.Service, class string) bool {
+	if s.Spec.Type != corev1.ServiceTypeLoadBalancer {
+		return false
+	}
+	if s.Spec.LoadBalancerClass == nil {
+		return class == ""
+	}
+	return *s.Spec.LoadBalancerClass == class
+}
+
 // Tenant reads what decides whether a Service may be on an address together with others.
 func Tenant(s *corev1.Service) allocation.Tenant {
 	sharing, _ := Annotation(s, v1beta1.AnnotationAllowSharedIP)

@@ -61,3 +61,30 @@ func TestSeniority(t *testing.T) {
 		}
 	}
 }
+
+func TestAServiceIsServedByTypeAndClassUntilItIsDeleted(t *testing.T) {
+	class := func(c string) *string { return &c }
+	deleted := &metav1.Time{Time: time.Unix(1, 0)}
+	for name, row := range map[string]struct {
+		kind    corev1.ServiceType
+		class   *string
+		flag    string
+		deleted *metav1.Time
+		want    bool
+	}{
+		"no class, no flag":                 {corev1.ServiceTypeLoadBalancer, nil, "", nil, true},
+		"another class":                     {corev1.ServiceTypeLoadBalancer, class("x"), "", nil, false},
+		"the class of the flag":             {corev1.ServiceTypeLoadBalancer, class("x"), "x", nil, true},
+		"no class but a flag":               {corev1.ServiceTypeLoadBalancer, nil, "x", nil, false},
+		"no load balancer":                  {corev1.ServiceTypeClusterIP, nil, "", nil, false},
+		"deleted, kept by a finalizer":      {corev1.ServiceTypeLoadBalancer, nil, "", deleted, false},
+		"deleted, of the class of the flag": {corev1.ServiceTypeLoadBalancer, class("x"), "x", deleted, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: row.deleted}, Spec: corev1.ServiceSpec{Type: row.kind, LoadBalancerClass: row.class}}
+			if got := Served(s, row.flag); got != row.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}

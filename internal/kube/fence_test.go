@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package service
+package kube
 
 import (
 	"context"
@@ -95,7 +95,7 @@ func TestEveryWriteAsksFirst(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			until, refusal := time.Now().Add(time.Hour), error(nil)
 			w := &witness{}
-			c := gated(w, func() (time.Time, error) { return until, refusal })
+			c := Fenced(w, func() (time.Time, error) { return until, refusal })
 			if err := write(t.Context(), c); err != nil || w.writes != 1 || !w.until.Equal(until) {
 				t.Errorf("while it may: %v, %d writes, until %v, want %v", err, w.writes, w.until, until)
 			}
@@ -109,7 +109,7 @@ func TestEveryWriteAsksFirst(t *testing.T) {
 
 func TestEverybodyMayWriteWithoutElection(t *testing.T) {
 	w := &witness{}
-	if err := gated(w, nil).Create(t.Context(), &corev1.Service{}); err != nil || w.writes != 1 || !w.until.IsZero() {
+	if err := Fenced(w, nil).Create(t.Context(), &corev1.Service{}); err != nil || w.writes != 1 || !w.until.IsZero() {
 		t.Errorf("%v, %d writes, until %v", err, w.writes, w.until)
 	}
 }
