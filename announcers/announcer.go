@@ -105,8 +105,8 @@ func (u Use) Problem(a netip.Addr) *reason.Problem {
 
 // ConflictReporter is an optional ability of an Announcer: it hears other stations use the addresses that it announces.
 type ConflictReporter interface {
-	// Conflicts returns what was seen on each desired address that another station uses or has used within the last ConflictTTL, sorted
-	// by address; the result is the caller's own. It never blocks. A new conflict, and one that withdraws an address or gives it back,
+	// Conflicts returns what was seen on each desired address that another station uses or has used within the last ConflictTTL, once for
+	// each interface, sorted by address and interface; the result is the caller's own. It never blocks. A new conflict, and one that withdraws an address or gives it back,
 	// is told through Changed; that a known one was seen again is told once a minute at most, or once in ten seconds if it comes from
 	// elsewhere than before.
 	Conflicts() []Conflict
@@ -118,12 +118,15 @@ const ConflictTTL = 10 * time.Minute
 // Conflict is that a stranger, a station that is none of the speakers, uses an address.
 type Conflict struct {
 	Addr netip.Addr
-	// Interface is where the stranger was heard last, HardwareAddress from where it spoke.
+	// Interface is where the stranger was heard, HardwareAddress from where it spoke.
 	Interface, HardwareAddress string
 	// Since is when the conflict began, Last when the stranger was heard last.
 	Since, Last time.Time
 	// Withdrawn is whether the module leaves the address to the stranger. Else it announces the address in spite of it.
 	Withdrawn bool
+	// Elsewhere is whether the address belongs to a subnet of another interface of this node, and not of Interface: there a router answers
+	// for addresses behind it (proxy ARP, RFC 1027). Such a claim never withdraws the address.
+	Elsewhere bool
 }
 
 // Reannouncer is an optional ability of an Announcer: it repeats its claims at once, for neighbours that may have heard another one.

@@ -222,7 +222,12 @@ func (a *Announcer) Uses(addr netip.Addr) announcers.Use {
 func (a *Announcer) Conflicts() []announcers.Conflict {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.disputes.known(a.clock.Now(), func(addr netip.Addr) bool { _, desired := a.decided.states[addr]; return desired })
+	known := a.disputes.known(a.clock.Now(), func(addr netip.Addr) bool { _, desired := a.decided.states[addr]; return desired })
+	for i := range known {
+		// What a stranger has on one of two interfaces is announced on the other one.
+		known[i].Withdrawn = known[i].Withdrawn && a.decided.states[known[i].Addr].Phase != announcers.Effective
+	}
+	return known
 }
 
 // signal makes sure that a channel of capacity one holds a value.

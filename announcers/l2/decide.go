@@ -88,8 +88,8 @@ type surroundings struct {
 	local map[netip.Addr]holding
 	// nextHops are the addresses that routes lead through.
 	nextHops map[netip.Addr]struct{}
-	// stance is how this node stands to an address, conflict what it knows of a stranger that uses it.
-	stance   func(netip.Addr) stance
+	// stance is how this node stands to an address on an interface, conflict what it knows of a stranger that uses it.
+	stance   func(a netip.Addr, nic string) stance
 	conflict func(netip.Addr) *reason.Problem
 }
 
@@ -110,16 +110,67 @@ func decide(s surroundings, desired []announcers.Address) decision {
 			continue
 		}
 		state, on := places.find(s.ports, a)
-		stands := s.stance(a.Addr)
-		if stands == withdrawn {
+		stands, left := s.stances(a.Addr, on)
+		switch {
+		case left:
 			state = announcers.State{Phase: announcers.Refused, Problem: s.conflict(a.Addr)}
+		case slices.Contains(stands, withdrawn):
+			state.Interfaces = nil // the slice is shared with other addresses
+			for i, p := range on {
+				if stands[i] != withdrawn {
+					state.Interfaces = append(state.Interfaces, p.Name)
+				}
+			}
 		}
 		d.states[a.Addr] = state
-		for _, p := range on {
-			d.claims[claim{addr: a.Addr, index: p.Index, mac: p.MAC}] = stands
+		for i, p := range on {
+			d.claims[claim{addr: a.Addr, index: p.Index, mac: p.MAC}] = stands[i]
 		}
 	}
 	return d
+}
+
+// stances are how this node stands to an address on each of the interfaces that it is on, and whether it is left to a stranger. It is when
+// strangers have it wherever it belongs; then it is announced nowhere, since elsewhere nobody looks for it.
+func (s surroundings) stances(a netip.Addr, on []port) (stands []stance, left bool) {
+	stands = make([]stance, 0, len(on))
+	for _, p := range on {
+		stands = append(stands, s.stance(a, p.Name))
+	}
+	if !slices.Contains(stands, withdrawn) {
+		return stands, false
+	}
+	for i, p := range on {
+		if stands[i] != withdrawn && belongs(s.ports, p, a) {
+			return stands, false
+		}
+	}
+	for i := range stands {
+		stands[i] = withdrawn
+	}
+	return stands, true
+}
+
+// belongs says whether an address belongs on an interface, so that a claim of another station there is a conflict (RFC 5227 1.1: on one
+// link):
+//
+//	| a subnet of the interface has it | a subnet of another one has it | belongs |
+//	|----------------------------------|--------------------------------|---------|
+//	| yes                              | yes or no                      | yes     |
+//	| no                               | yes                            | no      |
+//	| no                               | no                             | yes     |
+//
+// In the second row the station is a router with proxy ARP, which answers for what lies behind it. In the third row the address is on the
+// link for some router at least, else nobody would look for it there; such a router must not answer for it (RFC 1027 2.4), so the station
+// is one that has the address.
+func belongs(ports []port, p port, a netip.Addr) bool {
+	return p.hasOnLink(a) || !slices.ContainsFunc(ports, func(q port) bool { return q.hasOnLink(a) })
+}
+
+// hasOnLink says whether a subnet of the interface has the address.
+func (p port) hasOnLink(a netip.Addr) bool {
+	has := func(subnet netip.Prefix) bool { return subnet.Contains(a) }
+	return !p.Internal() && (slices.ContainsFunc(p.Prefixes, has) || slices.ContainsFunc(p.onLink, has))
 }
 
 // holding is how this node has an address of its own.
@@ -179,7 +230,7 @@ func use(a netip.Addr, local map[netip.Addr]holding, nextHops map[netip.Addr]str
 	return announcers.Use{}
 }
 
-// placements remembers what place found: most addresses are of one family and may be announced on the same interfaces.
+// placements remembers what locate found: most addresses are of one family and may be announced on the same interfaces.
 type placements map[placementKey]placement
 
 type placementKey struct {
@@ -196,14 +247,14 @@ func (p placements) find(ports []port, a announcers.Address) (announcers.State, 
 	key := placementKey{a.Addr.Is4(), strings.Join(a.Interfaces, "\x00")}
 	found, ok := p[key]
 	if !ok {
-		found.state, found.on = place(ports, a)
+		found.state, found.on = locate(ports, a)
 		p[key] = found
 	}
 	return found.state, found.on
 }
 
-// place finds the interfaces for an address. Of the address only the family matters.
-func place(ports []port, a announcers.Address) (announcers.State, []port) {
+// locate finds the interfaces for an address. Of the address only the family matters.
+func locate(ports []port, a announcers.Address) (announcers.State, []port) {
 	candidates := selected(ports, a.Interfaces)
 	if len(candidates) == 0 {
 		return announcers.State{Phase: announcers.Waiting, Problem: nothingSelected(a.Interfaces)}, nil

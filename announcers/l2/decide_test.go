@@ -86,7 +86,7 @@ func TestDecide(t *testing.T) {
 			ports := inspectAll(t, row.links)
 			d := decide(surroundings{
 				ports: ports, local: localAddresses(ports), nextHops: set([]netip.Addr{hop, hop6}),
-				stance: func(a netip.Addr) stance {
+				stance: func(a netip.Addr, _ string) stance {
 					if a == taken {
 						return withdrawn
 					}

@@ -65,7 +65,7 @@ func (a *Announcer) decide() {
 	next := a.placed()
 	a.metrics.keep(func(addr netip.Addr) bool {
 		s, ok := next.states[addr]
-		return ok && (s.Phase != announcers.Refused || a.disputes.stance(addr) == withdrawn)
+		return ok && (s.Phase != announcers.Refused || s.Problem.Reason == reason.AddressConflict)
 	})
 	a.publish(next)
 	a.reschedule(next)
@@ -90,12 +90,13 @@ func (a *Announcer) placed() decision {
 
 // conflictProblem tells who uses an address that was withdrawn.
 func (a *Announcer) conflictProblem(addr netip.Addr) *reason.Problem {
-	c := a.disputes.conflicts[addr]
-	if c == nil {
-		return reason.New(reason.AddressConflict, "")
+	for _, p := range a.ports {
+		if c := a.disputes.conflicts[place{addr, p.Name}]; c != nil && c.Withdrawn {
+			return reason.New(reason.AddressConflict, "%s is used by the machine with the hardware address %s on interface %s",
+				addr, c.HardwareAddress, c.Interface)
+		}
 	}
-	return reason.New(reason.AddressConflict, "%s is used by the machine with the hardware address %s on interface %s",
-		addr, c.HardwareAddress, c.Interface)
+	return reason.New(reason.AddressConflict, "")
 }
 
 // publish gives every responder the addresses that concern it.
@@ -152,13 +153,18 @@ func (a *Announcer) hear(all []sighting) {
 			a.confirm(s.addr, now.Add(allyPatience))
 			continue
 		}
-		one := a.disputes.hear(s.addr, s.mac, a.interfaceName(s.index), now)
-		if one.withdraw || one.defend {
-			a.log.Info("A stranger claims an address", "announcer", Name, "interface", a.interfaceName(s.index),
+		at := slices.IndexFunc(a.ports, func(p port) bool { return p.Index == s.index })
+		if at < 0 {
+			continue
+		}
+		p := a.ports[at]
+		one := a.disputes.hear(place{s.addr, p.Name}, s.mac, belongs(a.ports, p, s.addr), now)
+		if one.withdraw || one.defend || one.tell {
+			a.log.Info("Another machine claims an address", "announcer", Name, "interface", p.Name,
 				"address", s.addr, "mac", s.mac.String(), "reason", reason.AddressConflict, "withdrawn", one.withdraw)
 		}
-		if one.defend {
-			a.confirm(s.addr, now)
+		if c := p.claim(s.addr); one.defend && a.decided.claims[c] == settled {
+			a.schedule.confirm(c, now)
 		}
 		did.withdraw, did.tell = did.withdraw || one.withdraw, did.tell || one.tell
 	}
@@ -187,7 +193,7 @@ func (a *Announcer) confirm(addr netip.Addr, at time.Time) {
 func (a *Announcer) claimsOf(addr netip.Addr) []claim {
 	var out []claim
 	for _, p := range a.ports {
-		c := claim{addr: addr, index: p.Index, mac: p.MAC}
+		c := p.claim(addr)
 		if _, ok := a.decided.claims[c]; ok {
 			out = append(out, c)
 		}
@@ -195,29 +201,37 @@ func (a *Announcer) claimsOf(addr netip.Addr) []claim {
 	return out
 }
 
-func (a *Announcer) interfaceName(index int) string {
+func (p port) claim(addr netip.Addr) claim { return claim{addr: addr, index: p.Index, mac: p.MAC} }
+
+// placedOn returns the names of the interfaces that an address is on.
+func (a *Announcer) placedOn(addr netip.Addr) []string {
+	var out []string
 	for _, p := range a.ports {
-		if p.Index == index {
-			return p.Name
+		if _, ok := a.decided.claims[p.claim(addr)]; ok {
+			out = append(out, p.Name)
 		}
 	}
-	return ""
+	return out
 }
 
-// probe is a question that is due, with the places to ask it.
+// probe is a question that is due on an interface.
 type probe struct {
-	addr netip.Addr
-	on   []claim
+	claim
+	nic string
 }
 
-// due returns what to send now: the claims that are due, and the addresses to be probed.
+// due returns what to send now: the claims that are due, and the probes.
 func (a *Announcer) due() (claims []claim, probes []probe) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.clock.Now()
-	addresses, ended := a.disputes.advance(now, func(addr netip.Addr) bool { return len(a.claimsOf(addr)) > 0 })
-	for _, addr := range addresses {
-		probes = append(probes, probe{addr, a.claimsOf(addr)})
+	places, ended := a.disputes.advance(now, a.placedOn)
+	for _, at := range places {
+		for _, p := range a.ports {
+			if p.Name == at.nic {
+				probes = append(probes, probe{p.claim(at.addr), at.nic})
+			}
+		}
 	}
 	if ended {
 		before := a.decided.states
@@ -230,10 +244,10 @@ func (a *Announcer) due() (claims []claim, probes []probe) {
 }
 
 // probed notes whether a probe has left this node.
-func (a *Announcer) probed(addr netip.Addr, left bool) {
+func (a *Announcer) probed(p probe, left bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.disputes.probed(addr, left, a.clock.Now())
+	a.disputes.probed(place{p.addr, p.nic}, left, a.clock.Now())
 }
 
 // next returns when something is due; false when nothing is.

@@ -3,6 +3,7 @@
 package l2
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -42,16 +43,26 @@ const (
 	withdrawn
 )
 
-// disputes are the trials that go on and what strangers were heard to claim. It reads no clock and is not safe for concurrent use.
-type disputes struct {
-	trials    map[netip.Addr]*trial
-	conflicts map[netip.Addr]*conflict
+// place is an address on an interface. The interface is known by its name, so that one that goes and comes back is remembered.
+type place struct {
+	addr netip.Addr
+	nic  string
 }
 
-// trial is one round of probes.
-type trial struct {
+// disputes are the trials that go on and what strangers were heard to claim, each on its interface: a station that answers on one segment
+// says nothing about another one. It reads no clock and is not safe for concurrent use.
+type disputes struct {
+	trials    map[netip.Addr]trial
+	conflicts map[place]*conflict
+}
+
+// trial is the rounds of probes for an address, by interface. It is over when no stranger uses the address on any of them.
+type trial map[string]*round
+
+// round is one round of probes on one interface.
+type round struct {
 	stance stance
-	// next is when the round goes on; zero as long as there is no interface to probe on.
+	// next is when the round goes on; zero as long as the address is not on the interface.
 	next time.Time
 	// sent is how many probes have left this node.
 	sent int
@@ -65,14 +76,14 @@ type conflict struct {
 }
 
 func newDisputes() disputes {
-	return disputes{trials: map[netip.Addr]*trial{}, conflicts: map[netip.Addr]*conflict{}}
+	return disputes{trials: map[netip.Addr]trial{}, conflicts: map[place]*conflict{}}
 }
 
-// begin starts a trial for an address as soon as there is an interface to probe on. One that a stranger is known to have stays withdrawn
-// meanwhile.
+// begin starts a trial for an address on every interface that it is on, as soon as it is. Where a stranger is known to have it, it stays
+// withdrawn meanwhile.
 func (d *disputes) begin(a netip.Addr) {
 	if d.trials[a] == nil {
-		d.trials[a] = &trial{stance: proving}
+		d.trials[a] = trial{}
 	}
 }
 
@@ -80,34 +91,47 @@ func (d *disputes) begin(a netip.Addr) {
 // desired again, it is the stranger's until a trial says otherwise.
 func (d *disputes) keep(now time.Time, keep func(netip.Addr) bool) {
 	for a, t := range d.trials {
-		if c := d.conflicts[a]; !keep(a) && (t.stance != withdrawn || c == nil || now.Sub(c.Last) >= announcers.ConflictTTL) {
+		if keep(a) {
+			continue
+		}
+		for nic, r := range t {
+			if c := d.conflicts[place{a, nic}]; r.stance != withdrawn || c == nil || now.Sub(c.Last) >= announcers.ConflictTTL {
+				delete(t, nic)
+			}
+		}
+		if len(t) == 0 {
 			delete(d.trials, a)
 		}
 	}
-	for a := range d.conflicts {
-		if !keep(a) && d.trials[a] == nil {
-			delete(d.conflicts, a)
+	for p := range d.conflicts {
+		if !keep(p.addr) && d.trials[p.addr][p.nic] == nil {
+			delete(d.conflicts, p)
 		}
 	}
 }
 
-func (d *disputes) stance(a netip.Addr) stance {
-	if t := d.trials[a]; t != nil {
-		return t.stance
+func (d *disputes) stance(a netip.Addr, nic string) stance {
+	t := d.trials[a]
+	switch r := t[nic]; {
+	case t == nil:
+		return settled
+	case r == nil:
+		return proving
+	default:
+		return r.stance
 	}
-	return settled
 }
 
 // absolve forgets strangers that turn out to be allies: the hardware address of another speaker may be heard before it is known. An address
 // that was left to one is tried again now.
 func (d *disputes) absolve(now time.Time, isAlly func(mac string) bool) {
-	for a, c := range d.conflicts {
+	for p, c := range d.conflicts {
 		if !isAlly(c.HardwareAddress) {
 			continue
 		}
-		delete(d.conflicts, a)
-		if t := d.trials[a]; t != nil && !t.next.IsZero() {
-			t.next, t.sent = now, 0
+		delete(d.conflicts, p)
+		if r := d.trials[p.addr][p.nic]; r != nil && !r.next.IsZero() {
+			r.next, r.sent = now, 0
 		}
 	}
 }
@@ -118,75 +142,109 @@ type reaction struct {
 	withdraw, defend, tell bool
 }
 
-// hear takes note of a stranger's claim. As long as the address is on trial it is the stranger's; after that it is ours.
-func (d *disputes) hear(a netip.Addr, mac link.MAC, on string, now time.Time) reaction {
+// hear takes note of a stranger's claim on an interface. As long as the address is on trial there it is the stranger's, if the address
+// belongs there; after that it is ours. Where it does not belong, the claim is only told of.
+func (d *disputes) hear(p place, mac link.MAC, belongs bool, now time.Time) reaction {
 	var out reaction
-	c := d.conflicts[a]
+	c := d.conflicts[p]
 	if c == nil || c.expired(now) {
-		c = &conflict{Conflict: announcers.Conflict{Addr: a, Since: now}}
-		d.conflicts[a] = c
+		c = &conflict{Conflict: announcers.Conflict{Addr: p.addr, Interface: p.nic, Since: now}}
+		d.conflicts[p] = c
 	}
-	before := c.Conflict
-	c.Last, c.Interface, c.HardwareAddress = now, on, mac.String()
-	if t := d.trials[a]; t != nil {
-		out.withdraw = t.stance != withdrawn
-		*t = trial{stance: withdrawn, next: now.Add(retryTrial)}
+	other := c.HardwareAddress != mac.String()
+	c.Last, c.HardwareAddress, c.Elsewhere = now, mac.String(), !belongs
+	switch stood := d.stance(p.addr, p.nic); {
+	case stood != settled && belongs:
+		out.withdraw = stood != withdrawn
+		d.trials[p.addr][p.nic] = &round{stance: withdrawn, next: now.Add(retryTrial)}
 		c.Withdrawn = true
-	} else if now.Sub(c.defended) >= defendAfter {
+	case stood == settled && now.Sub(c.defended) >= defendAfter:
 		c.defended, out.defend = now, true
 	}
-	other := before.HardwareAddress != c.HardwareAddress || before.Interface != c.Interface
 	if out.withdraw || now.Sub(c.told) >= tellAfter || other && now.Sub(c.told) >= defendAfter {
 		c.told, out.tell = now, true
 	}
 	return out
 }
 
-// advance returns the addresses to probe now, in order, and whether a trial has ended: then the stance of its address is settled. Placed
-// says whether an address has an interface to probe on; without one the round starts over once there is.
-func (d *disputes) advance(now time.Time, placed func(netip.Addr) bool) (probe []netip.Addr, ended bool) {
+// advance returns where to probe now, in order, and whether a round has ended: then the stance there is settled. Placed returns the
+// interfaces that an address is on; where it is not, the round starts over once it is.
+func (d *disputes) advance(now time.Time, placed func(netip.Addr) []string) (probe []place, ended bool) {
 	for a, t := range d.trials {
-		switch {
-		case !placed(a):
-			t.next, t.sent = time.Time{}, 0
-			continue
-		case t.next.IsZero():
-			t.next = now
+		on := placed(a)
+		t.interrupt(on)
+		for _, nic := range on {
+			switch r := t.round(nic, now); {
+			case r.stance == settled || r.next.After(now):
+			case r.sent < len(probesAfter):
+				probe = append(probe, place{a, nic})
+			case now.Sub(r.next) > lateBy:
+				r.next = now.Add(answerWithin)
+			default:
+				d.settle(place{a, nic})
+				ended = true
+			}
 		}
-		switch {
-		case t.next.After(now):
-		case t.sent < len(probesAfter):
-			probe = append(probe, a)
-		case now.Sub(t.next) > lateBy:
-			t.next = now.Add(answerWithin)
-		default:
-			d.settle(a)
-			ended = true
+		if len(on) > 0 && t.over() {
+			delete(d.trials, a)
 		}
 	}
-	slices.SortFunc(probe, netip.Addr.Compare)
+	slices.SortFunc(probe, func(x, y place) int { return cmp.Or(x.addr.Compare(y.addr), cmp.Compare(x.nic, y.nic)) })
 	return probe, ended
 }
 
-func (d *disputes) settle(a netip.Addr) {
-	delete(d.trials, a)
-	if c := d.conflicts[a]; c != nil {
+// interrupt ends the rounds on interfaces that the address is not on. Only that a stranger has it there is remembered.
+func (t trial) interrupt(on []string) {
+	for nic, r := range t {
+		switch {
+		case slices.Contains(on, nic):
+		case r.stance == withdrawn:
+			r.next, r.sent = time.Time{}, 0
+		default:
+			delete(t, nic)
+		}
+	}
+}
+
+// round returns the round on an interface that the address is on; it goes on from now if it did not.
+func (t trial) round(nic string, now time.Time) *round {
+	if t[nic] == nil {
+		t[nic] = &round{stance: proving}
+	}
+	if t[nic].next.IsZero() {
+		t[nic].next = now
+	}
+	return t[nic]
+}
+
+func (t trial) over() bool {
+	for _, r := range t {
+		if r.stance != settled {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *disputes) settle(p place) {
+	d.trials[p.addr][p.nic].stance = settled
+	if c := d.conflicts[p]; c != nil {
 		c.Withdrawn = false
 	}
 }
 
 // probed notes whether a probe that was due has left this node; if not, it is due again a little later.
-func (d *disputes) probed(a netip.Addr, left bool, now time.Time) {
-	t := d.trials[a]
+func (d *disputes) probed(p place, left bool, now time.Time) {
+	r := d.trials[p.addr][p.nic]
 	switch {
-	case t == nil || t.sent == len(probesAfter):
+	case r == nil || r.sent == len(probesAfter):
 	case !left:
-		t.next = now.Add(stuckFor)
+		r.next = now.Add(stuckFor)
 	default:
-		t.sent++
-		t.next = now.Add(answerWithin)
-		if t.sent < len(probesAfter) {
-			t.next = now.Add(probesAfter[t.sent])
+		r.sent++
+		r.next = now.Add(answerWithin)
+		if r.sent < len(probesAfter) {
+			r.next = now.Add(probesAfter[r.sent])
 		}
 	}
 }
@@ -195,25 +253,29 @@ func (d *disputes) probed(a netip.Addr, left bool, now time.Time) {
 func (d *disputes) next() (time.Time, bool) {
 	var first time.Time
 	for _, t := range d.trials {
-		if !t.next.IsZero() && (first.IsZero() || t.next.Before(first)) {
-			first = t.next
+		for _, r := range t {
+			if r.stance != settled && !r.next.IsZero() && (first.IsZero() || r.next.Before(first)) {
+				first = r.next
+			}
 		}
 	}
 	return first, !first.IsZero()
 }
 
-// known returns the conflicts of desired addresses that are not forgotten yet, sorted by address.
+// known returns the conflicts of desired addresses that are not forgotten yet, sorted by address and interface.
 func (d *disputes) known(now time.Time, desired func(netip.Addr) bool) []announcers.Conflict {
 	var out []announcers.Conflict
-	for a, c := range d.conflicts {
+	for p, c := range d.conflicts {
 		switch {
 		case c.expired(now):
-			delete(d.conflicts, a)
-		case desired(a):
+			delete(d.conflicts, p)
+		case desired(p.addr):
 			out = append(out, c.Conflict)
 		}
 	}
-	slices.SortFunc(out, func(x, y announcers.Conflict) int { return x.Addr.Compare(y.Addr) })
+	slices.SortFunc(out, func(x, y announcers.Conflict) int {
+		return cmp.Or(x.Addr.Compare(y.Addr), cmp.Compare(x.Interface, y.Interface))
+	})
 	return out
 }
 

@@ -37,15 +37,15 @@ func (p *play) note(at time.Duration, what string) {
 func (p *play) until(end time.Duration, hears ...time.Duration) string {
 	for at := time.Duration(0); at <= end; at += 50 * time.Millisecond {
 		now := p.start.Add(at)
-		before := p.stance(first)
-		if probe, _ := p.advance(now, func(netip.Addr) bool { return p.placed(at) }); len(probe) > 0 {
+		before := p.stance(first, lan)
+		if probe, _ := p.advance(now, func(netip.Addr) []string { return []string{lan}[:map[bool]int{true: 1}[p.placed(at)]] }); len(probe) > 0 {
 			left := p.leaves(at)
 			if left {
 				p.note(at, "probe")
 			}
-			p.probed(first, left, now)
+			p.probed(place{first, lan}, left, now)
 		}
-		if p.stance(first) != before {
+		if p.stance(first, lan) != before {
 			p.note(at, "settled")
 		}
 		for _, h := range hears {
@@ -58,7 +58,7 @@ func (p *play) until(end time.Duration, hears ...time.Duration) string {
 }
 
 func (p *play) hear(at time.Duration, mac link.MAC) {
-	r := p.disputes.hear(first, mac, lan, p.start.Add(at))
+	r := p.disputes.hear(place{first, lan}, mac, true, p.start.Add(at))
 	for _, said := range []struct {
 		yes  bool
 		what string
@@ -153,13 +153,13 @@ func TestProbeThatDidNotLeaveDoesNotCount(t *testing.T) {
 
 func TestTrialThatEndsLateListensOnceMore(t *testing.T) {
 	d, now := newDisputes(), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	yes := func(netip.Addr) bool { return true }
+	yes := func(netip.Addr) []string { return []string{lan} }
 	d.begin(first)
 	for range probesAfter {
 		if probe, _ := d.advance(now, yes); len(probe) != 1 {
 			t.Fatalf("%d probes, want one", len(probe))
 		}
-		d.probed(first, true, now)
+		d.probed(place{first, lan}, true, now)
 		now = now.Add(time.Minute)
 	}
 	if _, ended := d.advance(now, yes); ended {
@@ -174,14 +174,14 @@ func TestAddressOfAStrangerIsRemembered(t *testing.T) {
 	d, now := newDisputes(), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	none := func(netip.Addr) bool { return false }
 	d.begin(first)
-	d.hear(first, strangerMAC, lan, now)
+	d.hear(place{first, lan}, strangerMAC, true, now)
 	d.keep(now.Add(announcers.ConflictTTL-time.Second), none)
 	d.begin(first)
-	if d.stance(first) != withdrawn {
+	if d.stance(first, lan) != withdrawn {
 		t.Error("an address that was not desired for a while is not the stranger's any more")
 	}
 	d.keep(now.Add(announcers.ConflictTTL), none)
-	if d.stance(first) != settled || len(d.conflicts) != 0 {
+	if d.stance(first, lan) != settled || len(d.conflicts) != 0 {
 		t.Error("a stranger is remembered for ever")
 	}
 }

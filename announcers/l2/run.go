@@ -229,13 +229,8 @@ func (e *engine) send(ctx context.Context) error {
 		return err
 	}
 	for _, p := range probes {
-		left := false
-		for _, c := range p.on {
-			if r := e.responder(c); r != nil && r.probe(c) {
-				left = true
-			}
-		}
-		e.a.probed(p.addr, left)
+		r := e.responder(p.claim)
+		e.a.probed(p, r != nil && r.probe(p.claim))
 	}
 	stuck := map[int]bool{}
 	for _, c := range claims {

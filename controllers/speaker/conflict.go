@@ -21,6 +21,8 @@ type sighting struct {
 	// detail says how this node uses the address; empty for a stranger.
 	detail    string
 	withdrawn bool
+	// elsewhere is whether the address belongs to another interface than nic.
+	elsewhere bool
 }
 
 // stranger says whether another machine uses the address, not this node.
@@ -32,8 +34,11 @@ func (s sighting) sentence(a netip.Addr, node string) string {
 		return cmp.Or(s.detail, s.why.Text().Sentence)
 	}
 	outcome := "it is announced in spite of this"
-	if s.withdrawn {
+	switch {
+	case s.withdrawn:
 		outcome = "it is withdrawn because of this"
+	case s.elsewhere:
+		outcome = "it is announced in spite of this, since it belongs to a subnet of another interface: switch off proxy ARP for it on the router there"
 	}
 	return fmt.Sprintf("address %s is used by another machine (hardware address %s), heard on interface %s of node %s, and %s",
 		a, cmp.Or(s.hardware, "not known"), cmp.Or(s.nic, "not known"), node, outcome)
@@ -50,7 +55,7 @@ func (o Outcome) sightings(now time.Time) map[netip.Addr]report {
 	out := make(map[netip.Addr]report, len(o.Conflicts)+len(o.Uses))
 	for _, c := range o.Conflicts {
 		if known, twice := out[c.Addr]; !twice || c.Withdrawn && !known.withdrawn {
-			out[c.Addr] = report{sighting{why: reason.AddressConflict, nic: c.Interface, hardware: c.HardwareAddress, withdrawn: c.Withdrawn}, c.Since, c.Last}
+			out[c.Addr] = report{sighting{why: reason.AddressConflict, nic: c.Interface, hardware: c.HardwareAddress, withdrawn: c.Withdrawn, elsewhere: c.Elsewhere}, c.Since, c.Last}
 		}
 	}
 	for a, problem := range o.Uses {

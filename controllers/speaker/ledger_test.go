@@ -99,6 +99,16 @@ func (b *book) shows(writes int, told bool, want string) {
 	b.told = false
 }
 
+func TestAClaimElsewhereIsToldAsProxyARP(t *testing.T) {
+	address := netip.MustParseAddr("192.0.2.10")
+	o := Outcome{Conflicts: []announcers.Conflict{{Addr: address, Interface: "eth0", HardwareAddress: "02:00:00:00:00:66", Elsewhere: true}}}
+	s := o.sightings(time.Unix(0, 0))[address]
+	const want = "address 192.0.2.10 is used by another machine (hardware address 02:00:00:00:00:66), heard on interface eth0 of node n1, and it is announced in spite of this, since it belongs to a subnet of another interface: switch off proxy ARP for it on the router there"
+	if got := s.sentence(address, "n1"); got != want {
+		t.Errorf("told is %q, want %q", got, want)
+	}
+}
+
 func TestAStrangerIsToldOfOnceAndUntilItIsForgotten(t *testing.T) {
 	b := newBook(t)
 	again := b.see(0, b.heard(theirs, true, 0))
