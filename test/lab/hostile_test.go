@@ -16,6 +16,14 @@ func TestShortUnreachIsThirtyBytes(t *testing.T) {
 	}
 }
 
+func TestFullTableIsWellFormed(t *testing.T) {
+	attack := FullTable(3, 0)
+	const length = 19 + 4 + 218 + 5
+	if len(attack.Bytes) != 3*length || attack.Bytes[17] != length || int(attack.Bytes[22]) != 218 {
+		t.Errorf("%d bytes, want three messages of %d: % x", len(attack.Bytes), length, attack.Bytes[:30])
+	}
+}
+
 func TestSessionIsAgreedOnBeforeTheAttack(t *testing.T) {
 	ours, theirs := net.Pipe()
 	p := &Hostile{asn: 64999, id: netip.MustParseAddr("10.89.0.200")}

@@ -108,6 +108,23 @@ func (c Container) Memory() (float64, error) {
 	return (total - inactive) / (1 << 20), errors.Join(err, errInactive)
 }
 
+// LimitMemory gives the container a memory limit in mebibytes, as resources.limits of its pod would. The result takes it away.
+func (c Container) LimitMemory(mebibytes int) (func() error, error) {
+	path, err := c.file("", "memory.max")
+	none := "max"
+	if err != nil {
+		path, err = c.file("memory", "memory.limit_in_bytes")
+		none = "-1"
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(path, []byte(strconv.Itoa(mebibytes<<20)), 0o600); err != nil {
+		return nil, fmt.Errorf("limiting the memory of a control group: %w", err)
+	}
+	return func() error { return os.WriteFile(path, []byte(none), 0o600) }, nil
+}
+
 // Processes are the ids of the container's processes, as the machine numbers them.
 func (c Container) Processes() ([]int, error) {
 	path, err := c.file("memory", "cgroup.procs")

@@ -223,7 +223,7 @@ func phaseOf(s api.PeerState_SessionState) announcers.SessionPhase {
 
 // open tells what was agreed.
 func (a *attempt) open(phase announcers.SessionPhase, event *api.Peer) {
-	ctx, cancel := context.WithTimeout(a.life, callWait)
+	ctx, cancel := context.WithTimeout(a.life, settleWait)
 	defer cancel()
 	p, err := a.server.peer(ctx)
 	opened := openedOf(a.settings, p, event)

@@ -88,6 +88,20 @@ func TestConnectAfterADrop(t *testing.T) {
 	s.Expect(messages.OpensSent).To(BeEquivalentTo(2))
 }
 
+// A router that was just left closes connections at once until it is ready for the next session.
+func TestRouterThatIsNotReadyYetIsTriedAgainWithinTheAttempt(t *testing.T) {
+	t.Parallel()
+	p := newPuppet(t, "127.0.0.1")
+	s := startEngine(t, 2).open(t, p.settings())
+	s.connect()
+	conn, err := p.listener.Accept()
+	s.Expect(err).NotTo(HaveOccurred())
+	s.Expect(conn.Close()).To(Succeed())
+	p.establish(p.accept())
+	_, before := s.until("Established", func(e bgp.Event) bool { return e.Phase == announcers.Established })
+	s.Expect(before).To(HaveEach(HaveField("Problem", BeNil())))
+}
+
 func TestNothingGoesOnAfterADrop(t *testing.T) {
 	t.Parallel()
 	p := newPuppet(t, "127.0.0.1")

@@ -34,12 +34,16 @@ var (
 // neighbour is the peer's address as GoBGP knows it: that of the relay, which has the connection to the peer.
 const neighbour = "127.0.0.1"
 
+// relayMSS is that of an Ethernet in place of the loopback interface's 64 KiB, from which the kernel would make a buffer of megabytes: GoBGP
+// is to notice early that a peer takes nothing.
+const relayMSS = 1460
+
 // peerOf returns what GoBGP is to know of the peer, whose relay is at a port.
 func peerOf(s bgp.Settings, restarting bool, port uint16) *api.Peer {
 	return &api.Peer{
 		Conf:            &api.PeerConf{NeighborAddress: neighbour, PeerAsn: s.RemoteASN, LocalAsn: s.LocalASN},
 		Timers:          &api.Timers{Config: timersOf(s.PeerSettings)},
-		Transport:       &api.Transport{RemotePort: uint32(port)},
+		Transport:       &api.Transport{RemotePort: uint32(port), TcpMss: relayMSS},
 		GracefulRestart: restartOf(s, restarting),
 		AfiSafis:        familiesOf(s),
 	}

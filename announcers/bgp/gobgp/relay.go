@@ -52,6 +52,7 @@ type passage struct {
 
 	// router and engine are the two connections; sending guards what is written to the router.
 	router, engine *net.TCPConn
+	from           *bufio.Reader
 	sending        sync.Mutex
 	// counting guards traffic and late, the next report that waits for its time.
 	counting sync.Mutex
@@ -111,7 +112,7 @@ func (p *passage) say(v level, text string, fields map[string]string) {
 
 // run has one connection.
 func (p *passage) run(ctx context.Context, entrance *door) {
-	if p.router = p.connect(ctx); p.router == nil {
+	if !p.reach(ctx) {
 		return
 	}
 	defer p.router.Close()
@@ -152,26 +153,6 @@ func (p *passage) guard(f func()) {
 	f()
 }
 
-// connect connects to the router, as often as is needed; nil when the context has ended.
-func (p *passage) connect(ctx context.Context) *net.TCPConn {
-	for {
-		began := time.Now()
-		conn, err := p.way.dial(ctx)
-		if err == nil {
-			return conn
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		p.say(levelDebug, textDialFailed, map[string]string{"Error": err.Error()})
-		select {
-		case <-time.After(p.way.Retry - time.Since(began)):
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
 // up passes on what GoBGP sends, until it closes.
 func (p *passage) up() {
 	from, buffer := bufio.NewReader(p.engine), make([]byte, longestMessage)
@@ -200,8 +181,7 @@ func (p *passage) send(m message) error {
 // down reads what the router sends, and passes on what GoBGP is to know.
 func (p *passage) down(ctx context.Context) {
 	defer p.engine.Close()
-	from, buffer := bufio.NewReaderSize(p.router, 64<<10), make([]byte, longestMessage)
-	if err := p.exchange(ctx, from, buffer); err != nil {
+	if err := p.exchange(ctx, p.from, make([]byte, longestMessage)); err != nil {
 		p.refuse(err)
 	}
 }
@@ -324,49 +304,6 @@ func (p *passage) established(ctx context.Context, from io.Reader, buffer []byte
 // carries says whether both sides have offered a family (RFC 4760 8).
 func (p *passage) carries(f wireFamily, open opening) bool {
 	return open.families[f] && (f == wireIPv4 && p.way.IPv4 || f == wireIPv6 && p.way.IPv6)
-}
-
-func (p *passage) passed(now time.Time) {
-	p.counting.Lock()
-	defer p.counting.Unlock()
-	p.traffic.passed(now)
-}
-
-func (p *passage) refresh(now time.Time) time.Duration {
-	p.counting.Lock()
-	defer p.counting.Unlock()
-	return p.traffic.refresh(now)
-}
-
-// drop counts a message that is dropped, and has the parent told at once or after a while.
-func (p *passage) drop(now time.Time, size int) (standIn bool, wait time.Duration) {
-	p.counting.Lock()
-	defer p.counting.Unlock()
-	standIn, wait = p.traffic.dropped(now, size)
-	p.tellDropped(now, false)
-	if p.late == nil {
-		p.late = time.AfterFunc(reportInterval, func() { p.report(time.Now(), true) })
-	}
-	return standIn, wait
-}
-
-// report tells the parent what was dropped and was not told yet, when that is due or the connection ends.
-func (p *passage) report(now time.Time, last bool) {
-	p.counting.Lock()
-	defer p.counting.Unlock()
-	p.late = nil
-	p.tellDropped(now, last)
-}
-
-// tellDropped tells the parent what was dropped; the mutex is held.
-func (p *passage) tellDropped(now time.Time, last bool) {
-	if !p.traffic.reportDue(now, last) {
-		return
-	}
-	p.say(levelDebug, textDropped, map[string]string{
-		"Messages": strconv.FormatUint(p.traffic.messages, 10), "Bytes": strconv.FormatUint(p.traffic.bytes, 10),
-		"StandIns": strconv.FormatUint(p.traffic.standIns, 10),
-	})
 }
 
 // pause waits, if there is anything to wait for.

@@ -20,6 +20,9 @@ import (
 const (
 	// callWait bounds a question to GoBGP that nobody else bounds.
 	callWait = 5 * time.Second
+	// settleWait bounds how long the routes may take to get the form that the peer takes, before the session goes on: 10,000 take half a second
+	// of a processor, and the peer is sent KEEPALIVE meanwhile.
+	settleWait = 30 * time.Second
 	// partWait is how long a peer has for taking our NOTIFICATION.
 	partWait = time.Second
 	// wordWait is how long the words for something may come after it.

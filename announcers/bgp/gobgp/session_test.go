@@ -182,7 +182,9 @@ func TestManyRoutes(t *testing.T) {
 	t.Parallel()
 	const n = 10000
 	r := newRemote(t, remoteOptions{asn: 64999, ourASN: 64512})
-	s := startEngine(t, 2).open(t, r.settings(64512))
+	settings := r.settings(64512)
+	settings.Local = r.addr.Addr() // as the announcer knows it, so that nothing is told twice
+	s := startEngine(t, 2).open(t, settings)
 	routes := make([]bgp.Announcement, n)
 	gone := make([]netip.Prefix, n)
 	for i := range routes {

@@ -2,7 +2,10 @@
 
 package gobgp
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Bounds on what is read of a router's routes: a full table of the Internet, of both families, comes at once, and after that more than twice
 // the updates of the busiest hours.
@@ -61,4 +64,48 @@ func (t *traffic) reportDue(now time.Time, last bool) bool {
 	}
 	t.reported, t.told = now, t.messages
 	return true
+}
+
+// passed, refresh and drop are the methods of traffic for several goroutines.
+func (p *passage) passed(now time.Time) {
+	p.counting.Lock()
+	defer p.counting.Unlock()
+	p.traffic.passed(now)
+}
+
+func (p *passage) refresh(now time.Time) time.Duration {
+	p.counting.Lock()
+	defer p.counting.Unlock()
+	return p.traffic.refresh(now)
+}
+
+// drop counts a message that is dropped, and has the parent told at once or after a while.
+func (p *passage) drop(now time.Time, size int) (standIn bool, wait time.Duration) {
+	p.counting.Lock()
+	defer p.counting.Unlock()
+	standIn, wait = p.traffic.dropped(now, size)
+	p.tellDropped(now, false)
+	if p.late == nil {
+		p.late = time.AfterFunc(reportInterval, func() { p.report(time.Now(), true) })
+	}
+	return standIn, wait
+}
+
+// report tells the parent what was dropped and was not told yet, when that is due or the connection ends.
+func (p *passage) report(now time.Time, last bool) {
+	p.counting.Lock()
+	defer p.counting.Unlock()
+	p.late = nil
+	p.tellDropped(now, last)
+}
+
+// tellDropped tells the parent what was dropped; the mutex is held.
+func (p *passage) tellDropped(now time.Time, last bool) {
+	if !p.traffic.reportDue(now, last) {
+		return
+	}
+	p.say(levelDebug, textDropped, map[string]string{
+		"Messages": strconv.FormatUint(p.traffic.messages, 10), "Bytes": strconv.FormatUint(p.traffic.bytes, 10),
+		"StandIns": strconv.FormatUint(p.traffic.standIns, 10),
+	})
 }
