@@ -16,8 +16,10 @@ TOOL := $(GO) tool -modfile=hack/tools/go.mod
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # The packages whose goroutines meet are tested with the race detector, the rest without: it pays there and costs builds elsewhere.
-RACE_PACKAGES := ./announcers/... ./internal/... ./controllers/speaker/... ./cmd/...
-UNIT_PACKAGES := $$($(GO) list ./... | grep -vE '/test/e2e|/announcers|/internal/|/controllers/speaker|/cmd/|/hack/')
+RACE_PACKAGES := ./announcers/... ./internal/... ./controllers/... ./endpointcopier/... ./cmd/...
+UNIT_PACKAGES := $$($(GO) list ./... | grep -vE '/test/e2e|/announcers|/internal/|/controllers/|/endpointcopier|/cmd/')
+# The packages whose tests need neither an API server nor rights on the network.
+FAST_PACKAGES := ./api/... ./internal/allocation ./internal/election ./internal/installation ./internal/policy ./internal/route ./announcers ./hack/vulncheck
 
 # compile NAME PACKAGES: downloads and compiles programs and says so before the first of it, for "go run" is silent meanwhile.
 compile = @hack/progress.sh "$(1): downloading and compiling; minutes on a machine without caches, seconds later" $(GO) build -o /dev/null $(2) ./test/lab/cmd/lab
@@ -53,10 +55,14 @@ bundle: ## Regenerate the OLM bundle from config/
 	hack/bundle.sh
 
 .PHONY: verify
-verify: generate ## Fail when a generated file is stale
+verify: generate vulncheck ## Fail when a generated file is stale or a vulnerability is not accepted
 	@stale=$$(git status --porcelain -- api config bundle docs); \
 	if [ -n "$$stale" ]; then echo "stale or uncommitted generated files; run 'make generate' and commit:"; echo "$$stale"; exit 1; fi
 	@echo "generated files are up to date"
+
+.PHONY: vulncheck
+vulncheck: ## Scan the program for known vulnerabilities, offline
+	hack/vulncheck.sh
 
 .PHONY: lint
 lint: ## Run the linters
@@ -65,7 +71,16 @@ lint: ## Run the linters
 ##@ Test
 
 .PHONY: test
-test: verify test-unit test-bundle test-e2e ## Run every test: unit, envtest, bundle and end to end on the lab
+test: verify lint test-unit test-bundle test-e2e ## Run the linters and every test: unit, envtest, bundle and end to end on the lab
+
+.PHONY: test-fast
+test-fast: ## Run the tests of the pure packages, in seconds
+	$(GO) test $(FAST_PACKAGES)
+
+.PHONY: test-one
+test-one: envtest ## Run the tests of one package, with an API server for those that need it (PKG=./controllers/peering FOCUS=)
+	export KUBEBUILDER_ASSETS=$$($(LAB) build --only envtest 2>/dev/null | tail -n 1); \
+	$(GO) test -count=1 $(PKG) $(if $(FOCUS),-args -ginkgo.focus='$(FOCUS)')
 
 .PHONY: envtest
 envtest: ## Build etcd and kube-apiserver for the tests against an API server

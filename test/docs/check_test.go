@@ -203,6 +203,11 @@ func (c *checker) kustomize(args []string) error {
 
 func (c *checker) make(args []string) error {
 	for _, a := range args {
+		if _, value, set := strings.Cut(a, "="); set && strings.HasPrefix(value, "./") {
+			if err := c.exists(value); err != nil {
+				return err
+			}
+		}
 		if !strings.Contains(a, "=") && !placeholder.MatchString(a) && !slices.Contains(c.targets, a) {
 			return fmt.Errorf("the Makefile has no target %q", a)
 		}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -57,6 +58,27 @@ func TestEveryCommandOfTheDocumentationExists(t *testing.T) {
 	}
 }
 
+var path = regexp.MustCompile("`((?:announcers|api|cmd|config|controllers|docs|endpointcopier|hack|internal|test)/[^` ]+)`")
+
+func TestFilesThatContributingNamesExist(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join(root, "CONTRIBUTING.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := path.FindAllStringSubmatch(string(content), -1)
+	if len(named) < 20 {
+		t.Errorf("only %d paths were found", len(named))
+	}
+	for _, match := range named {
+		if strings.HasSuffix(match[1], "/NAME") {
+			continue
+		}
+		if found, err := filepath.Glob(filepath.Join(root, match[1])); err != nil || len(found) == 0 {
+			t.Errorf("%s does not exist (%v)", match[1], err)
+		}
+	}
+}
+
 func TestMistakesInCommandsAreFound(t *testing.T) {
 	c, err := newChecker(root)
 	if err != nil {
@@ -72,6 +94,7 @@ func TestMistakesInCommandsAreFound(t *testing.T) {
 		"kubectl -n metallb-system rollout restart thing/x":      `unknown resource "thing"`,
 		"kubectl obtain pods":                                    "unknown subcommand",
 		"make tset":                                              "no target",
+		"make test-one PKG=./controllers/gone":                   "no such file",
 		"metalsuite controler":                                   "unknown",
 		"metalsuite controller --healt-probe-port=0":             "no flag",
 		"go test ./internal/alocation":                           "no such file",
