@@ -143,6 +143,9 @@ const (
 	ApplyFailed           Reason = "ApplyFailed"
 	PodsRefused           Reason = "PodsRefused"
 	GossipKeyMissing      Reason = "GossipKeyMissing"
+	SelectorDiffers       Reason = "SelectorDiffers"
+	ForeignFields         Reason = "ForeignFields"
+	SpeakerNodeNotReady   Reason = "SpeakerNodeNotReady"
 	WrongName             Reason = "IncorrectMetalLBResourceName"
 	WrongNamespace        Reason = "IncorrectMetalLBResourceNamespace"
 	StrayObject           Reason = "IncorrectNamespace"
@@ -245,8 +248,8 @@ var vocabulary = map[Reason]Text{
 	NodeNotSelected:                 {Sentence: "speakers are not to run on the node any more"},
 	AnnouncerRemoved:                {Sentence: "speakers are not to run the announcer any more"},
 
-	GossipKeyInvalid: {Sentence: "the speakers' common key is missing or unusable", Fix: "Delete the Secret memberlist, which the controller makes anew within a minute, then restart the speakers"},
-	GossipKeyDiffers: {Sentence: "a speaker uses another key", Fix: "Restart the speakers, so that all read the same Secret memberlist"},
+	GossipKeyInvalid: {Sentence: "the speakers' common key is missing or unusable", Fix: "Delete the Secret memberlist, which the operator makes anew at once"},
+	GossipKeyDiffers: {Sentence: "another speaker encrypts with a key that this speaker does not have", Fix: "Wait five minutes after a change of the Secret memberlist; if this lasts, delete the speaker pods of the nodes named here, which then read the Secret again"},
 	GossipPortTaken:  {Sentence: "the port on which the speakers talk to each other is in use", Fix: "Stop the other process on the node or change the speakers' port for all nodes"},
 	GossipUDPBlocked: {Sentence: "a speaker answered several UDP probes in a row over TCP only", Fix: "Allow UDP between the nodes on the port on which the speakers talk to each other; if it is allowed, the link loses packets or one of the two nodes is overloaded"},
 	GossipDelayed:    {Sentence: "a speaker answered a UDP probe too late", Fix: "Look for processor load or lost packets on the two nodes; UDP itself is allowed, since other probes were answered"},
@@ -290,7 +293,10 @@ var vocabulary = map[Reason]Text{
 	OperandNotReady:       {Sentence: "a workload is not ready", Fix: "See the events of its pods"},
 	ApplyFailed:           {Sentence: "a workload could not be applied", Fix: "See the message; the operator tries again"},
 	PodsRefused:           {Sentence: "Kubernetes refuses to create the pods of a workload", Fix: "See the events of the workload; often the namespace lacks the label pod-security.kubernetes.io/enforce: privileged or a quota is used up"},
-	GossipKeyMissing:      {Sentence: "the speakers wait for the Secret memberlist, which the controller creates when it starts", Fix: "If this lasts, see the controller's log"},
+	GossipKeyMissing:      {Sentence: "the speakers wait for the Secret memberlist, which the operator could not create or read", Fix: "See the message beside this one; the role metallb-operator gives the operator its rights to the Secret"},
+	SelectorDiffers:       {Sentence: "a workload of this name was made by other manifests, and Kubernetes does not change its selector", Fix: "Run the command in the message; the operator makes its own workload within 30 seconds, and the speakers' key is kept"},
+	ForeignFields:         {Sentence: "somebody else has set fields in a workload of the suite; the operator leaves them as they are", Fix: "Remove the fields from the workload with kubectl edit, or from the program that sets them; use the fields of the MetalLB resource instead"},
+	SpeakerNodeNotReady:   {Sentence: "nodes that are to run a speaker are not ready", Fix: "Repair the nodes in the message or delete them from the cluster; speakers of other nodes are updated meanwhile"},
 	WrongName:             {Sentence: "only the MetalLB resource named metallb is served", Fix: "Create it with the name metallb and delete this one"},
 	WrongNamespace:        {Sentence: "only the MetalLB resource in the operator's namespace is served", Fix: "Create it in the operator's namespace and delete this one"},
 	StrayObject:           {Sentence: "the object is outside the namespace of the MetalLB resource, where nothing uses it", Fix: "Create it in the namespace of the MetalLB resource and delete it where it is"},

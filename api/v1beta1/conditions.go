@@ -30,6 +30,8 @@ const (
 	ConditionNativeBackend = "NativeBackend"
 	// ConditionStrayObjects is present, and True, while objects of the suite are in other namespaces than its own, where they do nothing.
 	ConditionStrayObjects = "StrayObjects"
+	// ConditionForeignFields is present, and True, while somebody else has set fields in the workloads, which the operator leaves as they are.
+	ConditionForeignFields = "ForeignFields"
 )
 
 // Condition types on the objects of the policy and on ConfigurationState.

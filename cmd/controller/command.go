@@ -40,7 +40,6 @@ type lease struct{ duration, renew, retry time.Duration }
 type options struct {
 	process.Options
 	class      string
-	secretName string
 	deployment string
 	podName    string
 
@@ -69,8 +68,6 @@ func (o *options) command() *cobra.Command {
 func (o *options) bind(flags *pflag.FlagSet) {
 	o.Bind(flags)
 	flags.StringVar(&o.class, "lb-class", "", "spec.loadBalancerClass of the Services to serve; empty serves those without one")
-	flags.StringVar(&o.secretName, "ml-secret-name", environment("METALLB_ML_SECRET_NAME", "memberlist"),
-		"Secret with the key of the speakers' membership, created if absent; empty creates none (env METALLB_ML_SECRET_NAME)")
 	flags.StringVar(&o.deployment, "deployment", environment("METALLB_DEPLOYMENT", ""),
 		"Deployment of this role, owner of what the role creates; empty owns nothing (env METALLB_DEPLOYMENT)")
 	flags.StringVar(&o.podName, "pod-name", environment("METALLB_POD_NAME", ""), "name of this pod, for the log (env METALLB_POD_NAME)")
@@ -108,7 +105,7 @@ func (o *options) serve(ctx context.Context, log logr.Logger) error {
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	role := service.Options{Namespace: o.Namespace, Class: o.class, SecretName: o.secretName, Deployment: o.deployment}
+	role := service.Options{Namespace: o.Namespace, Class: o.class, Deployment: o.deployment}
 	options := o.managerOptions(scheme, log)
 	if o.leaderElect {
 		tenure, err := newTenure(config, o.Namespace, o.lease.renew, func() { end(errLost) })

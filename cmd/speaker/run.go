@@ -39,6 +39,9 @@ const hold = 3 * time.Second
 // retryStart is how long the speaker waits before it tries again to reach an API server that was away when it started.
 const retryStart = 2 * time.Second
 
+// keyPeriod is how often the key of the membership is read again. The kubelet replaces the file when the Secret changes.
+const keyPeriod = 10 * time.Second
+
 // heapGrowth is by how many per cent the heap may grow between two collections. The role holds all Services in memory on every node.
 const heapGrowth = 25
 
@@ -140,7 +143,7 @@ func part(signalled, running context.Context, log logr.Logger, loop *speaker.Spe
 }
 
 func (o *options) membership(log logr.Logger) (*membership.Membership, error) {
-	key, err := membership.ReadKey(o.keyFile())
+	keys, err := membership.ReadKeys(o.keyFile())
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +152,9 @@ func (o *options) membership(log logr.Logger) (*membership.Membership, error) {
 		return nil, fmt.Errorf("parsing the address of the node: %w", err)
 	}
 	return membership.New(membership.Options{
-		Name: o.node, Bind: netip.AddrPortFrom(address, o.bindPort), Key: key, Log: log.WithName("members"), Metrics: metrics.Registry,
+		Name: o.node, Bind: netip.AddrPortFrom(address, o.bindPort), Log: log.WithName("members"), Metrics: metrics.Registry,
+		Key: keys.Current, Former: keys.Former, KeyTicks: time.Tick(keyPeriod),
+		ReadKeys: func() (membership.Keys, error) { return membership.ReadKeys(o.keyFile()) },
 	})
 }
 

@@ -25,6 +25,9 @@ func (r *Reconciler) ensure(ctx context.Context, desired, live client.Object) er
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("reading %s: %w", desired.GetName(), err)
 	}
+	if p := selectorProblem(desired, live); p != nil {
+		return p
+	}
 	config, err := applyConfiguration(desired)
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", desired.GetName(), err)

@@ -4,12 +4,12 @@ package operator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"metalsuite.io/api/reason"
@@ -22,20 +22,25 @@ func (r *Reconciler) deploy(ctx context.Context, desired client.Object, seen *ob
 		if err := r.ensure(ctx, d, live); err != nil {
 			return notApplied(err), err
 		}
-		return deploymentHealth(live), nil
+		return deploymentHealth(live), seen.look(live)
 	}
-	return r.deploySpeaker(ctx, desired, seen)
+	speakers, ok := desired.(*appsv1.DaemonSet)
+	if !ok {
+		return health{}, fmt.Errorf("kind %T is never applied", desired)
+	}
+	return r.deploySpeaker(ctx, speakers, seen)
 }
 
 // deploySpeaker creates the speakers only once the Secret that they mount exists: a kubelet that finds it missing tries again ever more
 // slowly, for up to two minutes. Speakers that exist are kept up to date in any case.
-func (r *Reconciler) deploySpeaker(ctx context.Context, desired client.Object, seen *observation) (health, error) {
-	keyMissing, err := r.keyMissing(ctx)
+func (r *Reconciler) deploySpeaker(ctx context.Context, desired *appsv1.DaemonSet, seen *observation) (health, error) {
+	down, err := r.nodesDown(ctx, desired)
 	if err != nil {
 		return notApplied(err), err
 	}
+	allowUnavailable(desired, len(down))
 	live := &appsv1.DaemonSet{}
-	if keyMissing {
+	if seen.keyMissing {
 		err := r.Client.Get(ctx, client.ObjectKeyFromObject(desired), live)
 		if apierrors.IsNotFound(err) {
 			return health{problem: &reason.Problem{Reason: reason.GossipKeyMissing}}, nil
@@ -44,8 +49,8 @@ func (r *Reconciler) deploySpeaker(ctx context.Context, desired client.Object, s
 	if err := r.ensure(ctx, desired, live); err != nil {
 		return notApplied(err), err
 	}
-	h := daemonSetHealth(live)
-	if keyMissing && !h.complete {
+	h := blameNodes(daemonSetHealth(live), down)
+	if seen.keyMissing && !h.complete {
 		h.problem = &reason.Problem{Reason: reason.GossipKeyMissing}
 	}
 	switch {
@@ -56,17 +61,14 @@ func (r *Reconciler) deploySpeaker(ctx context.Context, desired client.Object, s
 		seen.incomplete = true
 		h = r.withoutNodes(ctx, live, h)
 	}
-	return h, nil
+	return h, seen.look(live)
 }
 
-func (r *Reconciler) keyMissing(ctx context.Context) (bool, error) {
-	secret := &metav1.PartialObjectMetadata{}
-	secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	err := r.Client.Get(ctx, client.ObjectKey{Namespace: r.Options.Namespace, Name: GossipSecret}, secret)
-	if client.IgnoreNotFound(err) != nil {
-		return false, fmt.Errorf("looking for secret %s: %w", GossipSecret, err)
-	}
-	return err != nil, nil
+// look notes what others have set in a workload.
+func (o *observation) look(live client.Object) error {
+	found, err := foreignFields(kindOf(live), live)
+	o.foreign = append(o.foreign, found...)
+	return err
 }
 
 // explain replaces the health of a DaemonSet that lacks pods by the refusal that its events tell of, if there is one and no pod has been
@@ -106,6 +108,9 @@ func notApplied(err error) health {
 }
 
 func applyProblem(err error) reason.Problem {
+	if p := (*reason.Problem)(nil); errors.As(err, &p) {
+		return *p
+	}
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return reason.Problem{Reason: reason.NamespaceTerminating}
 	}

@@ -16,7 +16,8 @@ type event struct{ kind, reason, note string }
 // maxNote is the limit of an event's note (Kubernetes: events.k8s.io/v1 Event.note, 1 kB).
 const maxNote = 1000
 
-// changesBetween returns the events that a change of conditions gives rise to: degraded now or for another reason, available again.
+// changesBetween returns the events that a change of conditions gives rise to: degraded now or for another reason, available again,
+// fields of others in the workloads.
 func changesBetween(before, after []metav1.Condition) []event {
 	var events []event
 	if c := changed(before, after, v1beta1.ConditionDegraded); c != nil && c.Status == metav1.ConditionTrue {
@@ -24,6 +25,9 @@ func changesBetween(before, after []metav1.Condition) []event {
 	}
 	if c := changed(before, after, v1beta1.ConditionAvailable); c != nil && c.Status == metav1.ConditionTrue {
 		events = append(events, event{corev1.EventTypeNormal, "Available", note(c.Message)})
+	}
+	if c := changed(before, after, v1beta1.ConditionForeignFields); c != nil {
+		events = append(events, event{corev1.EventTypeWarning, c.Reason, note(c.Message)})
 	}
 	return events
 }

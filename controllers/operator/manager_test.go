@@ -41,14 +41,20 @@ var _ = Describe("the operator under the roles it ships with", Serial, func() {
 		Expect(api.Create(ctx, early)).To(Succeed())
 		h.start(ctx)
 
-		By("installing when the resource appears, the speakers when their key does")
+		By("installing when the resource appears")
 		cr := h.resource(v1beta1.MetalLBSpec{})
 		Expect(api.Create(ctx, cr)).To(Succeed())
 		Eventually(h.exists(controllerName, &appsv1.Deployment{})).WithContext(ctx).Should(Succeed())
-		Consistently(h.exists(speakerName, &appsv1.DaemonSet{}), "300ms").WithContext(ctx).ShouldNot(Succeed())
-		Expect(api.Create(ctx, h.gossipKey())).To(Succeed())
 		Eventually(h.exists(speakerName, &appsv1.DaemonSet{})).WithContext(ctx).Should(Succeed())
 		Eventually(h.exists(copierName, &appsv1.Deployment{})).WithContext(ctx).Should(Succeed())
+
+		By("making the speakers' key again when somebody deletes it, with the former one beside it")
+		first, second := h.gossipKey(), h.gossipKey()
+		Eventually(h.exists(GossipSecret, first)).WithContext(ctx).Should(Succeed())
+		Expect(api.Patch(ctx, first, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"a":"b"}}}`)))).To(Succeed())
+		Expect(api.Delete(ctx, first)).To(Succeed())
+		Eventually(h.exists(GossipSecret, second)).WithContext(ctx).Should(Succeed())
+		Expect(second.Data[formerKeyEntry]).To(Equal(first.Data[gossipKeyEntry]))
 
 		By("seeing the workloads become ready")
 		h.allReady(ctx)

@@ -30,7 +30,7 @@ type EventRecorder interface {
 type Reconciler struct {
 	// Client reads from a cache or from the API server and writes to the API server.
 	Client client.Client
-	// Live reads from the API server; only events are read with it, when pods are missing.
+	// Live reads from the API server: the speakers' Secret, and events when pods are missing.
 	Live client.Reader
 	// Events receives what users should notice.
 	Events EventRecorder
@@ -40,6 +40,8 @@ type Reconciler struct {
 	Options Options
 	// Now is the time.
 	Now func() time.Time
+	// key is what is known of the speakers' key.
+	key gossipKey
 }
 
 // Reconcile brings one MetalLB resource and its workloads together and patches its status once.
@@ -88,7 +90,9 @@ func (r *Reconciler) install(ctx context.Context, cr *v1beta1.MetalLB) (observat
 	seen.strays, seen.straysUnknown = r.Strays.problem()
 	desired := Render(*usable, r.Options)
 	components := map[string]health{}
-	var failures []error
+	keyErr := r.ensureKey(ctx, cr)
+	seen.keyMissing = keyErr != nil
+	failures := []error{keyErr}
 	for _, object := range desired {
 		h, err := r.deploy(ctx, object, &seen)
 		components[object.GetName()] = h

@@ -71,13 +71,15 @@ var _ = Describe("a MetalLB resource", func() {
 	It("holds the speakers back until the key of their membership exists", func(ctx context.Context) {
 		cr := h.resource(v1beta1.MetalLBSpec{})
 		Expect(api.Create(ctx, cr)).To(Succeed())
-		h.reconcile(ctx, cr)
+		allowed := h.reconciler.Client
+		h.reconciler.Client = refusingSecrets(api)
+		h.fail(ctx, cr, "creating secret memberlist")
 		Expect(cr).To(haveCondition(v1beta1.ConditionSpeakerAvailable, no, "GossipKeyMissing"))
 		Expect(h.deployment(ctx, controllerName)).NotTo(BeNil())
 		err := api.Get(ctx, client.ObjectKey{Namespace: h.namespace, Name: speakerName}, &appsv1.DaemonSet{})
 		Expect(apierrors.IsNotFound(err)).To(BeTrue())
 
-		Expect(api.Create(ctx, h.gossipKey())).To(Succeed())
+		h.reconciler.Client = allowed
 		h.reconcile(ctx, cr)
 		Expect(h.speaker(ctx).Spec.Template.Spec.Volumes[0].Secret.SecretName).To(Equal(GossipSecret))
 
@@ -85,15 +87,16 @@ var _ = Describe("a MetalLB resource", func() {
 		Expect(api.Delete(ctx, h.gossipKey())).To(Succeed())
 		cr.Spec.LogLevel = v1beta1.LogLevelDebug
 		Expect(api.Update(ctx, cr)).To(Succeed())
-		h.reconcile(ctx, cr)
+		h.reconciler.Client = refusingSecrets(api)
+		h.fail(ctx, cr, "creating secret memberlist")
 		Expect(h.speaker(ctx).Spec.Template.Spec.Containers[0].Args).To(ContainElement("--log-level=debug"))
 
 		By("naming the Secret when one of them does not come up, and only then")
 		h.speakers(ctx, 3, 3)
-		h.reconcile(ctx, cr)
+		h.fail(ctx, cr, "creating secret memberlist")
 		Expect(cr).To(haveCondition(v1beta1.ConditionSpeakerAvailable, yes, "AsExpected"))
 		h.speakers(ctx, 2, 3)
-		h.reconcile(ctx, cr)
+		h.fail(ctx, cr, "creating secret memberlist")
 		Expect(cr).To(haveCondition(v1beta1.ConditionSpeakerAvailable, no, "GossipKeyMissing"))
 	})
 
@@ -269,7 +272,7 @@ var _ = Describe("a MetalLB resource", func() {
 		Expect(cr).To(haveCondition(v1beta1.ConditionDegraded, yes, "PodsRefused"))
 	})
 
-	It("returns what the API server refuses, says it, and goes on with the rest", func(ctx context.Context) {
+	It("says which workload is in the way, and goes on with the rest", func(ctx context.Context) {
 		occupied := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: controllerName, Namespace: h.namespace}}
 		occupied.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "other"}}
 		occupied.Spec.Template.Labels = map[string]string{"app": "other"}
@@ -279,13 +282,21 @@ var _ = Describe("a MetalLB resource", func() {
 		Expect(api.Create(ctx, h.gossipKey())).To(Succeed())
 		Expect(api.Create(ctx, cr)).To(Succeed())
 
-		_, err := h.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(cr)})
-		Expect(err).To(MatchError(ContainSubstring("applying controller")))
-		Expect(api.Get(ctx, client.ObjectKeyFromObject(cr), cr)).To(Succeed())
-		Expect(cr).To(haveCondition(v1beta1.ConditionDegraded, yes, "ApplyFailed"))
-		Expect(cr).To(haveCondition(v1beta1.ConditionControllerAvailable, no, "ApplyFailed"))
+		h.fail(ctx, cr, "kubectl delete deployment")
+		Expect(cr).To(haveCondition(v1beta1.ConditionDegraded, yes, "SelectorDiffers"))
+		Expect(cr).To(haveCondition(v1beta1.ConditionControllerAvailable, no, "SelectorDiffers"))
 		h.speaker(ctx)
 		h.deployment(ctx, copierName)
+	})
+
+	It("returns what the API server refuses, says it, and goes on with the rest", func(ctx context.Context) {
+		h.reconciler.Options.Image = ""
+		cr := h.resource(v1beta1.MetalLBSpec{})
+		Expect(api.Create(ctx, cr)).To(Succeed())
+		h.fail(ctx, cr, "applying controller")
+		Expect(cr).To(haveCondition(v1beta1.ConditionDegraded, yes, "ApplyFailed"))
+		Expect(cr).To(haveCondition(v1beta1.ConditionControllerAvailable, no, "ApplyFailed"))
+		Expect(meta.FindStatusCondition(cr.Status.Conditions, v1beta1.ConditionDegraded).Message).To(ContainSubstring("applying endpoint-copier"))
 	})
 
 	It("is refused under another name", func(ctx context.Context) {

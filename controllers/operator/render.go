@@ -23,7 +23,7 @@ const (
 	ResourceName = "metallb"
 	// FieldOwner is who owns what the operator applies.
 	FieldOwner = "metalsuite-operator"
-	// GossipSecret is the Secret with the key of the speakers' membership; the controller role creates it.
+	// GossipSecret is the Secret with the key of the speakers' membership.
 	GossipSecret = "memberlist"
 
 	controllerName = "controller"

@@ -28,7 +28,6 @@ const gossipKeyPath = "/etc/metallb/memberlist"
 func (r renderer) controller() *appsv1.Deployment {
 	pod := r.pod(controllerName, r.classArgs()...)
 	pod.Spec.Containers[0].Env = append(pod.Spec.Containers[0].Env,
-		corev1.EnvVar{Name: "METALLB_ML_SECRET_NAME", Value: GossipSecret},
 		corev1.EnvVar{Name: "METALLB_DEPLOYMENT", Value: controllerName},
 	)
 	runAsNobody(&pod)

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -30,6 +31,7 @@ func CacheOptions(namespace string) cache.Options {
 	by := map[client.Object]cache.ByObject{
 		&appsv1.Deployment{}: {Namespaces: own},
 		&appsv1.DaemonSet{}:  {Namespaces: own},
+		&corev1.Node{}:       {Transform: readinessOnly},
 		&corev1.Secret{}:     {Namespaces: own, Field: fields.OneTermEqualSelector("metadata.name", GossipSecret)},
 	}
 	for _, kind := range strayKinds() {
@@ -38,8 +40,8 @@ func CacheOptions(namespace string) cache.Options {
 	return cache.Options{ByObject: by}
 }
 
-// SetupWithManager registers the reconciler: it runs when a resource or one of its workloads changes in any way, and when the Secret
-// appears that the speakers wait for. Of the Secret only the metadata is read. Changes of a resource's status count as well: what was
+// SetupWithManager registers the reconciler: it runs when a resource or one of its workloads changes in any way, when the Secret of
+// the speakers comes or goes, and when nodes become ready or cease to be. Of the Secret only the metadata is read. Changes of a resource's status count as well: what was
 // decided while the cache was behind is decided again once the status arrives.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	controlled := ctrl.NewControllerManagedBy(mgr).
@@ -47,6 +49,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		For(&v1beta1.MetalLB{}).
 		Owns(&appsv1.Deployment{}).
 		Owns(&appsv1.DaemonSet{}).
+		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(r.served), builder.WithPredicates(nodeChanges())).
 		WithOptions(controller.Options{RateLimiter: retries()}).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.served))
 	if r.Strays != nil {

@@ -4,6 +4,7 @@ package operator
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -100,6 +102,18 @@ func counting(c client.WithWatch, n *atomic.Int32) client.WithWatch {
 	})
 }
 
+// refusingSecrets may not create Secrets.
+func refusingSecrets(c client.WithWatch) client.Client {
+	return interceptor.NewClient(c, interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			if _, secret := o.(*corev1.Secret); secret {
+				return apierrors.NewForbidden(corev1.Resource("secrets"), o.GetName(), errors.New("no right"))
+			}
+			return c.Create(ctx, o, opts...)
+		},
+	})
+}
+
 // remembering reads an old state of the resource, as a cache does that is behind.
 func remembering(c client.WithWatch, old *v1beta1.MetalLB) client.Client {
 	return interceptor.NewClient(c, interceptor.Funcs{
@@ -138,6 +152,14 @@ func (h *house) reconcile(ctx context.Context, cr *v1beta1.MetalLB) ctrl.Result 
 	Expect(err).NotTo(HaveOccurred())
 	h.check(ctx, cr)
 	return result
+}
+
+// fail reconciles a resource and expects this error.
+func (h *house) fail(ctx context.Context, cr *v1beta1.MetalLB, text string) {
+	GinkgoHelper()
+	_, err := h.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(cr)})
+	Expect(err).To(MatchError(ContainSubstring(text)))
+	h.check(ctx, cr)
 }
 
 func (h *house) check(ctx context.Context, cr *v1beta1.MetalLB) {

@@ -44,6 +44,10 @@ type observation struct {
 	// strays says which objects are in the wrong place; nil when none is. Unknown is set while more may turn up.
 	strays        *reason.Problem
 	straysUnknown bool
+	// foreign are the fields that others have set in the workloads.
+	foreign []string
+	// keyMissing is set when nobody knows that the Secret exists which the speakers mount.
+	keyMissing bool
 	// incomplete is set when a DaemonSet lacks pods or nodes to run them on.
 	incomplete bool
 }
@@ -62,6 +66,7 @@ func summarise(conditions *[]metav1.Condition, o observation, generation int64, 
 	s.conclude()
 	s.native(o.native)
 	s.strays(o.strays, o.straysUnknown)
+	s.foreign(foreignProblem(o.foreign))
 	if o.incomplete {
 		s.wake(lookAgain)
 	}
@@ -179,4 +184,13 @@ func (s *summary) strays(found *reason.Problem, unknown bool) {
 	case !unknown:
 		meta.RemoveStatusCondition(s.conditions, v1beta1.ConditionStrayObjects)
 	}
+}
+
+// foreign says, only where there are any, which fields of the workloads others have set.
+func (s *summary) foreign(found *reason.Problem) {
+	if found == nil {
+		meta.RemoveStatusCondition(s.conditions, v1beta1.ConditionForeignFields)
+		return
+	}
+	s.set(v1beta1.ConditionForeignFields, metav1.ConditionTrue, found.Reason, found.Message())
 }

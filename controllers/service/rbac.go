@@ -2,8 +2,7 @@
 
 package service
 
-// What the controller may do. It alone writes the status of Services; no spec of anything is ever written. Of Secrets it sees one, by
-// name; a create cannot be restricted by name (Kubernetes: RBAC, resourceNames).
+// What the controller may do. It alone writes the status of Services; no spec of anything is ever written.
 //
 // +kubebuilder:rbac:groups="",resources=services;namespaces;nodes,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=services/status,verbs=patch
@@ -15,8 +14,6 @@ package service
 // +kubebuilder:rbac:groups=metallb.io,namespace=metallb-system,resources=ipaddresspools/status;ipreservations/status,verbs=patch
 // +kubebuilder:rbac:groups=metallb.io,namespace=metallb-system,resources=configurationstates,verbs=get;list;watch;create
 // +kubebuilder:rbac:groups=metallb.io,namespace=metallb-system,resources=configurationstates/status,verbs=update
-// +kubebuilder:rbac:groups="",namespace=metallb-system,resources=secrets,resourceNames=memberlist,verbs=get
-// +kubebuilder:rbac:groups="",namespace=metallb-system,resources=secrets,verbs=create
 // +kubebuilder:rbac:groups=apps,namespace=metallb-system,resources=deployments,resourceNames=controller,verbs=get
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=metallb-system,resources=leases,verbs=create
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=metallb-system,resources=leases,resourceNames=controller.metallb.io,verbs=get;update

@@ -31,7 +31,7 @@ const (
 )
 
 var _ = Describe("The controller with nothing but its own rights", func() {
-	It("does its whole duty and reads no other Secret nor endpoints elsewhere", func(ctx context.Context) {
+	It("does its whole duty and reads no Secret nor endpoints elsewhere", func(ctx context.Context) {
 		Expect(client.IgnoreAlreadyExists(api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: installed}}))).To(Succeed())
 		grant(ctx, filepath.Join("..", "..", "config", "rbac", "controller", "role.yaml"))
 		user, err := environment.AddUser(envtest.User{Name: someone}, config)
@@ -41,7 +41,7 @@ var _ = Describe("The controller with nothing but its own rights", func() {
 
 		c := newCluster(ctx, func(c *cluster) {
 			c.namespace, c.config = installed, user.Config()
-			c.options = Options{Namespace: installed, SecretName: "memberlist", Deployment: "controller"}
+			c.options = Options{Namespace: installed, Deployment: "controller"}
 		})
 		c.start()
 		good, bad := c.pool(ctx, "blue", "198.18.2.1-198.18.2.1"), c.pool(ctx, "bad", "198.18.3.9-198.18.3.1")
@@ -51,17 +51,16 @@ var _ = Describe("The controller with nothing but its own rights", func() {
 		Eventually(told(ctx, first)).Should(HaveKeyWithValue("IPAllocated", 1))
 		Eventually(told(ctx, bad)).Should(HaveKeyWithValue(string(reason.InvalidAddressRange), 1))
 		Eventually(fresh(ctx, good)).Should(WithTransform(figures, Equal([4]int64{1, 0, 0, 0})))
-		for _, o := range []client.Object{
-			&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "memberlist", Namespace: installed}},
-			&v1beta1.ConfigurationState{ObjectMeta: metav1.ObjectMeta{Name: "controller", Namespace: installed}},
-		} {
-			Eventually(fresh(ctx, o)).Should(WithTransform(client.Object.GetOwnerReferences, ConsistOf(HaveField("UID", owner.UID))))
-		}
+		state := &v1beta1.ConfigurationState{ObjectMeta: metav1.ObjectMeta{Name: "controller", Namespace: installed}}
+		Eventually(fresh(ctx, state)).Should(HaveField("OwnerReferences", ConsistOf(HaveField("UID", owner.UID))))
 
 		limited, err := client.New(user.Config(), client.Options{Scheme: scheme})
 		Expect(err).NotTo(HaveOccurred())
-		other := client.ObjectKey{Namespace: installed, Name: "other"}
-		Expect(apierrors.IsForbidden(limited.Get(ctx, other, &corev1.Secret{}))).To(BeTrue())
+		for _, name := range []string{"memberlist", "other"} {
+			Expect(apierrors.IsForbidden(limited.Get(ctx, client.ObjectKey{Namespace: installed, Name: name}, &corev1.Secret{}))).To(BeTrue(), name)
+		}
+		key := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "memberlist", Namespace: installed}}
+		Expect(apierrors.IsForbidden(limited.Create(ctx, key))).To(BeTrue())
 		Expect(apierrors.IsForbidden(limited.Update(ctx, first.DeepCopy()))).To(BeTrue())
 		Expect(apierrors.IsForbidden(limited.List(ctx, &discoveryv1.EndpointSliceList{}, client.InNamespace(installed)))).To(BeTrue())
 		Expect(limited.List(ctx, &discoveryv1.EndpointSliceList{}, client.InNamespace("default"))).To(Succeed())

@@ -73,7 +73,7 @@ func newCluster(ctx context.Context, change ...func(*cluster)) *cluster {
 	GinkgoHelper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "c-"}}
 	Expect(api.Create(ctx, namespace)).To(Succeed())
-	c := &cluster{config: config, namespace: namespace.Name, options: Options{Namespace: namespace.Name, SecretName: "memberlist"}}
+	c := &cluster{config: config, namespace: namespace.Name, options: Options{Namespace: namespace.Name}}
 	for _, f := range change {
 		f(c)
 	}

@@ -4,11 +4,9 @@ package service
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/go-logr/logr"
 	. "github.com/onsi/ginkgo/v2"
@@ -378,40 +376,6 @@ var _ = Describe("The controller", func() {
 		Eventually(fresh(ctx, next)).Should(beRefused(reason.PoolExhausted))
 		Expect(api.Delete(ctx, foreign)).To(Succeed())
 		Eventually(fresh(ctx, next)).Should(haveIPs("198.18.2.2"))
-	})
-
-	It("creates the membership Secret once", func(ctx context.Context) {
-		c.start()
-		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "memberlist", Namespace: c.namespace}}
-		Eventually(fresh(ctx, secret)).Should(HaveField("Data", HaveKey(secretKey)))
-		key, err := base64.StdEncoding.DecodeString(string(secret.Data[secretKey]))
-		Expect(err).NotTo(HaveOccurred())
-		Expect(key).To(HaveLen(32))
-		version := secret.ResourceVersion
-		c.stop()
-		c.start()
-		c.pool(ctx, "blue", "198.18.2.1-198.18.2.9")
-		Eventually(fresh(ctx, c.service(ctx, "web"))).Should(haveIPs("198.18.2.1"))
-		Expect(fresh(ctx, secret)()).To(HaveField("ResourceVersion", version))
-	})
-
-	It("makes the membership Secret anew when it is gone, and replaces none", func(ctx context.Context) {
-		keeper := newSecretKeeper(api, api, c.options, GinkgoLogr)
-		keeper.period = 50 * time.Millisecond
-		running, cancel := context.WithCancel(ctx)
-		ended := make(chan error, 1)
-		go func() { ended <- keeper.Run(running) }()
-		DeferCleanup(func() {
-			cancel()
-			Eventually(ended).Should(Receive(BeNil()))
-		})
-		keeper.first(ctx)
-		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "memberlist", Namespace: c.namespace}}
-		Expect(fresh(ctx, secret)()).To(HaveField("Data", HaveKey(secretKey)))
-		uid, version := secret.UID, secret.ResourceVersion
-		Consistently(fresh(ctx, secret), "300ms").Should(HaveField("ResourceVersion", version))
-		Expect(api.Delete(ctx, secret)).To(Succeed())
-		Eventually(fresh(ctx, secret)).Should(And(HaveField("Data", HaveKey(secretKey)), HaveField("UID", Not(Equal(uid)))))
 	})
 
 	It("writes the generation of a pool that was judged", func(ctx context.Context) {

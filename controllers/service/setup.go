@@ -48,8 +48,6 @@ type Options struct {
 	Namespace string
 	// Class is the load balancer class that is served; empty means Services without one.
 	Class string
-	// SecretName is the Secret with the key of the speakers' membership; empty means that somebody else cares for it.
-	SecretName string
 	// Deployment is the Deployment of this role, which owns the objects that the role creates; it may be empty.
 	Deployment string
 	// MayWrite says until when this process may write to the API server, or why it may not; it is asked before every write. Nil means
@@ -86,24 +84,16 @@ func CacheOptions(namespace string) cache.Options {
 // check that passes once everything was read and decided, or while another replica leads.
 func Setup(mgr manager.Manager, o Options) error {
 	log, writer := mgr.GetLogger(), kube.Fenced(mgr.GetClient(), o.MayWrite)
-	keeper := newSecretKeeper(writer, mgr.GetAPIReader(), o, log)
 	state := kube.StateWriter{
 		Client: writer, Namespace: o.Namespace, Name: stateName,
 		Labels:    map[string]string{v1beta1.LabelComponentType: stateName},
 		Condition: v1beta1.ConditionPoolReconcilerValid,
 	}
 	w := newWriters(writer, mgr.GetEventRecorder(eventSource), state, log)
-	w.owners = keeper.owners
+	w.owners = (&deploymentOwner{live: mgr.GetAPIReader(), namespace: o.Namespace, name: o.Deployment}).references
 	w.rivals.times = cmp.Or(o.rivalry, usualTimes)
 	held := &barrier{live: mgr.GetAPIReader(), cached: mgr.GetClient(), namespace: o.Namespace, undisturbed: o.Undisturbed}
-	prepare := func(ctx context.Context) error {
-		if err := held.pass(ctx); err != nil {
-			return err
-		}
-		keeper.first(ctx)
-		return nil
-	}
-	r := newReconciler(mgr.GetClient(), o, log, prepare, w)
+	r := newReconciler(mgr.GetClient(), o, log, held.pass, w)
 	bell := newAlarm()
 	r.alarm = bell.set
 	c, err := controller.NewTyped("service", mgr, controller.TypedOptions[Request]{Reconciler: r, MaxConcurrentReconciles: 1})
@@ -127,7 +117,6 @@ func Setup(mgr manager.Manager, o Options) error {
 		mgr.Add(manager.RunnableFunc(w.pools.Run)),
 		mgr.Add(manager.RunnableFunc(w.reservations.Run)),
 		mgr.Add(manager.RunnableFunc(w.states.Run)),
-		mgr.Add(manager.RunnableFunc(keeper.Run)),
 		mgr.AddReadyzCheck("loaded", readiness(mgr.Elected(), r)),
 	)
 }

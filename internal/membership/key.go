@@ -36,8 +36,25 @@ func (k Key) validate() error {
 
 func validLength(n int) bool { return n == 16 || n == 24 || n == 32 }
 
-// keyFile is the name of the key in the Secret, and so of the file where the Secret is mounted.
-const keyFile = "secretkey"
+// Names of the keys in the Secret, and so of the files where the Secret is mounted. The former key is optional.
+const (
+	keyFile    = "secretkey"
+	formerFile = "previous"
+)
+
+// ReadKeys reads the key as ReadKey does and, where path is a folder, the former key from the file "previous" in it. A former key that
+// is missing or unusable is left out: nobody can have encrypted with it.
+func ReadKeys(path string) (Keys, error) {
+	current, err := ReadKey(path)
+	if err != nil {
+		return Keys{}, err
+	}
+	former, err := ReadKey(filepath.Join(path, formerFile))
+	if err != nil {
+		former = nil
+	}
+	return Keys{Current: current, Former: former}, nil
+}
 
 // ReadKey reads the key from a file, or from the file "secretkey" in a folder. A missing, unreadable or unusable key is an error: there
 // is no way to run without encryption.

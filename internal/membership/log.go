@@ -3,6 +3,7 @@
 package membership
 
 import (
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -43,6 +44,8 @@ type logWriter struct {
 	log logr.Logger
 	// changed is called without the lock when there is a new problem.
 	changed func()
+	// expects is told the sender of each message that no key opens, and says whether a speaker is expected there. Others are noise.
+	expects func(netip.Addr) bool
 
 	mu   sync.Mutex
 	last map[reason.Reason]time.Time
@@ -57,8 +60,11 @@ type sighting struct {
 	problem *reason.Problem
 }
 
-func newLogWriter(log logr.Logger, changed func()) *logWriter {
-	return &logWriter{log: log, changed: changed, last: map[reason.Reason]time.Time{}, seen: map[reason.Reason]sighting{}, overTCP: map[string]int{}}
+func newLogWriter(log logr.Logger, changed func(), expects func(netip.Addr) bool) *logWriter {
+	return &logWriter{
+		log: log, changed: changed, expects: expects,
+		last: map[reason.Reason]time.Time{}, seen: map[reason.Reason]sighting{}, overTCP: map[string]int{},
+	}
 }
 
 // answered notes that a member answered a probe over UDP.
@@ -118,6 +124,10 @@ func (w *logWriter) cause(r reason.Reason, text string) reason.Reason {
 
 func (w *logWriter) tell(message string, r reason.Reason, text string) {
 	verbosity, now := 0, time.Now()
+	if from, known := sender(text); known && r == reason.GossipKeyDiffers && !w.expects(from) {
+		w.log.V(1).Info("Message with another key from where no speaker is expected", "address", from)
+		return
+	}
 	w.mu.Lock()
 	if now.Sub(w.last[r]) < repeatAfter {
 		verbosity = 1
@@ -135,6 +145,14 @@ func (w *logWriter) tell(message string, r reason.Reason, text string) {
 	if !known {
 		w.changed()
 	}
+}
+
+// sender is the address in a line of memberlist (memberlist: LogAddress, LogConn).
+func sender(line string) (netip.Addr, bool) {
+	_, text, found := strings.Cut(line, "from=")
+	text, _, _ = strings.Cut(text, " ")
+	from, err := netip.ParseAddrPort(text)
+	return from.Addr().Unmap(), found && err == nil
 }
 
 func verbosity(level string) int {

@@ -4,6 +4,7 @@ package membership
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -14,10 +15,12 @@ import (
 	"metalsuite.io/api/reason"
 )
 
+func everybody(netip.Addr) bool { return true }
+
 func TestLogWriter(t *testing.T) {
 	var lines []string
 	log := funcr.New(func(_, args string) { lines = append(lines, args) }, funcr.Options{Verbosity: 2})
-	w := newLogWriter(log, func() {})
+	w := newLogWriter(log, func() {}, everybody)
 	for _, test := range []struct{ line, level, message string }{
 		{"[DEBUG] memberlist: Stream connection from=10.0.0.1", "2", "Memberlist said"},
 		{"[INFO] memberlist: Suspect b has failed, no acks received", "1", "Memberlist said"},
@@ -42,7 +45,7 @@ const late = "[WARN] memberlist: Was able to connect to %s over TCP but UDP prob
 
 func TestBlockedUDPIsToldFromLateAnswers(t *testing.T) {
 	changes := 0
-	w := newLogWriter(logr.Discard(), func() { changes++ })
+	w := newLogWriter(logr.Discard(), func() { changes++ }, everybody)
 	reasons := func() (all []reason.Reason) {
 		problems, _ := w.problems(time.Now())
 		for _, p := range problems {
@@ -70,7 +73,7 @@ func TestBlockedUDPIsToldFromLateAnswers(t *testing.T) {
 }
 
 func TestProblemsOfTheMembershipLapse(t *testing.T) {
-	w := newLogWriter(logr.Discard(), func() {})
+	w := newLogWriter(logr.Discard(), func() {}, everybody)
 	before := time.Now()
 	_, _ = fmt.Fprintf(w, late, "b")
 	_, _ = fmt.Fprintln(w, "[ERR] memberlist: Decrypt packet failed: no installed keys could decrypt the message from=10.0.0.1:7946")
@@ -80,5 +83,17 @@ func TestProblemsOfTheMembershipLapse(t *testing.T) {
 	}
 	if all, lapse := w.problems(time.Now().Add(lapseAfter)); len(all) != 0 || lapse != 0 {
 		t.Errorf("two minutes later: got %v, the next one lapses after %v", all, lapse)
+	}
+}
+
+func TestMessagesWithAnotherKeyCountFromWhereASpeakerIsExpected(t *testing.T) {
+	for from, want := range map[string]int{"10.0.0.1:7946": 1, "10.0.0.9:7946": 0, "[fd00::1]:7946 (stream)": 1, "[::ffff:10.0.0.1]:40000": 1} {
+		w := newLogWriter(logr.Discard(), func() {}, func(a netip.Addr) bool {
+			return a == netip.MustParseAddr("10.0.0.1") || a == netip.MustParseAddr("fd00::1")
+		})
+		_, _ = fmt.Fprintln(w, "[ERR] memberlist: failed to receive: no installed keys could decrypt the message from="+from)
+		if all, _ := w.problems(time.Now()); len(all) != want {
+			t.Errorf("%s: got %v", from, all)
+		}
 	}
 }

@@ -75,8 +75,12 @@ type Options struct {
 	Name string
 	// Bind is the address and the port, for both UDP and TCP, of this member; the others are expected on the same port.
 	Bind netip.AddrPort
-	// Key encrypts all traffic; only members with the same key see each other.
-	Key Key
+	// Key encrypts all traffic; only members with a common key see each other. Former is the key before it and may be empty: then some
+	// members may not know Key yet, and Former encrypts until all had the time to read Key.
+	Key, Former Key
+	// ReadKeys reads the keys again, at each time of KeyTicks. Both nil means that the keys never change.
+	ReadKeys func() (Keys, error)
+	KeyTicks <-chan time.Time
 	// Profile is how fast a lost member is noticed; Fast unless given.
 	Profile Profile
 	// Log gets members that come and go at V(0) and the rest at V(1) and above.
@@ -93,6 +97,9 @@ type Membership struct {
 	queue   *memberlist.TransmitLimitedQueue
 	lines   *logWriter
 	size    atomic.Int64
+	keyring *memberlist.Keyring
+	// rotation belongs to New, then to rekey.
+	rotation rotation
 
 	// known is how many problems there were when Run looked last.
 	known int
@@ -100,6 +107,8 @@ type Membership struct {
 	mu    sync.Mutex
 	table table
 	peers []netip.Addr
+	// keyProblem says why the keys were not read again.
+	keyProblem *reason.Problem
 
 	changed   chan struct{} // for the user: Members or Problems would answer otherwise
 	published chan struct{} // for Run: our own state changed
@@ -114,12 +123,18 @@ func New(o Options) (*Membership, error) {
 	}
 	m := &Membership{
 		options:   o,
+		rotation:  newRotation(time.Now(), Keys{Current: o.Key, Former: o.Former}),
 		metrics:   newMetrics(),
 		table:     newTable(o.Name, uint64(time.Now().UnixNano())),
 		changed:   make(chan struct{}, 1),
 		published: make(chan struct{}, 1),
 		wake:      make(chan struct{}, 1),
 	}
+	ring, err := newKeyring(m.rotation)
+	if err != nil {
+		return nil, err
+	}
+	m.keyring = ring
 	m.queue = &memberlist.TransmitLimitedQueue{
 		RetransmitMult: retransmitMult,
 		// The queue asks while it is locked, so the answer must not need our own lock.
@@ -128,7 +143,7 @@ func New(o Options) (*Membership, error) {
 	m.lines = newLogWriter(o.Log, func() {
 		signal(m.changed)
 		signal(m.wake)
-	})
+	}, m.expects)
 	if err := m.metrics.register(o.Metrics); err != nil {
 		return nil, fmt.Errorf("registering the metrics of the membership: %w", err)
 	}
@@ -145,6 +160,11 @@ func (o Options) validate() error {
 	if _, known := timings[o.Profile]; !known {
 		return fmt.Errorf("unknown profile %q", o.Profile)
 	}
+	if len(o.Former) > 0 {
+		if err := o.Former.validate(); err != nil {
+			return err
+		}
+	}
 	return o.Key.validate()
 }
 
@@ -155,9 +175,15 @@ func (m *Membership) Members() []Member {
 	return m.table.members()
 }
 
-// Problems returns the problems of the members with each other that this one has seen in the last two minutes, the worst first.
+// Problems returns the problems of the members with each other that this one has seen in the last two minutes, the worst first, and its own
+// with the key.
 func (m *Membership) Problems() []*reason.Problem {
 	all, _ := m.lines.problems(time.Now())
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.keyProblem != nil {
+		all = append(all, m.keyProblem)
+	}
 	return all
 }
 

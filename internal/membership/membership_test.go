@@ -205,7 +205,7 @@ var _ = Describe("Membership", func() {
 			defer mu.Unlock()
 			lines = append(lines, args)
 		}, funcr.Options{})
-		first := run(o, nil, version("v1"))
+		first := run(o, s.addresses(2), version("v1"))
 		stranger := s.options(2)
 		stranger.Key = Key("fedcba9876543210")
 		second := run(stranger, s.addresses(2), version("v1"))
@@ -218,6 +218,16 @@ var _ = Describe("Membership", func() {
 		Eventually(logged).Should(ConsistOf(And(ContainSubstring("Refused a member with another key"), ContainSubstring(string(reason.GossipKeyDiffers)))))
 		Consistently(func() int { return len(first.Members()) + len(second.Members()) }).WithTimeout(600 * time.Millisecond).Should(Equal(2))
 		Expect(logged()).To(HaveLen(1), "the same line must not be repeated every 250 ms")
+		for n, other := range map[*node]string{first: s.address(2).String(), second: s.address(1).String()} {
+			Eventually(n.Problems).Should(ContainElement(And(HaveField("Reason", reason.GossipKeyDiffers), HaveField("Detail", ContainSubstring(other)))))
+			Expect(testutil.ToFloat64(n.metrics.undecryptable)).To(BeNumerically(">", 0))
+		}
+	})
+
+	It("says nothing of messages from where no speaker is expected", func() {
+		first := run(s.options(1), nil, version("v1"))
+		Expect(first.expects(s.address(9))).To(BeFalse())
+		Expect(testutil.ToFloat64(first.metrics.undecryptable)).To(BeZero())
 	})
 
 	It("does not start without a usable key, name or address", func() {

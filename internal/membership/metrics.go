@@ -11,6 +11,8 @@ import (
 type metrics struct {
 	members prometheus.Gauge
 	losses  prometheus.Counter
+	// undecryptable counts messages of members.
+	undecryptable prometheus.Counter
 }
 
 func newMetrics() metrics {
@@ -23,6 +25,10 @@ func newMetrics() metrics {
 			Name: "metallb_speaker_member_losses_total",
 			Help: "Number of times that a speaker was lost or left.",
 		}),
+		undecryptable: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "metallb_speaker_gossip_undecryptable_total",
+			Help: "Number of messages from other speakers that were encrypted with a key which this one does not have.",
+		}),
 	}
 	m.members.Set(1)
 	return m
@@ -32,5 +38,5 @@ func (m metrics) register(r prometheus.Registerer) error {
 	if r == nil {
 		return nil
 	}
-	return errors.Join(r.Register(m.members), r.Register(m.losses))
+	return errors.Join(r.Register(m.members), r.Register(m.losses), r.Register(m.undecryptable))
 }

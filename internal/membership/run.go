@@ -29,6 +29,7 @@ func (m *Membership) Run(ctx context.Context) error {
 		return err
 	}
 	var joins sync.WaitGroup
+	joins.Go(func() { m.rekey(ctx) })
 	m.tend(ctx, list, &joins)
 	m.stop(list)
 	joins.Wait()
@@ -51,7 +52,7 @@ func (m *Membership) start(ctx context.Context) (*memberlist.Memberlist, error) 
 	if err != nil {
 		return nil, m.explain(err)
 	}
-	config.Transport = &transport{NetTransport: sockets, ctx: ctx}
+	config.Transport = &transport{NetTransport: sockets, ctx: ctx, from: m.options.Bind.Addr().AsSlice()}
 	list, err := memberlist.Create(config)
 	if err != nil {
 		return nil, fmt.Errorf("starting the membership on %s: %w", m.options.Bind, errors.Join(err, sockets.Shutdown()))
@@ -65,7 +66,7 @@ func (m *Membership) config() *memberlist.Config {
 	c.Name = o.Name
 	c.BindAddr, c.BindPort = o.Bind.Addr().String(), int(o.Bind.Port())
 	c.AdvertisePort = c.BindPort
-	c.SecretKey = o.Key
+	c.Keyring = m.keyring
 	c.Delegate, c.Events, c.Ping = delegate{m}, delegate{m}, delegate{m}
 	c.Logger = log.New(m.lines, "", 0)
 	return c
@@ -157,14 +158,16 @@ func (m *Membership) stop(list *memberlist.Memberlist) {
 	}
 }
 
-// transport is memberlist's own, with attempts to connect that end with the context: a silent peer does not delay the shutdown.
+// transport is memberlist's own, with attempts to connect that end with the context: a silent peer does not delay the shutdown. They come
+// from the address of this member, by which the others know it.
 type transport struct {
 	*memberlist.NetTransport
-	ctx context.Context
+	ctx  context.Context
+	from net.IP
 }
 
 // DialAddressTimeout connects to a member.
 func (t *transport) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: timeout}
+	dialer := net.Dialer{Timeout: timeout, LocalAddr: &net.TCPAddr{IP: t.from}}
 	return dialer.DialContext(t.ctx, "tcp", a.Addr)
 }

@@ -131,6 +131,16 @@ func (t *table) outdated() []netip.Addr {
 	return addresses
 }
 
+// lives says whether a live member has this address.
+func (t *table) lives(address netip.Addr) bool {
+	for _, p := range t.live {
+		if p.address == address {
+			return true
+		}
+	}
+	return false
+}
+
 // missing returns those of the addresses at which nobody is alive.
 func (t *table) missing(expected []netip.Addr) []netip.Addr {
 	present := map[netip.Addr]bool{}

@@ -39,6 +39,25 @@ func workloads(ctx context.Context) ([]string, error) {
 }
 
 var _ = Describe("The one MetalLB resource", func() {
+	It("keeps the key of the speakers when the Deployment of the controller is deleted", func(ctx SpecContext) {
+		Expect(cluster.AwaitAvailable(ctx, time.Minute)).To(Succeed())
+		read := func(ctx context.Context) (*corev1.Secret, error) {
+			secret := &corev1.Secret{}
+			err := cluster.Client.Get(ctx, client.ObjectKey{Namespace: suite.Namespace, Name: "memberlist"}, secret)
+			return secret, err
+		}
+		before, err := read(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(before.OwnerReferences).To(ConsistOf(HaveField("Kind", "MetalLB")))
+		_, err = cluster.Kubectl(ctx, "", "delete", "deployment", "-n", suite.Namespace, "controller", "--cascade=foreground", "--timeout=60s")
+		Expect(err).NotTo(HaveOccurred(), "the garbage collector has removed what the Deployment owned")
+		Expect(cluster.AwaitAvailable(ctx, time.Minute)).To(Succeed())
+		after, err := read(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(after.UID).To(Equal(before.UID))
+		Expect(after.Data).To(Equal(before.Data))
+	})
+
 	It("is all that there is to install and to remove", func(ctx SpecContext) {
 		Expect(cluster.AwaitAvailable(ctx, time.Minute)).To(Succeed())
 		out, err := cluster.Kubectl(ctx, "", "get", "metallb", "-A", "--no-headers")
