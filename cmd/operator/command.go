@@ -26,7 +26,8 @@ import (
 // options are the flags of the role.
 type options struct {
 	process.Options
-	image string
+	// image is that of the operands; empty means that of the pod podName.
+	image, podName string
 	// webhookPort is 0 when no webhooks are served. certDir may hold a certificate that somebody else keeps.
 	webhookPort uint16
 	certDir     string
@@ -42,7 +43,8 @@ func New() *cobra.Command {
 		RunE:  func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
 	}
 	o.Bind(command.Flags())
-	command.Flags().StringVar(&o.image, "image", os.Getenv("RELATED_IMAGE_METALSUITE"), "image of the operands (env RELATED_IMAGE_METALSUITE)")
+	command.Flags().StringVar(&o.image, "image", os.Getenv("RELATED_IMAGE_METALSUITE"), "image of the operands; empty is that of the operator's own pod (env RELATED_IMAGE_METALSUITE)")
+	command.Flags().StringVar(&o.podName, "pod-name", os.Getenv("METALLB_POD_NAME"), "name of this pod (env METALLB_POD_NAME)")
 	command.Flags().Uint16Var(&o.webhookPort, "webhook-port", 9443, "port on which the admission webhooks are served; 0 serves none")
 	command.Flags().StringVar(&o.certDir, "webhook-cert-dir", "/tmp/k8s-webhook-server/serving-certs",
 		"folder whose tls.crt and tls.key, if they are there at start, serve the webhooks; else the operator keeps a certificate of its own")
@@ -54,8 +56,8 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if o.image == "" {
-		return errors.New("the image of the operands is not known: set --image or RELATED_IMAGE_METALSUITE")
+	if o.image == "" && o.podName == "" {
+		return errors.New("the image of the operands is not known: set METALLB_POD_NAME, or RELATED_IMAGE_METALSUITE")
 	}
 	config, err := o.RestConfig()
 	if err != nil {
@@ -73,10 +75,15 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("creating the manager: %w", err)
 	}
+	if o.image == "" {
+		if o.image, err = operator.OwnImage(ctx, mgr.GetAPIReader(), o.Namespace, o.podName); err != nil {
+			return err
+		}
+	}
 	if err := errors.Join(o.register(mgr), hooks.register(mgr, o.Namespace)); err != nil {
 		return err
 	}
-	log.Info("Starting", "namespace", o.Namespace)
+	log.Info("Starting", "namespace", o.Namespace, "image", o.image)
 	return mgr.Start(ctx)
 }
 

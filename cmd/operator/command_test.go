@@ -9,11 +9,12 @@ import (
 
 func TestStartIsRefusedWithAClearError(t *testing.T) {
 	t.Setenv("RELATED_IMAGE_METALSUITE", "")
+	t.Setenv("METALLB_POD_NAME", "")
 	for name, c := range map[string]struct {
 		args []string
 		want string
 	}{
-		"no image":           {[]string{"--namespace=metallb-system"}, "RELATED_IMAGE_METALSUITE"},
+		"no image":           {[]string{"--namespace=metallb-system"}, "METALLB_POD_NAME"},
 		"no such kubeconfig": {[]string{"--namespace=metallb-system", "--image=x", "--kubeconfig=/nowhere"}, "finding the API server"},
 	} {
 		t.Run(name, func(t *testing.T) {
