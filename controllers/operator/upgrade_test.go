@@ -5,7 +5,6 @@ package operator
 import (
 	"context"
 	"encoding/base64"
-	"encoding/pem"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -92,7 +91,7 @@ var _ = Describe("the resource definition of BGPPeer", Serial, func() {
 		Expect(apply(earlier)).To(Succeed())
 		live := definitionOfBGPPeer()
 		Expect(api.Get(ctx, client.ObjectKeyFromObject(live), live)).To(Succeed())
-		Expect(unstructured.SetNestedField(live.Object, authority, "spec", "conversion", "webhook", "clientConfig", "caBundle")).To(Succeed())
+		Expect(unstructured.SetNestedField(live.Object, base64.StdEncoding.EncodeToString(config.CAData), "spec", "conversion", "webhook", "clientConfig", "caBundle")).To(Succeed())
 		Expect(api.Update(ctx, live, client.FieldOwner("rotator"))).To(Succeed())
 		Expect(apply(ours)).To(MatchError(ContainSubstring("spec.conversion")), "server-side apply removes no field of another")
 		Expect(api.Patch(ctx, definitionOfBGPPeer(), client.RawPatch(types.JSONPatchType, documentedPatch()))).To(Succeed())
@@ -100,9 +99,6 @@ var _ = Describe("the resource definition of BGPPeer", Serial, func() {
 		Expect(conversion()).To(Equal(map[string]any{"strategy": "None"}))
 	})
 })
-
-// authority is a PEM block, which the API server asks a CA bundle to be.
-var authority = base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE"}))
 
 func definitionOfBGPPeer() *unstructured.Unstructured {
 	GinkgoHelper()
