@@ -73,7 +73,7 @@ func allowUnavailable(speakers *appsv1.DaemonSet, down int) {
 
 // blameNodes names the nodes that are not ready in what is said of speakers that lack pods or are not updated.
 func blameNodes(h health, down []string) health {
-	if h.complete || h.stuck || len(down) == 0 || h.problem == nil {
+	if h.complete || h.stuck || len(down) == 0 || h.problem == nil || h.problem.Reason == reason.NoNodesForSpeakers {
 		return h
 	}
 	text := strings.Join(down[:min(len(down), nodesNamed)], ", ")
