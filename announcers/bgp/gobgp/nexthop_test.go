@@ -14,6 +14,12 @@ import (
 // capabilityNextHop6 is that of a router that takes IPv6 next hops for IPv4 prefixes (RFC 8950 4).
 var capabilityNextHop6 = []byte{5, 6, 0, 1, 0, 1, 0, 2}
 
+// patient gives an OPEN a hold time of 90 s: the machine may be busy.
+func patient(open []byte) []byte {
+	open[4] = 90
+	return open
+}
+
 // nextHopOnTheWire returns the next hop in the first UPDATE that has a route, and whether it is in an MP_REACH_NLRI attribute.
 func (p *puppet) nextHopOnTheWire() (netip.Addr, bool) {
 	p.t.Helper()
@@ -61,7 +67,7 @@ func TestIPv4OverIPv6GoesOutWithANextHopThatThePeerHasOffered(t *testing.T) {
 			s.announce(a)
 			s.connect()
 			p.accept()
-			p.send(messageOpen, openOf(row.capabilities...))
+			p.send(messageOpen, patient(openOf(row.capabilities...)))
 			p.send(messageKeepalive, nil)
 			s.Expect(s.phase(announcers.Established).Opened.ExtendedNextHop).To(Equal(row.extended))
 			got, reach := p.nextHopOnTheWire()
@@ -79,7 +85,7 @@ func TestIPv4OverIPv6IsNotSentWithoutANextHopThatThePeerTakes(t *testing.T) {
 	s.announce(route("198.51.100.1/32"), route("2001:db8::1/128"))
 	s.connect()
 	p.accept()
-	p.send(messageOpen, openOf(bothFamilies...))
+	p.send(messageOpen, patient(openOf(bothFamilies...)))
 	p.send(messageKeepalive, nil)
 	s.phase(announcers.Established)
 	got, reach := p.nextHopOnTheWire()
