@@ -18,6 +18,12 @@ const (
 	SharingPortCollides  Reason = "SharingPortCollides"
 	NodeAddress          Reason = "NodeAddress"
 	APIServerAddress     Reason = "APIServerAddress"
+	ServiceCIDRAddress   Reason = "ServiceCIDRAddress"
+	PodCIDRAddress       Reason = "PodCIDRAddress"
+	ClusterIPAddress     Reason = "ClusterIPAddress"
+	NetworkAddress       Reason = "NetworkAddress"
+	BroadcastAddress     Reason = "BroadcastAddress"
+	SubnetRouterAnycast  Reason = "SubnetRouterAnycastAddress"
 	AddressReserved      Reason = "AddressReserved"
 	InvalidRequest       Reason = "InvalidRequest"
 	NoClusterIP          Reason = "NoClusterIP"
@@ -36,6 +42,7 @@ const (
 	InvalidAddressRange  Reason = "InvalidAddressRange"
 	NoAddresses          Reason = "NoAddresses"
 	PoolOverlap          Reason = "PoolOverlap"
+	OverlapsCluster      Reason = "OverlapsClusterAddresses"
 	InvalidSelector      Reason = "InvalidSelector"
 	DuplicateEntry       Reason = "DuplicateEntry"
 	ConfigurationError   Reason = "ConfigurationError"
@@ -182,8 +189,14 @@ var vocabulary = map[Reason]Text{
 	SharingKeyDiffers:    {Sentence: "the Services on this address have another sharing key", Fix: "Give both Services the same value of metallb.io/allow-shared-ip"},
 	SharingBackendDiffer: {Sentence: "Services with externalTrafficPolicy Local share an address only with equal selectors", Fix: "Use externalTrafficPolicy Cluster or the same selector on both Services"},
 	SharingPortCollides:  {Sentence: "another Service on this address uses the same protocol and port", Fix: "Use another port or another address"},
-	NodeAddress:          {Sentence: "the address belongs to a node of the cluster", Fix: "Take the node's address out of the pool or request another one"},
+	NodeAddress:          {Sentence: "the address belongs to a node of the cluster", Fix: "Take the node's address out of the pool or request another one; a Service of type NodePort, or a pod with hostPort, serves on the node's own address"},
 	APIServerAddress:     {Sentence: "the address belongs to the Kubernetes API server", Fix: "Take the API server's address out of the pool or request another one"},
+	ServiceCIDRAddress:   {Sentence: "the address lies in the range from which the cluster takes the cluster IPs of Services", Fix: "Take the Service CIDR out of the pool or request another address"},
+	PodCIDRAddress:       {Sentence: "the address lies in the range of a node's pods", Fix: "Take the Pod CIDR out of the pool or request another address"},
+	ClusterIPAddress:     {Sentence: "the address is the cluster IP of a Service", Fix: "Take the cluster IP out of the pool or request another address"},
+	NetworkAddress:       {Sentence: "the address is the network address of a subnet of the nodes (RFC 1122 3.2.1.3)", Fix: "Exclude the address from the pool or request another one"},
+	BroadcastAddress:     {Sentence: "the address is the broadcast address of a subnet of the nodes (RFC 1122 3.2.1.3)", Fix: "Exclude the address from the pool or request another one"},
+	SubnetRouterAnycast:  {Sentence: "the address is the subnet-router anycast address of a subnet of the nodes, for which every router there answers (RFC 4291 2.6.1)", Fix: "Exclude the address from the pool or request another one"},
 	AddressReserved:      {Sentence: "an IPReservation keeps the address", Fix: "Request another address or change the IPReservation"},
 	InvalidRequest:       {Sentence: "the request for addresses cannot be understood", Fix: "Correct metallb.io/loadBalancerIPs: one address, or one IPv4 and one IPv6 address separated by a comma"},
 	NoClusterIP:          {Sentence: "the Service has no cluster IP", Fix: "Use a Service that is not headless"},
@@ -199,6 +212,7 @@ var vocabulary = map[Reason]Text{
 	InvalidAddressRange:  {Sentence: "an address range cannot be understood", Fix: "Write a CIDR (192.0.2.0/24) or a range from its lower to its higher end (192.0.2.1-192.0.2.9)"},
 	NoAddresses:          {Sentence: "the pool has no addresses", Fix: "Add at least one CIDR or range to spec.addresses"},
 	PoolOverlap:          {Sentence: "the pool overlaps with an older one", Fix: "Take the common addresses out of one of the two pools"},
+	OverlapsCluster:      {Sentence: "the pool has addresses that the cluster uses itself and that are granted to nobody", Fix: "Take the ranges named in the message out of spec.addresses, or exclude them"},
 	InvalidSelector:      {Sentence: "a label selector cannot be understood", Fix: "Correct the selector"},
 	DuplicateEntry:       {Sentence: "an entry is given twice", Fix: "Remove one of the two"},
 	ConfigurationError:   {Sentence: "some objects are left out because they are not valid", Fix: "Correct the objects named in the message"},

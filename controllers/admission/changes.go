@@ -4,6 +4,7 @@ package admission
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -11,6 +12,7 @@ import (
 
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/api/v1beta2"
+	"metalsuite.io/internal/allocation"
 	"metalsuite.io/internal/policy"
 )
 
@@ -59,16 +61,42 @@ func peerChange(_ context.Context, _ client.Reader, c change, v *verdict) error 
 	return nil
 }
 
-// poolChange tells which Services lose addresses by a change of a pool.
+// poolChange tells which Services lose addresses by a change of a pool, and which addresses the pool has in vain.
 func poolChange(ctx context.Context, reader client.Reader, c change, v *verdict) error {
 	from, _ := c.from.(*v1beta1.IPAddressPool)
 	to, _ := c.to.(*v1beta1.IPAddressPool)
-	if from == nil || to != nil && equality.Semantic.DeepEqual(from.Spec, to.Spec) {
+	if from != nil && to != nil && equality.Semantic.DeepEqual(from.Spec, to.Spec) {
 		return nil
 	}
-	losers, err := findLosers(ctx, reader, c.before, c.after)
-	if len(losers) > 0 {
-		v.warn("%s", loss(losers))
+	var errs []error
+	if from != nil {
+		losers, err := findLosers(ctx, reader, c.before, c.after)
+		if len(losers) > 0 {
+			v.warn("%s", loss(losers))
+		}
+		errs = append(errs, err)
 	}
-	return err
+	if to != nil {
+		ranges, err := readRanges(ctx, reader)
+		v.warnOfOverlap(c, ranges)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// warnOfOverlap tells which addresses of a pool are granted to nobody since the cluster uses them, unless that was so before.
+func (v *verdict) warnOfOverlap(c change, ranges []allocation.Withheld) {
+	overlap := func(p *policy.Policy) string {
+		i := slices.IndexFunc(p.Pools, func(pool allocation.Pool) bool { return pool.Name == c.object.Name })
+		if i < 0 {
+			return ""
+		}
+		if problem := policy.Overlap(p.Pools[i], ranges); problem != nil {
+			return problem.Detail
+		}
+		return ""
+	}
+	if news := overlap(c.after); news != "" && news != overlap(c.before) {
+		v.warn("%s", news)
+	}
 }

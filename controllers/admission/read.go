@@ -6,11 +6,16 @@ import (
 	"context"
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/api/v1beta2"
+	"metalsuite.io/internal/allocation"
 	"metalsuite.io/internal/policy"
 )
 
@@ -54,6 +59,34 @@ func readLabels(ctx context.Context, reader client.Reader, listKind string) (map
 		}
 	})
 	return all, err
+}
+
+// readRanges reads the ranges that the cluster uses itself: Pod CIDRs and Service CIDRs, or, where no object shows the latter (before Kubernetes
+// 1.33), the cluster IPs that there are.
+func readRanges(ctx context.Context, reader client.Reader) ([]allocation.Withheld, error) {
+	var ranges []allocation.Withheld
+	emptyNodes := func() *corev1.NodeList { return &corev1.NodeList{} }
+	err := eachPage(ctx, reader, emptyNodes, func(page *corev1.NodeList) {
+		ranges = append(ranges, policy.Cluster{Nodes: page.Items}.Ranges()...)
+	})
+	if err != nil {
+		return ranges, err
+	}
+	var cidrs networkingv1.ServiceCIDRList
+	err = reader.List(ctx, &cidrs)
+	if err != nil && !meta.IsNoMatchError(err) && !apierrors.IsNotFound(err) {
+		return ranges, fmt.Errorf("listing %T: %w", &cidrs, err)
+	}
+	if len(cidrs.Items) > 0 {
+		return append(policy.Cluster{ServiceCIDRs: cidrs.Items}.Ranges(), ranges...), nil
+	}
+	emptyServices := func() *corev1.ServiceList { return &corev1.ServiceList{} }
+	err = eachPage(ctx, reader, emptyServices, func(page *corev1.ServiceList) {
+		for i := range page.Items {
+			ranges = append(ranges, policy.ClusterIPRanges(&page.Items[i])...)
+		}
+	})
+	return ranges, err
 }
 
 // eachPage lists the objects of all namespaces page by page. Each page is read into an empty list: decoding into the one before would

@@ -11,6 +11,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -266,6 +267,20 @@ var _ = Describe("webhooks and what was wrong before", Ordered, ContinueOnFailur
 var _ = Describe("webhooks for pools", Ordered, ContinueOnFailure, func() {
 	BeforeAll(func(ctx context.Context) { DeferCleanup(serve()) })
 	BeforeEach(tidy)
+
+	It("warn of a pool with addresses that the cluster uses, once", func(ctx context.Context) {
+		var cidr networkingv1.ServiceCIDR
+		Expect(api.Get(ctx, client.ObjectKey{Name: "kubernetes"}, &cidr)).To(Succeed())
+		p := pool("p", cidr.Spec.CIDRs[0])
+		Expect(api.Create(ctx, p)).To(Succeed())
+		range0 := cidr.Spec.CIDRs[0]
+		Expect(heard.take()).To(ConsistOf(fmt.Sprintf(
+			`pool "p" has addresses that are granted to nobody: %s lies in the Service CIDR %s (ServiceCIDR kubernetes)`, range0, range0)))
+		Expect(update(ctx, p, func(p *v1beta1.IPAddressPool) { p.Spec.AutoAssign = ptr.To(false) })).To(Succeed())
+		Expect(heard.take()).To(BeEmpty())
+		Expect(update(ctx, p, func(p *v1beta1.IPAddressPool) { p.Spec.Exclude = []string{range0} })).To(Succeed())
+		Expect(heard.take()).To(BeEmpty())
+	})
 
 	It("warn when a change takes addresses away", func(ctx context.Context) {
 		p := pool("p", "198.18.0.0/24", "fd00:18::/120")

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"metalsuite.io/api/reason"
@@ -29,9 +30,22 @@ type board struct {
 type poolReport struct {
 	counts  allocation.Counts
 	problem *reason.Problem
+	// note says what a valid pool has less than it says; nil when nothing.
+	note *reason.Problem
 	// uid and generation of the pool that was judged.
 	uid        types.UID
 	generation int64
+}
+
+// verdict is the content of the condition Valid of the pool, and what an event tells of it; nil for nothing.
+func (r poolReport) verdict() (status metav1.ConditionStatus, why reason.Reason, told *reason.Problem) {
+	switch {
+	case r.problem != nil:
+		return metav1.ConditionFalse, r.problem.Reason, r.problem
+	case r.note != nil:
+		return metav1.ConditionTrue, r.note.Reason, r.note
+	}
+	return metav1.ConditionTrue, reason.Valid, nil
 }
 
 func newBoard() *board {

@@ -43,7 +43,7 @@ func sightingOf(o *v1beta1.AddressConflict) (sighting, bool) {
 // kindOfConflict is the reason of an object; one that a later version may write counts as a machine on the network.
 func kindOfConflict(text string) reason.Reason {
 	switch r := reason.Reason(text); r {
-	case reason.LocalAddress, reason.NextHopAddress:
+	case reason.LocalAddress, reason.NextHopAddress, reason.SubnetRouterAnycast, reason.NetworkAddress, reason.BroadcastAddress:
 		return r
 	default:
 		return reason.AddressConflict
@@ -56,6 +56,13 @@ func (w word) or(o word) word {
 		return o
 	}
 	return w
+}
+
+// replaces reports whether no node can announce the address for as long as the conflict lasts, whoever has it: a router has it, or all of
+// them. LocalAddress is not among these: the service proxy of the node may have configured the address because a Service has it, and would
+// configure the next one as well. Nor are the edges of IPv4 subnets, which BGP can announce.
+func (s sighting) replaces() bool {
+	return s.why == reason.NextHopAddress || s.why == reason.SubnetRouterAnycast
 }
 
 // stranger says whether the node speaks of another machine, not of itself.

@@ -20,6 +20,12 @@ func (s sighting) what() string {
 		return fmt.Sprintf("%s is configured on%s node %s", s.address, s.place("interface %s of"), s.node)
 	case reason.NextHopAddress:
 		return fmt.Sprintf("a route of node %s leads through %s", s.node, s.address)
+	case reason.SubnetRouterAnycast:
+		return fmt.Sprintf("%s is the subnet-router anycast address of a subnet of node %s", s.address, s.node)
+	case reason.NetworkAddress:
+		return fmt.Sprintf("%s is the network address of a subnet of node %s", s.address, s.node)
+	case reason.BroadcastAddress:
+		return fmt.Sprintf("%s is the broadcast address of a subnet of node %s", s.address, s.node)
 	default:
 		hardware := cmp.Or(s.hardware, "not known")
 		return fmt.Sprintf("%s is used by another machine (hardware address %s), as node %s noticed%s", s.address, hardware, s.node, s.place("on interface %s"))

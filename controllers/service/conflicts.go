@@ -125,7 +125,7 @@ func (c *conflicts) forAllocator() []allocation.Conflict {
 	})
 	list := make([]allocation.Conflict, len(all))
 	for i, x := range all {
-		list[i] = allocation.Conflict{Address: x.address, Problem: reason.New(x.why, "%s", x.what()), Hearsay: x.hearsay}
+		list[i] = allocation.Conflict{Address: x.address, Problem: reason.New(x.why, "%s", x.what()), Hearsay: x.hearsay, Replaces: x.replaces()}
 	}
 	return list
 }

@@ -7,13 +7,12 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 
-	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/internal/allocation"
 	"metalsuite.io/internal/kube"
+	"metalsuite.io/internal/policy"
 )
 
 func keyOf(s *corev1.Service) allocation.Key {
@@ -72,15 +71,9 @@ func usesDeprecated(s *corev1.Service) bool {
 
 // families are those of the cluster IPs, which stand in the order of spec.ipFamilies.
 func families(s *corev1.Service) []allocation.Family {
-	ips := s.Spec.ClusterIPs
-	if len(ips) == 0 {
-		ips = []string{s.Spec.ClusterIP}
-	}
 	var list []allocation.Family
-	for _, ip := range ips {
-		if a, err := netip.ParseAddr(ip); err == nil {
-			list = append(list, allocation.FamilyOf(a))
-		}
+	for _, ip := range policy.ClusterIPs(s) {
+		list = append(list, allocation.FamilyOf(ip))
 	}
 	return list
 }
@@ -108,27 +101,4 @@ func addressesOf(s *corev1.Service) []netip.Addr {
 		}
 	}
 	return list
-}
-
-// forbidden are the addresses that nobody is granted: the nodes' own and the API servers'.
-func forbidden(nodes []corev1.Node, apiServers []discoveryv1.EndpointSlice) map[netip.Addr]reason.Reason {
-	all := map[netip.Addr]reason.Reason{}
-	add := func(text string, why reason.Reason) {
-		if a, err := netip.ParseAddr(text); err == nil {
-			all[a.Unmap()] = why
-		}
-	}
-	for i := range nodes {
-		for _, a := range nodes[i].Status.Addresses {
-			add(a.Address, reason.NodeAddress)
-		}
-	}
-	for i := range apiServers {
-		for _, e := range apiServers[i].Endpoints {
-			for _, a := range e.Addresses {
-				add(a, reason.APIServerAddress)
-			}
-		}
-	}
-	return all
 }

@@ -12,12 +12,14 @@ import (
 
 	"go4.org/netipx"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/internal/allocation"
 	"metalsuite.io/internal/kube"
@@ -33,6 +35,8 @@ type oracle struct {
 	namespaces map[string]labels.Set
 	// promises are the reservations that last until they are changed, or to a time that is known.
 	promises map[types.UID]promise
+	// cluster are the addresses that the cluster uses itself.
+	cluster []allocation.Withheld
 	// last is what was decided last on each Service, and from then.
 	last map[allocation.Key]verdictOn
 	// fault is the first thing that went wrong.
@@ -210,6 +214,14 @@ func (o *oracle) adopt() {
 		objects.Namespaces[one.GetName()] = one.GetLabels()
 	}
 	o.policy = policy.Compile(objects)
+	uses := policy.Cluster{}
+	for _, one := range o.world.heard.of("Node") {
+		uses.Nodes = append(uses.Nodes, *one.(*corev1.Node))
+	}
+	for _, one := range o.world.heard.of("ServiceCIDR") {
+		uses.ServiceCIDRs = append(uses.ServiceCIDRs, *one.(*networkingv1.ServiceCIDR))
+	}
+	o.cluster = uses.Withheld()
 	o.promised()
 }
 
@@ -226,6 +238,9 @@ func (o *oracle) afterDecision(key allocation.Key, d desired) {
 	for _, a := range d.decision.Granted {
 		if o.withheld(a) {
 			o.fail("%s was granted %s, which something else uses", key, a)
+		}
+		if slices.ContainsFunc(o.cluster, func(w allocation.Withheld) bool { return w.Range.Contains(a) }) {
+			o.fail("%s was granted %s, which the cluster uses", key, a)
 		}
 	}
 	for uid, p := range o.promises {
@@ -254,6 +269,9 @@ func (o *oracle) needless(s allocation.Service, last verdictOn, d desired) strin
 	if len(lost) == 0 || s.Policy == allocation.RequireDualStack && len(s.Families) < 2 {
 		return ""
 	}
+	if len(s.Requested) == 0 && len(d.decision.Addresses) >= len(kept) && slices.ContainsFunc(lost, o.unannounceable) {
+		return ""
+	}
 	prefers := s.Policy == allocation.PreferDualStack && len(s.Families) == 2
 	changed := !reflect.DeepEqual(tenantOf(s), tenantOf(last.service))
 	if frozen, ok := o.mayKeep(s, kept, last.pool, prefers, changed); ok {
@@ -271,6 +289,12 @@ func (o *oracle) needless(s allocation.Service, last verdictOn, d desired) strin
 		}
 	}
 	return ""
+}
+
+// unannounceable reports whether a node says that a router has the address.
+func (o *oracle) unannounceable(a netip.Addr) bool {
+	c, ok := o.conflicts.live[a]
+	return ok && c.why == reason.NextHopAddress
 }
 
 func ofFamilies(addresses []netip.Addr, families []allocation.Family) []netip.Addr {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -239,8 +240,10 @@ func (h *history) userActs() {
 	case n < 25:
 		h.put(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: oneOf(h.Rand, "one", "two"), Labels: h.someLabels("tier")}})
 	case n < 28:
-		h.put(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node"}, Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Address: oneOf(h.Rand, someAddresses...)}}}})
+		h.put(h.someNode())
 	case n < 29:
+		h.put(&networkingv1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: "kubernetes"}, Spec: networkingv1.ServiceCIDRSpec{CIDRs: oneOf(h.Rand, someRanges...)}})
+	case n < 30:
 		h.take(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node"}})
 	case n < 32:
 		h.put(h.someReservation())
@@ -257,6 +260,16 @@ func (h *history) userActs() {
 		h.put(h.someService())
 	default:
 		h.change()
+	}
+}
+
+// someRanges are Service and Pod CIDRs with a few addresses of the pools.
+var someRanges = [][]string{nil, {"10.96.0.0/16"}, {"198.18.0.252/31"}, {"198.18.0.254/31", "2001:db8::4/127"}}
+
+func (h *history) someNode() *corev1.Node {
+	return &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: "node"}, Spec: corev1.NodeSpec{PodCIDRs: oneOf(h.Rand, someRanges...)},
+		Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: oneOf(h.Rand, someAddresses...)}}},
 	}
 }
 
@@ -285,7 +298,9 @@ func describe(o client.Object) string {
 	case *v1beta1.AddressConflict:
 		return fmt.Sprintf("%s %s %t %s %s", o.Status.Address, o.Status.Reason, o.Status.Withdrawn, o.Status.FirstSeen, o.Status.LastSeen)
 	case *corev1.Node:
-		return fmt.Sprint(o.Status.Addresses)
+		return fmt.Sprint(o.Status.Addresses, o.Spec.PodCIDRs)
+	case *networkingv1.ServiceCIDR:
+		return fmt.Sprint(o.Spec.CIDRs)
 	}
 	return fmt.Sprint(o.GetLabels())
 }

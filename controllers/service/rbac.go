@@ -5,6 +5,7 @@ package service
 // What the controller may do. It alone writes the status of Services; no spec of anything is ever written.
 //
 // +kubebuilder:rbac:groups="",resources=services;namespaces;nodes,verbs=list;watch
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=servicecidrs,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=services/status,verbs=patch
 // +kubebuilder:rbac:groups=discovery.k8s.io,namespace=default,resources=endpointslices,verbs=list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch

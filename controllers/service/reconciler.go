@@ -14,17 +14,14 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"metalsuite.io/api/reason"
-	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/internal/allocation"
 	"metalsuite.io/internal/kube"
-	"metalsuite.io/internal/policy"
 )
 
 // Request is what the Reconciler is asked for: one Service, or, with the zero value, everything.
@@ -47,6 +44,8 @@ type Reconciler struct {
 	namespace string
 	class     string
 	log       logr.Logger
+	// serviceCIDRs lists the ServiceCIDRs, none where there are none.
+	serviceCIDRs func(context.Context) ([]networkingv1.ServiceCIDR, error)
 	// prepare is done before the first pass until it succeeds.
 	prepare func(context.Context) error
 	out     outlet
@@ -82,20 +81,14 @@ type outlet interface {
 	policy(map[string]poolReport, []string)
 }
 
-// inputs is one consistent reading of the cluster.
-type inputs struct {
-	services   []corev1.Service
-	pools      []v1beta1.IPAddressPool
-	namespaces []corev1.Namespace
-	nodes      []corev1.Node
-	apiServers []discoveryv1.EndpointSlice
-	reserved   []v1beta1.IPReservation
-	conflicts  []v1beta1.AddressConflict
-}
-
 func newReconciler(reader client.Reader, o Options, log logr.Logger, prepare func(context.Context) error, out outlet) *Reconciler {
+	listed := func(ctx context.Context) ([]networkingv1.ServiceCIDR, error) {
+		var list networkingv1.ServiceCIDRList
+		err := reader.List(ctx, &list)
+		return list.Items, err
+	}
 	return &Reconciler{
-		reader: reader, namespace: o.Namespace, class: o.Class, log: log, prepare: prepare, out: out, now: time.Now, alarm: func(time.Time) {},
+		reader: reader, serviceCIDRs: listed, namespace: o.Namespace, class: o.Class, log: log, prepare: prepare, out: out, now: time.Now, alarm: func(time.Time) {},
 		allocator: allocation.New(), records: map[allocation.Key]record{}, waiting: map[allocation.Key]struct{}{},
 	}
 }
@@ -163,75 +156,13 @@ func (r *Reconciler) all(ctx context.Context) error {
 	return nil
 }
 
-func (r *Reconciler) read(ctx context.Context) (inputs, error) {
-	var (
-		services   corev1.ServiceList
-		pools      v1beta1.IPAddressPoolList
-		namespaces corev1.NamespaceList
-		nodes      corev1.NodeList
-		apiServers discoveryv1.EndpointSliceList
-		reserved   v1beta1.IPReservationList
-	)
-	for _, list := range []client.ObjectList{&services, &namespaces, &nodes} {
-		if err := r.reader.List(ctx, list); err != nil {
-			return inputs{}, fmt.Errorf("listing %T: %w", list, err)
-		}
-	}
-	if err := r.reader.List(ctx, &pools, client.InNamespace(r.namespace)); err != nil {
-		return inputs{}, fmt.Errorf("listing pools: %w", err)
-	}
-	if err := r.reader.List(ctx, &reserved, client.InNamespace(r.namespace)); err != nil {
-		return inputs{}, fmt.Errorf("listing reservations: %w", err)
-	}
-	if err := r.reader.List(ctx, &apiServers, client.InNamespace(apiServerNamespace), apiServerLabels); err != nil {
-		return inputs{}, fmt.Errorf("listing endpoints of the API server: %w", err)
-	}
-	conflicts, err := r.listConflicts(ctx)
-	if err != nil {
-		return inputs{}, err
-	}
-	return inputs{services.Items, pools.Items, namespaces.Items, nodes.Items, apiServers.Items, reserved.Items, conflicts}, nil
-}
-
-// adoptPolicy compiles the policy and hands it to the Allocator.
-func (r *Reconciler) adoptPolicy(in inputs) {
-	r.keeping.reset(in.reserved)
-	objects := policy.Objects{Pools: in.pools, Reservations: r.keeping.objects, Now: r.now(), Namespaces: map[string]map[string]string{}}
-	for i := range in.namespaces {
-		objects.Namespaces[in.namespaces[i].Name] = in.namespaces[i].Labels
-	}
-	compiled := policy.Compile(objects)
-	r.allocator.SetForbidden(forbidden(in.nodes, in.apiServers))
-	r.allocator.SetPools(compiled.Pools)
-	r.heed(in.conflicts)
-	r.reserve(compiled)
-	r.report(in.pools, compiled.Problems)
-}
-
-// report posts what is wrong with each pool.
-func (r *Reconciler) report(pools []v1beta1.IPAddressPool, problems []policy.Problem) {
-	reports := make(map[string]poolReport, len(pools))
-	for i := range pools {
-		counts, _ := r.allocator.Counts(pools[i].Name)
-		reports[pools[i].Name] = poolReport{counts: counts, uid: pools[i].UID, generation: pools[i].Generation}
-	}
-	texts := make([]string, 0, len(problems))
-	for _, p := range problems {
-		texts = append(texts, fmt.Sprintf("%s %s: %s: %s", p.Object.Kind, p.Object.Name, p.Reason, p.Message()))
-		if report, ok := reports[p.Object.Name]; ok && p.Object.Kind == policy.KindIPAddressPool {
-			report.problem = &reason.Problem{Reason: p.Reason, Detail: p.Detail}
-			reports[p.Object.Name] = report
-		}
-	}
-	r.out.policy(reports, texts)
-}
-
 // observeAll takes note of all Services, lets those go that are not ours any more, and takes over what our Services' statuses name. It
 // returns the keys of ours: who holds addresses first, then by age.
 func (r *Reconciler) observeAll(services []corev1.Service) []allocation.Key {
 	gone := maps.Clone(r.records)
 	for i := range services {
 		s := &services[i]
+		r.clusterIPs(keyOf(s), s)
 		delete(gone, keyOf(s))
 		r.replace(s)
 		if kube.Served(s, r.class) {
@@ -254,16 +185,22 @@ func (r *Reconciler) observeAll(services []corev1.Service) []allocation.Key {
 func (r *Reconciler) one(ctx context.Context, key allocation.Key) error {
 	var s corev1.Service
 	err := r.reader.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}, &s)
-	if err == nil && r.replace(&s) {
+	found := &s
+	switch {
+	case apierrors.IsNotFound(err):
+		found = nil
+	case err != nil:
+		return fmt.Errorf("reading service: %w", err)
+	}
+	clusterIPs := r.clusterIPs(key, found)
+	if found != nil && r.replace(found) {
 		r.serveWaiting()
 	}
 	frees := false
 	abroad := r.allocator.Occupies(key)
 	switch {
-	case apierrors.IsNotFound(err):
+	case found == nil:
 		frees = r.forget(key)
-	case err != nil:
-		return fmt.Errorf("reading service: %w", err)
 	case !kube.Served(&s, r.class):
 		frees = r.leave(&s)
 	default:
@@ -274,6 +211,9 @@ func (r *Reconciler) one(ctx context.Context, key allocation.Key) error {
 	if now := r.allocator.Occupies(key); !slices.Equal(abroad, now) {
 		frees = r.retell(abroad, now) || frees
 		r.countAll()
+	}
+	if len(clusterIPs) > 0 {
+		return r.all(ctx) // a pool has cluster IPs, which it says itself
 	}
 	if frees {
 		r.serveWaiting()

@@ -16,6 +16,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -120,6 +121,7 @@ var kinds = map[string]struct {
 	"EndpointSlice":   {func() client.Object { return &discoveryv1.EndpointSlice{} }, true},
 	"Namespace":       {func() client.Object { return &corev1.Namespace{} }, false},
 	"Node":            {func() client.Object { return &corev1.Node{} }, false},
+	"ServiceCIDR":     {func() client.Object { return &networkingv1.ServiceCIDR{} }, false},
 }
 
 var moment = regexp.MustCompile(`\{now([+-][0-9a-z]+)?\}`)
@@ -251,6 +253,7 @@ func TestScenarios(t *testing.T) {
 			}
 			p := &player{world: newWorld(nil), options: Options{Namespace: "metallb-system", Class: s.Class}, told: toldEvents{}}
 			p.world.apply(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: p.options.Namespace}})
+			p.world.apply(&networkingv1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: "kubernetes"}, Spec: networkingv1.ServiceCIDRSpec{CIDRs: []string{"10.96.0.0/16", "fd00:10:96::/112"}}})
 			p.start()
 			defer func() { p.stop() }()
 			for _, step := range s.Steps {

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -100,6 +101,10 @@ func Setup(mgr manager.Manager, o Options) error {
 	if err != nil {
 		return fmt.Errorf("creating the reconciler: %w", err)
 	}
+	followed := &serviceCIDRs{mapper: mgr.GetRESTMapper(), cached: mgr.GetClient(), now: time.Now, watch: func() error {
+		return c.Watch(source.TypedKind(mgr.GetCache(), &networkingv1.ServiceCIDR{}, whenChanged(always, sameCIDRs, nil)))
+	}}
+	r.serviceCIDRs = followed.list
 	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &corev1.Service{}, bearerIndex, bearerKeys); err != nil {
 		return fmt.Errorf("indexing Services: %w", err)
 	}
@@ -196,7 +201,7 @@ func sameReservation(x, y *v1beta1.IPReservation) bool { return kube.SameSpec(x,
 func sameLabels(x, y *corev1.Namespace) bool { return maps.Equal(x.Labels, y.Labels) }
 
 func sameAddresses(x, y *corev1.Node) bool {
-	return slices.Equal(x.Status.Addresses, y.Status.Addresses)
+	return slices.Equal(x.Status.Addresses, y.Status.Addresses) && x.Spec.PodCIDR == y.Spec.PodCIDR && slices.Equal(x.Spec.PodCIDRs, y.Spec.PodCIDRs)
 }
 
 func ofAPIServers(s *discoveryv1.EndpointSlice) bool {

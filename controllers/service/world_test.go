@@ -15,6 +15,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -359,6 +360,8 @@ func (c change) matters() bool {
 		return !sameLabels(c.before.(*corev1.Namespace), after)
 	case *corev1.Node:
 		return !sameAddresses(c.before.(*corev1.Node), after)
+	case *networkingv1.ServiceCIDR:
+		return !sameCIDRs(c.before.(*networkingv1.ServiceCIDR), after)
 	case *discoveryv1.EndpointSlice:
 		return !sameEndpoints(c.before.(*discoveryv1.EndpointSlice), after)
 	}

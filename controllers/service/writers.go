@@ -18,7 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/internal/allocation"
 	"metalsuite.io/internal/kube"
@@ -202,7 +201,7 @@ func (w *writers) patch(ctx context.Context, before, after client.Object) error 
 	return nil
 }
 
-// writePool brings the status of a pool to what the board says, and tells on the pool when it is not valid.
+// writePool brings the status of a pool to what the board says, and tells on the pool when it is not valid or has less than it says.
 func (w *writers) writePool(ctx context.Context, name string) error {
 	report, ok := w.board.pool(name)
 	if !ok {
@@ -219,15 +218,20 @@ func (w *writers) writePool(ctx context.Context, name string) error {
 	after.Status.AssignedIPv4, after.Status.AvailableIPv4 = report.counts.AssignedIPv4, report.counts.AvailableIPv4
 	after.Status.AssignedIPv6, after.Status.AvailableIPv6 = report.counts.AssignedIPv6, report.counts.AvailableIPv6
 	after.Status.ReservedIPv4, after.Status.ReservedIPv6 = report.counts.ReservedIPv4, report.counts.ReservedIPv6
-	judged := kube.SetProblem(&after.Status.Conditions, v1beta1.ConditionValid, report.problem, reason.Valid, report.generation)
+	status, why, told := report.verdict()
+	message := ""
+	if told != nil {
+		message = told.Message()
+	}
+	judged := kube.SetCondition(&after.Status.Conditions, v1beta1.ConditionValid, status, why, message, report.generation)
 	if equality.Semantic.DeepEqual(before.Status, after.Status) {
 		return nil
 	}
 	if err := w.patch(ctx, &before, after); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	if p := report.problem; p != nil && judged {
-		w.events.Eventf(after, nil, corev1.EventTypeWarning, string(p.Reason), "Validate", "%s", note(p.Message()))
+	if told != nil && judged {
+		w.events.Eventf(after, nil, corev1.EventTypeWarning, string(why), "Validate", "%s", note(message))
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ package allocation
 
 import (
 	"cmp"
-	"maps"
 	"math"
 	"net/netip"
 	"slices"
@@ -23,15 +22,16 @@ type Allocator struct {
 	// configured is set once there was a pool; until then the absence of all pools says nothing about what Services have.
 	configured bool
 
-	reserved []kept           // by address
-	favoured map[Key]struct{} // who has a reservation
+	reserved []piece[Reservation] // by address
+	favoured map[Key]struct{}     // who has a reservation
 
-	forbidden map[netip.Addr]reason.Reason
-	foreign   map[Key]occupation // what Services that are not served here bear, and the same by address
-	occupied  map[netip.Addr][]Key
-	reported  []Conflict                     // in the order in which they count
-	conflicts map[netip.Addr]*reason.Problem // those that count
-	sorted    []netip.Addr                   // all withheld ones; nil when they have to be sorted again
+	withheldSet withheldSet
+	clusterIPs  clusterIPs
+	foreign     map[Key]occupation // what Services that are not served here bear, and the same by address
+	occupied    map[netip.Addr][]Key
+	reported    []Conflict              // in the order in which they count
+	conflicts   map[netip.Addr]Conflict // those that count
+	sorted      []netip.Addr            // single addresses that are withheld; nil when they have to be sorted again
 
 	leases   map[Key]*lease
 	holdings map[netip.Addr]*holding
@@ -48,12 +48,13 @@ type poolState struct {
 // New returns an Allocator without pools.
 func New() *Allocator {
 	return &Allocator{
-		byName:   map[string]*poolState{},
-		foreign:  map[Key]occupation{},
-		occupied: map[netip.Addr][]Key{},
-		leases:   map[Key]*lease{},
-		holdings: map[netip.Addr]*holding{},
-		shared:   map[sharing]map[netip.Addr]struct{}{},
+		byName:     map[string]*poolState{},
+		clusterIPs: clusterIPs{of: map[Key][]netip.Addr{}, at: map[netip.Addr]Key{}},
+		foreign:    map[Key]occupation{},
+		occupied:   map[netip.Addr][]Key{},
+		leases:     map[Key]*lease{},
+		holdings:   map[netip.Addr]*holding{},
+		shared:     map[sharing]map[netip.Addr]struct{}{},
 	}
 }
 
@@ -64,9 +65,9 @@ func (a *Allocator) SetPools(pools []Pool) {
 	a.rebuild()
 }
 
-// rebuild lays out the pools anew, cut where reservations begin and end, and books what is held.
+// rebuild lays out the pools anew, cut where reservations and withheld ranges begin and end, and books what is held.
 func (a *Allocator) rebuild() {
-	a.pools, a.spans = nil, nil
+	a.pools, a.spans, a.sorted = nil, nil, nil
 	a.byName = make(map[string]*poolState, len(a.given))
 	for _, p := range a.given {
 		a.addPool(p)
@@ -84,8 +85,8 @@ func (a *Allocator) rebuild() {
 func (a *Allocator) addPool(p Pool) {
 	state := &poolState{Pool: p, capacity: map[Family]int64{}, assigned: map[Family]int64{}}
 	for i, r := range p.Ranges {
-		for _, piece := range a.cut(r) {
-			s := &span{pool: state, index: i, bounds: piece.bounds, next: piece.bounds.From(), reservation: piece.by}
+		for _, s := range a.cut(r) {
+			s.pool, s.index = state, i
 			state.spans = append(state.spans, s)
 		}
 		f := FamilyOf(r.From())
@@ -117,18 +118,6 @@ func (a *Allocator) orderPools() {
 		return p.Pin.Priority
 	}
 	slices.SortStableFunc(a.pinned, func(x, y *poolState) int { return cmp.Compare(rank(x), rank(y)) })
-}
-
-// SetForbidden makes addresses the complete set of those that are never granted, each with what a Service that asks for it is told. A
-// Service that already holds one keeps it and is told so. The caller has to decide on all Services again.
-func (a *Allocator) SetForbidden(addresses map[netip.Addr]reason.Reason) {
-	before := a.forbidden
-	a.forbidden, a.sorted = maps.Clone(addresses), nil
-	for address := range before {
-		if _, still := addresses[address]; !still {
-			a.regain(address)
-		}
-	}
 }
 
 // Adopt takes over what a Service's status names if the Service may keep it, and grants nothing. At a start every Service is adopted,
@@ -170,6 +159,9 @@ func (a *Allocator) decide(s *request) Decision {
 	}
 	kept, pool, cause := a.retain(s)
 	if len(kept) > 0 {
+		if d, replaced := a.replace(s, kept, pool); replaced {
+			return d
+		}
 		all, short := a.complete(s, kept, pool)
 		if short == nil {
 			frees := a.settle(s, all, pool.Name)

@@ -83,15 +83,15 @@ var dual = families(IPv4, IPv6)
 func TestDecide(t *testing.T) {
 	four, six := "192.0.2.1-192.0.2.4", "2001:db8::1-2001:db8::4"
 	tests := []struct {
-		name      string
-		pools     []Pool
-		forbidden map[netip.Addr]reason.Reason
-		before    []Service
-		service   Service
-		want      string // addresses, blank separated
-		wantPool  string
-		problem   reason.Reason
-		cause     reason.Reason
+		name     string
+		pools    []Pool
+		withheld []Withheld
+		before   []Service
+		service  Service
+		want     string // addresses, blank separated
+		wantPool string
+		problem  reason.Reason
+		cause    reason.Reason
 	}{
 		{name: "first address of the first range", pools: []Pool{pool("a", "192.0.2.9-192.0.2.9", four)},
 			service: service("s"), want: "192.0.2.9", wantPool: "a"},
@@ -143,13 +143,13 @@ func TestDecide(t *testing.T) {
 		{name: "request not understood keeps the address", pools: []Pool{pool("a", four)},
 			service: service("s", has("a", "192.0.2.3"), func(s *Service) { s.Invalid = reason.New(reason.InvalidRequest, "") }), want: "192.0.2.3", wantPool: "a", problem: reason.InvalidRequest},
 
-		{name: "node address is skipped", pools: []Pool{pool("a", four)}, forbidden: map[netip.Addr]reason.Reason{addrs("192.0.2.1")[0]: reason.NodeAddress},
+		{name: "node address is skipped", pools: []Pool{pool("a", four)}, withheld: withhold(reason.NodeAddress, "192.0.2.1"),
 			service: service("s"), want: "192.0.2.2", wantPool: "a"},
-		{name: "node address asked for", pools: []Pool{pool("a", four)}, forbidden: map[netip.Addr]reason.Reason{addrs("192.0.2.1")[0]: reason.NodeAddress},
+		{name: "node address asked for", pools: []Pool{pool("a", four)}, withheld: withhold(reason.NodeAddress, "192.0.2.1"),
 			service: service("s", asks("192.0.2.1")), problem: reason.NodeAddress},
-		{name: "API server address asked for", pools: []Pool{pool("a", four)}, forbidden: map[netip.Addr]reason.Reason{addrs("192.0.2.1")[0]: reason.APIServerAddress},
+		{name: "API server address asked for", pools: []Pool{pool("a", four)}, withheld: withhold(reason.APIServerAddress, "192.0.2.1"),
 			service: service("s", asks("192.0.2.1")), problem: reason.APIServerAddress},
-		{name: "node address already held stays and is told", pools: []Pool{pool("a", four)}, forbidden: map[netip.Addr]reason.Reason{addrs("192.0.2.1")[0]: reason.NodeAddress},
+		{name: "node address already held stays and is told", pools: []Pool{pool("a", four)}, withheld: withhold(reason.NodeAddress, "192.0.2.1"),
 			service: service("s", has("a", "192.0.2.1")), want: "192.0.2.1", wantPool: "a", problem: reason.NodeAddress},
 
 		{name: "frozen pool grants nothing", pools: []Pool{frozenPool(pool("a", four))}, service: service("s"), problem: reason.PoolFrozen},
@@ -220,7 +220,7 @@ func TestDecide(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			a := New()
-			a.SetForbidden(tt.forbidden)
+			a.SetWithheld(tt.withheld)
 			a.SetPools(tt.pools)
 			for _, s := range tt.before {
 				a.Decide(s)
@@ -297,15 +297,15 @@ func TestFrees(t *testing.T) {
 	}
 }
 
-func TestForbiddenAddressComesBack(t *testing.T) {
+func TestWithheldAddressComesBack(t *testing.T) {
 	a := New()
 	a.SetPools([]Pool{pool("a", "192.0.2.1-192.0.2.4")})
-	a.SetForbidden(map[netip.Addr]reason.Reason{addrs("192.0.2.1")[0]: reason.NodeAddress})
+	a.SetWithheld(withhold(reason.NodeAddress, "192.0.2.1"))
 	a.Decide(service("x"))
 	if c, _ := a.Counts("a"); c.AssignedIPv4 != 1 || c.AvailableIPv4 != 2 {
 		t.Errorf("counts %+v", c)
 	}
-	a.SetForbidden(nil)
+	a.SetWithheld(nil)
 	if got := texts(a.Decide(service("y")).Addresses); got != "192.0.2.1" {
 		t.Errorf("got %q", got)
 	}
@@ -431,8 +431,7 @@ func TestNoPoolsYet(t *testing.T) {
 }
 
 func TestRefusalsName(t *testing.T) {
-	node, server := addrs("192.0.2.1")[0], addrs("192.0.2.3")[0]
-	forbidden := map[netip.Addr]reason.Reason{node: reason.NodeAddress, server: reason.APIServerAddress, addrs("198.51.100.1")[0]: reason.NodeAddress}
+	withheld := append(withhold(reason.NodeAddress, "192.0.2.1", "198.51.100.1"), withhold(reason.APIServerAddress, "192.0.2.3")...)
 	tests := []struct {
 		name    string
 		pool    Pool
@@ -456,7 +455,7 @@ func TestRefusalsName(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			a := New()
 			a.SetPools([]Pool{tt.pool})
-			a.SetForbidden(forbidden)
+			a.SetWithheld(withheld)
 			a.Occupy(Key{"default", "foreign"}, addrs("192.0.2.4"), "is not served here")
 			for _, s := range tt.before {
 				a.Decide(s)

@@ -15,21 +15,27 @@ type Conflict struct {
 	Problem *reason.Problem
 	// Hearsay is set when nothing but messages on the network say so, which anybody there can forge.
 	Hearsay bool
+	// Replaces is set when no node can announce the address as long as the conflict lasts: a Service that did not request it gets another one.
+	Replaces bool
 }
 
 // hearsayShare is which part of a pool's addresses hearsay withholds at most: a tenth. Each family of a pool counts apart, since a tenth
 // of the smallest IPv6 prefix is more than all IPv4 addresses beside it.
 const hearsayShare = 10
 
+// mostReplaced is how many addresses of a family of a pool may be replaced at a time. A segment has a few routers; a speaker that is not to be
+// trusted must not be able to move every Service.
+const mostReplaced = 4
+
 // SetConflicts makes conflicts the complete set. They count in this order, so whatever hearsay is over the limit of a pool is at the end
-// of it. An address that counts is granted to nobody; who holds one keeps it, and is not told here. It reports whether that frees
-// anything. The caller has to decide again on those that wait.
+// of it. An address that counts is granted to nobody; who holds one keeps it unless the conflict replaces it, and is not told here. It reports
+// whether that frees anything. The caller has to decide again on those that wait and those that hold one of the addresses.
 func (a *Allocator) SetConflicts(conflicts []Conflict) (frees bool) {
 	before := a.conflicts
 	a.reported = conflicts
 	a.weigh()
 	for address := range before {
-		if a.conflicts[address] == nil {
+		if _, still := a.conflicts[address]; !still {
 			a.regain(address)
 			frees = true
 		}
@@ -42,26 +48,34 @@ func (a *Allocator) weigh() {
 	if len(a.reported)+len(a.conflicts) == 0 {
 		return
 	}
-	a.conflicts, a.sorted = map[netip.Addr]*reason.Problem{}, nil
+	a.conflicts, a.sorted = map[netip.Addr]Conflict{}, nil
 	type part struct {
 		pool   *poolState
 		family Family
 	}
-	believed := map[part]int64{}
+	believed, replaced := map[part]int64{}, map[part]int{}
 	for _, c := range a.reported {
 		s := a.spanOf(c.Address)
-		if s == nil || !s.pool.usable(c.Address) || a.conflicts[c.Address] != nil {
+		if s == nil || !s.pool.usable(c.Address) || a.inConflict(c.Address) {
 			continue
 		}
+		of := part{s.pool, s.family()}
 		if c.Hearsay {
-			of := part{s.pool, s.family()}
 			if believed[of] >= s.pool.mostHearsay(of.family) {
 				continue
 			}
 			believed[of]++
 		}
-		a.conflicts[c.Address] = c.Problem
+		if c.Replaces = c.Replaces && replaced[of] < mostReplaced; c.Replaces {
+			replaced[of]++
+		}
+		a.conflicts[c.Address] = c
 	}
+}
+
+func (a *Allocator) inConflict(address netip.Addr) bool {
+	_, yes := a.conflicts[address]
+	return yes
 }
 
 // mostHearsay is how many addresses of a family hearsay withholds at most: one at least.

@@ -28,6 +28,9 @@ func (a *Allocator) Counts(pool string) (Counts, bool) {
 	}
 	free, reserved := map[Family]int64{}, map[Family]int64{}
 	for _, s := range p.spans {
+		if s.withheld != nil {
+			continue
+		}
 		n := takeOff(s.spare(), a.withheldFree(s))
 		into := free
 		if s.reservation != nil {
@@ -50,7 +53,7 @@ func (s *span) spare() int64 { return takeOff(s.pool.sizeOf(s.bounds), int64(s.u
 // withheldFree returns how many addresses of the span nobody holds and nobody may be granted.
 func (a *Allocator) withheldFree(s *span) (n int64) {
 	for _, address := range a.withheldIn(s) {
-		if s.pool.usable(address) && a.holdings[address] == nil {
+		if s.pool.usable(address) && a.holdings[address] == nil && a.withheld(address) != nil {
 			n++
 		}
 	}

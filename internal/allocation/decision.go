@@ -11,7 +11,8 @@ import (
 // Decision is what a Service gets. It is a value: the Allocator never touches it again.
 type Decision struct {
 	Service Key
-	// Addresses are what the Service has, in the order of its families; empty when it has none.
+	// Addresses are what the Service has, in the order of its families, or of its status if that names the same ones already; empty when it
+	// has none.
 	Addresses []netip.Addr
 	// Pool is where the addresses come from; empty when there are none.
 	Pool string

@@ -227,11 +227,15 @@ func (a *Allocator) concern(s *request, kept []netip.Addr, pool *poolState) *rea
 	return problem
 }
 
-// inOrder returns a copy in the order of the Service's families.
+// inOrder returns a copy in the order of the Service's status if that names the same addresses, since nothing has to be written then, else
+// in the order of its families.
 func (a *Allocator) inOrder(s *request, addresses []netip.Addr) []netip.Addr {
+	if sameSet(s.Current, addresses) {
+		return slices.Clone(s.Current)
+	}
 	return oneOfEach(addresses, s.Families)
 }
 
 func sameSet(x, y []netip.Addr) bool {
-	return len(x) == len(y) && len(without(x, y)) == 0
+	return len(x) == len(y) && len(without(x, y)) == 0 && len(without(y, x)) == 0
 }

@@ -5,6 +5,7 @@ package allocation
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -21,7 +22,8 @@ import (
 type model struct {
 	pools     []Pool
 	reserved  []Reservation
-	forbidden map[netip.Addr]reason.Reason
+	hold      []Withheld
+	cluster   map[Key]netip.Addr
 	foreign   map[Key]netip.Addr
 	conflicts []Conflict
 	services  map[Key]Service
@@ -45,22 +47,34 @@ func (m *model) all(p Pool, f Family) []netip.Addr {
 }
 
 func (m *model) withheld(a netip.Addr) bool {
-	for _, b := range m.foreign {
-		if a == b {
+	for _, used := range []map[Key]netip.Addr{m.foreign, m.cluster} {
+		for _, b := range used {
+			if a == b {
+				return true
+			}
+		}
+	}
+	for _, w := range m.hold {
+		if w.Range.Contains(a) && !(w.OnRequest && w.Range.From() == w.Range.To()) {
 			return true
 		}
 	}
-	_, no := m.forbidden[a]
-	return no || m.inConflict(a)
+	found, _ := m.inConflict(a)
+	return found
 }
 
-// inConflict walks the conflicts of the address's pool and family and counts the hearsay among them.
-func (m *model) inConflict(a netip.Addr) bool {
+// onRequest reports whether only a Service that requests the address may be granted it.
+func (m *model) onRequest(a netip.Addr) bool {
+	return slices.ContainsFunc(m.hold, func(w Withheld) bool { return w.OnRequest && w.Range.From() == a && w.Range.To() == a })
+}
+
+// inConflict walks the conflicts of the address's pool and family and counts the hearsay among them, and those that replace.
+func (m *model) inConflict(a netip.Addr) (found, replaces bool) {
 	for _, p := range m.pools {
 		if !m.inPool(p, a) {
 			continue
 		}
-		all, hearsay := len(m.all(p, FamilyOf(a))), map[netip.Addr]bool{}
+		all, hearsay, replaced := len(m.all(p, FamilyOf(a))), map[netip.Addr]bool{}, 0
 		for _, c := range m.conflicts {
 			if !m.inPool(p, c.Address) || FamilyOf(c.Address) != FamilyOf(a) {
 				continue
@@ -68,12 +82,18 @@ func (m *model) inConflict(a netip.Addr) bool {
 			if c.Hearsay && len(hearsay)*10 < all {
 				hearsay[c.Address] = true
 			}
-			if c.Address == a && (!c.Hearsay || hearsay[a]) {
-				return true
+			if c.Hearsay && !hearsay[c.Address] {
+				continue
+			}
+			if c.Replaces {
+				replaced++
+			}
+			if c.Address == a {
+				return true, c.Replaces && replaced <= 4
 			}
 		}
 	}
-	return false
+	return false, false
 }
 
 // keeper is the reservation of an address that nobody holds; nil when there is none.
@@ -151,12 +171,12 @@ func (m *model) mayKeep(s Service, list []netip.Addr) (Pool, bool) {
 
 func (m *model) first(s Service, p Pool, f Family) []netip.Addr {
 	for _, a := range m.all(p, f) {
-		if m.isFor(s, a) && !m.barred(s, a) && m.together(s, a) {
+		if m.isFor(s, a) && !m.barred(s, a) && !m.onRequest(a) && m.together(s, a) {
 			return []netip.Addr{a}
 		}
 	}
 	for _, a := range m.all(p, f) {
-		if !m.barred(s, a) && m.together(s, a) {
+		if !m.barred(s, a) && !m.onRequest(a) && m.together(s, a) {
 			return []netip.Addr{a}
 		}
 	}
@@ -218,6 +238,9 @@ func (m *model) outcome(s Service, had []netip.Addr) []netip.Addr {
 		if len(keep) == 0 || !ok || !asksFor(s, keep, optional) {
 			continue
 		}
+		if other := m.replacement(s, p, keep, optional); other != nil {
+			return other
+		}
 		if len(keep) < len(s.Families) {
 			keep = append(keep, m.other(s, p, IPv4+IPv6-FamilyOf(keep[0]))...)
 		}
@@ -227,6 +250,28 @@ func (m *model) outcome(s Service, had []netip.Addr) []netip.Addr {
 		break
 	}
 	return m.fresh(s, optional)
+}
+
+// replacement is what a Service gets for addresses that no node can announce; nil when it keeps them.
+func (m *model) replacement(s Service, p Pool, keep []netip.Addr, optional bool) []netip.Addr {
+	var good []netip.Addr
+	for _, a := range keep {
+		if _, replaces := m.inConflict(a); !replaces || m.isFor(s, a) {
+			good = append(good, a)
+		}
+	}
+	if len(good) == len(keep) || len(s.Requested) > 0 {
+		return nil
+	}
+	if len(good) > 0 {
+		if list := append(slices.Clone(good), m.first(s, p, IPv4+IPv6-FamilyOf(good[0]))...); len(list) == len(keep) {
+			return m.sorted(s, list)
+		}
+	}
+	if got := m.fresh(s, optional); len(got) >= len(keep) {
+		return got
+	}
+	return nil
 }
 
 func asksFor(s Service, keep []netip.Addr, some bool) bool {
@@ -353,7 +398,7 @@ func steps(t *testing.T) int {
 }
 
 func drive(t *testing.T, r *rand.Rand, steps int) {
-	m := &model{foreign: map[Key]netip.Addr{}, services: map[Key]Service{}, held: map[Key][]netip.Addr{}}
+	m := &model{foreign: map[Key]netip.Addr{}, cluster: map[Key]netip.Addr{}, services: map[Key]Service{}, held: map[Key][]netip.Addr{}}
 	a := New()
 	m.pools = randomPools(r)
 	a.SetPools(m.pools)
@@ -363,8 +408,11 @@ func drive(t *testing.T, r *rand.Rand, steps int) {
 			m.pools = randomPools(r)
 			a.SetPools(m.pools)
 		case n == 1:
-			m.forbidden = map[netip.Addr]reason.Reason{randomAddr(r): reason.NodeAddress, randomAddr(r): reason.NodeAddress}
-			a.SetForbidden(m.forbidden)
+			m.hold = randomWithheld(r)
+			a.SetWithheld(m.hold)
+			for key, ip := range m.cluster {
+				a.SetClusterIPs(key, []netip.Addr{ip})
+			}
 		case n == 5:
 			m.reserved = randomReservations(r)
 			a.SetReservations(m.reserved)
@@ -381,7 +429,17 @@ func drive(t *testing.T, r *rand.Rand, steps int) {
 			key := Key{"foreign", fmt.Sprint(r.IntN(3))}
 			delete(m.foreign, key)
 			a.Release(key)
-		case n < 12:
+		case n == 7:
+			key, ip := Key{"cluster", fmt.Sprint(r.IntN(2))}, randomAddr(r)
+			if !slices.Contains(slices.Collect(maps.Values(m.cluster)), ip) {
+				m.cluster[key] = ip
+				a.SetClusterIPs(key, []netip.Addr{ip})
+			}
+		case n == 8:
+			key := Key{"cluster", fmt.Sprint(r.IntN(2))}
+			delete(m.cluster, key)
+			a.SetClusterIPs(key, nil)
+		case n < 14:
 			key := randomKey(r)
 			a.Release(key)
 			delete(m.held, key)
@@ -427,7 +485,10 @@ func restarted(t *testing.T, m *model, a *Allocator) *Allocator {
 	fresh := New()
 	fresh.SetPools(m.pools)
 	fresh.SetConflicts(m.conflicts)
-	fresh.SetForbidden(m.forbidden)
+	fresh.SetWithheld(m.hold)
+	for key, ip := range m.cluster {
+		fresh.SetClusterIPs(key, []netip.Addr{ip})
+	}
 	fresh.SetReservations(m.reserved)
 	for key, address := range m.foreign {
 		fresh.Occupy(key, []netip.Addr{address}, "is not served here")
@@ -542,10 +603,29 @@ func randomReservations(r *rand.Rand) []Reservation {
 	return list
 }
 
+func randomWithheld(r *rand.Rand) []Withheld {
+	cuts := []string{"192.0.2.250-192.0.2.251", "192.0.2.251-192.0.2.254", "192.0.3.0-192.0.3.255", "2001:db8::2-2001:db8::6", "2001:db8::-2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"}
+	var list []Withheld
+	for range r.IntN(3) {
+		one := Single(randomAddr(r), reason.NodeAddress, "is an address of node n1")
+		if one.OnRequest = r.IntN(2) == 0; one.OnRequest {
+			one.Reason = reason.NetworkAddress
+		}
+		list = append(list, one)
+	}
+	for range r.IntN(3) / 2 {
+		list = append(list, withhold(reason.ServiceCIDRAddress, cuts[r.IntN(len(cuts))])...)
+	}
+	return list
+}
+
 func randomConflicts(r *rand.Rand) []Conflict {
 	var list []Conflict
 	for range r.IntN(6) {
 		c := Conflict{Address: randomAddr(r), Problem: reason.New(reason.AddressConflict, "somebody else"), Hearsay: r.IntN(3) > 0}
+		if !c.Hearsay {
+			c.Replaces = r.IntN(2) == 0
+		}
 		if slices.ContainsFunc(list, func(o Conflict) bool { return o.Address == c.Address }) {
 			continue // an address is named once
 		}

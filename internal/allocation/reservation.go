@@ -5,7 +5,6 @@ package allocation
 import (
 	"net/netip"
 	"slices"
-	"sort"
 	"strings"
 
 	"go4.org/netipx"
@@ -28,51 +27,20 @@ func (r *Reservation) isFor(key Key) bool {
 	return r == nil || r.For != nil && *r.For == key
 }
 
-// kept is a reserved range.
-type kept struct {
-	bounds netipx.IPRange
-	by     *Reservation
-}
-
 // SetReservations makes reservations the complete set. What is held stays held. The caller has to decide on all Services again.
 func (a *Allocator) SetReservations(reservations []Reservation) {
 	a.reserved, a.favoured = nil, map[Key]struct{}{}
 	for i := range reservations {
 		r := &reservations[i]
 		for _, bounds := range r.Ranges {
-			a.reserved = append(a.reserved, kept{bounds, r})
+			a.reserved = append(a.reserved, piece[Reservation]{bounds, r})
 		}
 		if r.For != nil {
 			a.favoured[*r.For] = struct{}{}
 		}
 	}
-	slices.SortFunc(a.reserved, func(x, y kept) int { return x.bounds.From().Compare(y.bounds.From()) })
+	slices.SortFunc(a.reserved, func(x, y piece[Reservation]) int { return x.bounds.From().Compare(y.bounds.From()) })
 	a.rebuild()
-}
-
-// cut divides a range where reservations begin and end.
-func (a *Allocator) cut(r netipx.IPRange) []kept {
-	first := sort.Search(len(a.reserved), func(i int) bool { return !a.reserved[i].bounds.To().Less(r.From()) })
-	var pieces []kept
-	from := r.From()
-	for _, k := range a.reserved[first:] {
-		if r.To().Less(k.bounds.From()) {
-			break
-		}
-		if from.Less(k.bounds.From()) {
-			pieces = append(pieces, kept{netipx.IPRangeFrom(from, k.bounds.From().Prev()), nil})
-			from = k.bounds.From()
-		}
-		to := k.bounds.To()
-		if r.To().Less(to) {
-			to = r.To()
-		}
-		pieces = append(pieces, kept{netipx.IPRangeFrom(from, to), k.by})
-		if from = to.Next(); to == r.To() {
-			return pieces
-		}
-	}
-	return append(pieces, kept{netipx.IPRangeFrom(from, r.To()), nil})
 }
 
 // spare returns why a Service may not be granted a free address; nil when no reservation keeps it from the Service.

@@ -177,7 +177,7 @@ func (a *Allocator) firstOf(p *poolState, f Family, s *request, free, shared fun
 			continue
 		}
 		sp := a.spanOf(address)
-		if sp == nil || sp.pool != p || !shared(sp.reservation) || !p.usable(address) || a.withheld(address) != nil {
+		if sp == nil || sp.pool != p || !shared(sp.reservation) || !p.usable(address) || a.passes(address) != nil {
 			continue
 		}
 		if at >= 0 && (sp.index > at || sp.index == at && !address.Less(found)) || a.conflict(s, address) != nil {
@@ -192,10 +192,10 @@ func (a *Allocator) firstOf(p *poolState, f Family, s *request, free, shared fun
 // none.
 func (a *Allocator) firstFree(p *poolState, f Family, right func(*Reservation) bool) (netip.Addr, int) {
 	free := func(x netip.Addr) bool {
-		return a.holdings[x] == nil && p.usable(x) && a.withheld(x) == nil
+		return a.holdings[x] == nil && p.usable(x) && a.passes(x) == nil
 	}
 	for _, s := range p.spans {
-		if s.family() != f || !right(s.reservation) {
+		if s.family() != f || s.withheld != nil || !right(s.reservation) {
 			continue
 		}
 		if address, ok := s.first(free); ok {

@@ -22,8 +22,9 @@ type span struct {
 	next     netip.Addr // not valid: past the end
 	returned addrHeap
 	used     int
-	// reservation keeps the range; nil when none does.
+	// reservation keeps the range; nil when none does. Likewise withheld, of which nothing is granted.
 	reservation *Reservation
+	withheld    *Withheld
 }
 
 // first returns the first address for which free holds.
