@@ -97,12 +97,13 @@ func run(ctx context.Context, o options) error {
 	signalled := ctx
 	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
+	installed := speaker.Installation{
+		Reader: objects.direct, Namespace: o.Namespace, DaemonSet: o.daemonSet, Node: o.node, Announcers: announcersIn,
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer end()
-		part(signalled, ctx, log, loop, speaker.Installation{
-			Reader: objects.direct, Namespace: o.Namespace, DaemonSet: o.daemonSet, Node: o.node, Announcers: announcersIn,
-		})
+		part(signalled, ctx, log, loop, installed)
 		return nil
 	})
 	group.Go(func() error { return members.Run(ctx) })
@@ -113,6 +114,15 @@ func run(ctx context.Context, o options) error {
 	group.Go(func() error { return insist(ctx, log, source.Start) })
 	group.Go(func() error {
 		return insist(ctx, log, func(ctx context.Context) error { return status.Watch(ctx, objects.cache) })
+	})
+	group.Go(func() error {
+		return insist(ctx, log, func(ctx context.Context) error {
+			placement, err := installed.Placement(ctx)
+			if err == nil {
+				source.SetPlacement(placement)
+			}
+			return err
+		})
 	})
 	group.Go(func() error { return o.ServeMetrics(ctx, config, log) })
 	group.Go(func() error {

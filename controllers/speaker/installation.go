@@ -6,13 +6,10 @@ import (
 	"context"
 	"slices"
 
-	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
-	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"metalsuite.io/api/reason"
@@ -71,14 +68,7 @@ func (i Installation) wanted(ctx context.Context, pod corev1.PodSpec) bool {
 	if err := i.Reader.Get(ctx, types.NamespacedName{Name: i.Node}, &node); err != nil {
 		return true
 	}
-	if matches, err := nodeaffinity.NewRequiredNodeAffinity(pod.NodeSelector, pod.Affinity).Match(&node); err != nil || !matches {
-		return err != nil
-	}
-	keepsAway := func(t *corev1.Taint) bool {
-		return t.Effect == corev1.TaintEffectNoExecute || t.Effect == corev1.TaintEffectNoSchedule
-	}
-	_, kept := corev1helpers.FindMatchingUntoleratedTaint(logr.Discard(), node.Spec.Taints, slices.Concat(pod.Tolerations, daemonTolerations), keepsAway, true)
-	return !kept
+	return placementOf(pod).excludes(node.Name, node.Labels, node.Spec.Taints) == ""
 }
 
 // daemonTolerations are what every pod of a DaemonSet in the network of its node tolerates (Kubernetes, "DaemonSet": taints and tolerations).

@@ -98,7 +98,7 @@ func clusterIPs(s *corev1.Service) []netip.Addr {
 func observeNode(n *corev1.Node) Node {
 	_, excluded := n.Labels[labelExclude]
 	drain, marked := n.Labels[v1beta1.LabelDrain]
-	node := Node{Excluded: excluded, Cordoned: n.Spec.Unschedulable, Drain: marked && (drain == "" || drain == "true")}
+	node := Node{Labels: n.Labels, Taints: n.Spec.Taints, Excluded: excluded, Cordoned: n.Spec.Unschedulable, Drain: marked && (drain == "" || drain == "true")}
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeNetworkUnavailable && c.Status == corev1.ConditionTrue {
 			node.NetworkUnavailable = true

@@ -91,6 +91,7 @@ func TestWhatIsObservedOfANode(t *testing.T) {
 		}}}, Node{}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			row.want.Labels, row.want.Taints = row.node.Labels, row.node.Spec.Taints
 			if got := observeNode(&row.node); fmt.Sprint(got) != fmt.Sprint(row.want) {
 				t.Errorf("got %+v, want %+v", got, row.want)
 			}

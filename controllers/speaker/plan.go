@@ -3,6 +3,7 @@
 package speaker
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -228,9 +229,21 @@ func (w World) elect(group []claim) (string, *reason.Problem) {
 	}
 	owner, ok := election.Owner(groupKey(group), w.onLink(group, election.Eligible(candidates, live)))
 	if !ok {
-		return "", why
+		return "", cmp.Or(w.missingSpeaker(group, nodes), why)
 	}
 	return owner, nil
+}
+
+// missingSpeaker returns the problem that nobody announces a group because the nodes with its endpoints, or the nodes that its advertisements
+// select, have no live speaker; nil when that is not so.
+func (w World) missingSpeaker(group []claim, nodes map[string]int) *reason.Problem {
+	for _, c := range group {
+		selected := func(node string) bool { _, ok := nodes[node]; return ok }
+		if problem := w.endpointsWithoutSpeaker(c.service, selected); problem != nil {
+			return problem
+		}
+	}
+	return speakerless(w, "L2Advertisements select", nodes)
 }
 
 // live says of every node with a live speaker whether it is fit for the group: able to announce, and on an interface that is wanted. A

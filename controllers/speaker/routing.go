@@ -3,6 +3,7 @@
 package speaker
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -101,9 +102,19 @@ func (r *routing) selection(ads []policy.BGP) *selection {
 		}
 	}
 	if len(ads) > 0 && len(s.live) == 0 {
-		s.unselected = reason.New(reason.NoMatchingAdvertisement, "BGPAdvertisement %s selects no node with a live speaker", ads[0].Name)
+		s.unselected = cmp.Or(speakerless(r.world, "BGPAdvertisements select", selectedNodes(ads)),
+			reason.New(reason.NoMatchingAdvertisement, "BGPAdvertisement %s selects no node", ads[0].Name))
 	}
 	return s
+}
+
+// selectedNodes are the nodes that any of the advertisements selects.
+func selectedNodes(ads []policy.BGP) map[string]int {
+	nodes := map[string]int{}
+	for _, ad := range ads {
+		maps.Copy(nodes, ad.Nodes)
+	}
+	return nodes
 }
 
 // selects says whether any of the advertisements selects a node.

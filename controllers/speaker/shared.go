@@ -3,6 +3,7 @@
 package speaker
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -25,7 +26,11 @@ func (w World) sharedHere(s Service, by *selection) (here bool, problem *reason.
 		return false, lack.problem, lack.nowhere && w.first()
 	}
 	if problem := w.blocked(w.Self, []claim{{service: s}}); problem != nil {
-		return false, problem, w.Routed && !w.Isolated && by.live[0] == w.Self && !by.somewhere(s)
+		nowhere := w.Routed && !w.Isolated && by.live[0] == w.Self && !by.somewhere(s)
+		if nowhere && problem.Reason == reason.NoLocalEndpoints {
+			problem = cmp.Or(w.endpointsWithoutSpeaker(s, func(node string) bool { return selects(by.all, node) }), problem)
+		}
+		return false, problem, nowhere
 	}
 	if problem := by.refused(s.Addresses); problem != nil {
 		return false, problem, by.spokesman(w) == w.Self

@@ -60,9 +60,15 @@ func TestWhatUsersAreToldOfAServiceThatIsNotAnnounced(t *testing.T) {
 			w.Services[0].Local, w.Services[0].ServingNodes = true, map[string]bool{"n3": true}
 		}, []string{"n1 NodeExcluded routers"}},
 		{"local traffic, endpoints on some nodes", func(w *World) { w.Services[0].Local = true }, nil},
-		{"local traffic, endpoints on a node that has no speaker", func(w *World) {
+		{"local traffic, endpoints on a node that is not there", func(w *World) {
 			w.Services[0].Local, w.Services[0].ServingNodes = true, map[string]bool{"n4": true}
 		}, []string{"n1 NoLocalEndpoints routers"}},
+		{"local traffic, endpoints on a node that has no speaker", func(w *World) {
+			w.Services[0].Local, w.Services[0].ServingNodes, w.Members = true, map[string]bool{"n1": true}, w.Members[1:]
+		}, []string{"n2 NoSpeakerOnNode routers are not told of the Service: the Service has externalTrafficPolicy Local and endpoints on no node with a live speaker, only node n1 ("}},
+		{"local traffic, endpoints on a node without and on one with a speaker", func(w *World) {
+			w.Services[0].Local, w.Services[0].ServingNodes, w.Members = true, map[string]bool{"n1": true, "n2": true}, w.Members[1:]
+		}, nil},
 		{"local traffic, endpoints on a node that is not selected", func(w *World) {
 			w.Policy = routed([]v1beta1.BGPAdvertisement{bgpAd("some", v1beta1.BGPAdvertisementSpec{NodeSelectors: onNode("n2", "n3")})}, bgpPeer("tor-a", "198.51.100.1"))
 			w.Services[0].Local, w.Services[0].ServingNodes = true, map[string]bool{"n1": true}
@@ -73,7 +79,10 @@ func TestWhatUsersAreToldOfAServiceThatIsNotAnnounced(t *testing.T) {
 		{"the selected node has no speaker", func(w *World) {
 			w.Policy = routed([]v1beta1.BGPAdvertisement{bgpAd("one", v1beta1.BGPAdvertisementSpec{NodeSelectors: onNode("n3")})}, bgpPeer("tor-a", "198.51.100.1"))
 			w.Members = w.Members[:2]
-		}, []string{"n1 NoMatchingAdvertisement routers are not told of the Service: BGPAdvertisement one selects no node with a live speaker"}},
+		}, []string{"n1 NoSpeakerOnNode routers are not told of the Service: BGPAdvertisements select no node with a live speaker, only node n3 ("}},
+		{"no node is selected", func(w *World) {
+			w.Policy = routed([]v1beta1.BGPAdvertisement{bgpAd("none", v1beta1.BGPAdvertisementSpec{NodeSelectors: onNode("n9")})}, bgpPeer("tor-a", "198.51.100.1"))
+		}, []string{"n1 NoMatchingAdvertisement routers are not told of the Service: BGPAdvertisement none selects no node"}},
 		{"layer 2 alone is kept from it", func(w *World) {
 			layer2(w, v1beta1.L2AdvertisementSpec{NodeSelectors: onNode("n3")})
 			w.Nodes = node{"n3": {Excluded: true}}

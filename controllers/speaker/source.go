@@ -38,6 +38,8 @@ type Source struct {
 	policy    *policy.Policy
 	// withdrawn are the addresses that this node had left to a stranger when it was started.
 	withdrawn []netip.Addr
+	// placement is where speakers are wanted.
+	placement atomic.Pointer[Placement]
 	// read says of each kind that is watched whether it was read once.
 	read map[string]toolscache.InformerSynced
 }
@@ -214,11 +216,17 @@ func (s *Source) World(ctx context.Context) (World, bool, error) {
 	if err := s.cache.List(ctx, &nodes); err != nil {
 		return World{}, false, fmt.Errorf("listing nodes: %w", err)
 	}
-	w := World{Policy: s.policy, Services: s.catalog.all(), Withdrawn: s.withdrawn, Nodes: make(map[string]Node, len(nodes.Items))}
+	w := World{Placement: s.placement.Load(), Policy: s.policy, Services: s.catalog.all(), Withdrawn: s.withdrawn, Nodes: make(map[string]Node, len(nodes.Items))}
 	for i := range nodes.Items {
 		w.Nodes[nodes.Items[i].Name] = observeNode(&nodes.Items[i])
 	}
 	return w, true, nil
+}
+
+// SetPlacement takes in where speakers are wanted.
+func (s *Source) SetPlacement(p *Placement) {
+	s.placement.Store(p)
+	s.trigger.Fire()
 }
 
 // UID returns the identity of a Service that is part of the world, for those who tell something about it.

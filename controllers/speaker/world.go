@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"metalsuite.io/announcers"
 	"metalsuite.io/api/reason"
 	"metalsuite.io/internal/allocation"
@@ -26,6 +28,8 @@ type World struct {
 	Nodes map[string]Node
 	// Members are the live speakers, this one included.
 	Members []membership.Member
+	// Placement is where speakers are wanted; nil when that is not known.
+	Placement *Placement
 	// Lost are speakers that were live until just now; of their states only the uses are there.
 	Lost []membership.Member
 	// Withdrawn are the addresses that this node had left to a stranger when its speaker was started, as its AddressConflicts say.
@@ -63,6 +67,9 @@ type Node struct {
 	Cordoned, Drain bool
 	// ShuttingDown is whether the kubelet says that the node is shutting down (Kubernetes: graceful node shutdown).
 	ShuttingDown bool
+	// Labels and Taints are those of the node. They decide nothing: they say why the node has no speaker.
+	Labels map[string]string
+	Taints []corev1.Taint
 	// Addresses are the node's own.
 	Addresses []netip.Addr
 }
