@@ -17,7 +17,6 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/api/v1beta2"
@@ -32,10 +31,6 @@ const leaderElectionID = "controller.metallb.io"
 // heapGrowth is by how many per cent the heap may grow between two collections. The role holds all Services in memory.
 const heapGrowth = 50
 
-// lease is how leadership is timed: how long it lasts, how long the leader tries to renew it, how often everybody tries. A controller
-// that was killed keeps its successor waiting for as long as it lasts, one that ended gives it back.
-type lease struct{ duration, renew, retry time.Duration }
-
 // options are the flags of the role.
 type options struct {
 	process.Options
@@ -44,14 +39,14 @@ type options struct {
 	podName    string
 
 	leaderElect bool
-	lease       lease
+	lease       process.LeaseTimes
 }
 
 // New returns the controller command.
 func New() *cobra.Command { return newOptions().command() }
 
 func newOptions() *options {
-	return &options{lease: lease{duration: 5 * time.Second, renew: 3 * time.Second, retry: 500 * time.Millisecond}}
+	return &options{lease: process.LeaseTimes{Duration: 5 * time.Second, Renew: 3 * time.Second, Retry: 500 * time.Millisecond}}
 }
 
 func (o *options) command() *cobra.Command {
@@ -90,59 +85,80 @@ func (o *options) run(ctx context.Context) error {
 	return o.serve(ctx, log)
 }
 
-// serve runs the role until the context ends; a lost Lease is an error.
+// serve runs the role until the context ends. A lost Lease ends a manager and with it all that it knew, not the process.
 func (o *options) serve(ctx context.Context, log logr.Logger) error {
 	config, err := o.RestConfig()
 	if err != nil {
 		return err
 	}
-	if err := o.reach(ctx, config, log); err != nil || ctx.Err() != nil {
+	identity, err := process.Identity()
+	if err != nil {
 		return err
+	}
+	election := process.Election{Config: config, Namespace: o.Namespace, Name: leaderElectionID, Identity: identity, Times: o.lease}
+	health, first := &process.Health{}, true
+	return o.Serve(ctx, config, log, health, func(ctx context.Context) error {
+		return process.Managers(ctx, log, func(ctx context.Context) (func(context.Context) error, error) {
+			defer func() { first = false }()
+			return o.build(ctx, log, election, health, first)
+		})
+	})
+}
+
+// build makes a manager with the role in it, once the API server answers.
+func (o *options) build(ctx context.Context, log logr.Logger, election process.Election, health *process.Health, first bool) (func(context.Context) error, error) {
+	if err := o.reach(ctx, election.Config, log, health, first); err != nil || ctx.Err() != nil {
+		return nil, err
 	}
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme), v1beta2.AddToScheme(scheme)); err != nil {
-		return fmt.Errorf("building the scheme: %w", err)
+		return nil, fmt.Errorf("building the scheme: %w", err)
 	}
-	ctx, end := context.WithCancelCause(ctx)
-	defer end(nil)
 	role := service.Options{Namespace: o.Namespace, Class: o.class, Deployment: o.deployment}
 	options := o.managerOptions(scheme, log)
+	var lead *process.Lead
 	if o.leaderElect {
-		tenure, err := newTenure(config, o.Namespace, o.lease.renew, func() { end(errLost) })
-		if err != nil {
-			return err
+		var err error
+		if lead, err = o.stand(ctx, log, election, first); err != nil {
+			return nil, err
 		}
-		if err := tenure.Look(ctx); err != nil {
-			log.V(1).Info("Lease was not read", "error", err.Error())
-		}
-		options.LeaderElectionResourceLockInterface, role.MayWrite, role.Undisturbed = tenure, tenure.MayWrite, tenure.Undisturbed
+		lead.Apply(&options)
+		role.MayWrite, role.Undisturbed = lead.MayWrite, lead.Undisturbed
 	}
-	mgr, err := o.NewManager(config, options)
+	mgr, err := ctrl.NewManager(election.Config, options)
 	if err != nil {
-		return fmt.Errorf("creating the manager: %w", err)
+		return nil, fmt.Errorf("creating the manager: %w", err)
 	}
-	if err := errors.Join(service.Setup(mgr, role), peering.Setup(mgr, o.Namespace, role.MayWrite), mgr.AddHealthzCheck("ping", healthz.Ping)); err != nil {
-		return fmt.Errorf("registering the role: %w", err)
+	mgr = health.Of(mgr)
+	if err := errors.Join(service.Setup(mgr, role), peering.Setup(mgr, o.Namespace, role.MayWrite)); err != nil {
+		return nil, fmt.Errorf("registering the role: %w", err)
 	}
 	log.Info("Starting", "namespace", o.Namespace, "class", o.class, "pod", o.podName)
-	err = mgr.Start(ctx)
-	if errors.Is(context.Cause(ctx), errLost) {
-		return errors.Join(errLost, err)
+	if lead == nil {
+		return mgr.Start, nil
 	}
-	return err
+	return func(ctx context.Context) error { return lead.Run(ctx, mgr) }, nil
+}
+
+// stand returns the lead for which the next manager is a candidate. Only the first one of a process may find that nobody has written since
+// before it read the cluster: a write of the one before it may still be on its way.
+func (o *options) stand(ctx context.Context, log logr.Logger, election process.Election, first bool) (*process.Lead, error) {
+	lead, err := election.New()
+	if err != nil || !first {
+		return lead, err
+	}
+	if err := lead.Look(ctx); err != nil {
+		log.V(1).Info("Lease was not read", "error", err.Error())
+	}
+	return lead, nil
 }
 
 func (o *options) managerOptions(scheme *runtime.Scheme, log logr.Logger) ctrl.Options {
 	options := o.ManagerOptions(scheme, log)
+	process.Unserved(&options)
 	options.Cache = service.CacheOptions(o.Namespace)
 	peering.AddToCache(&options.Cache, o.Namespace)
-	// The check is against two controllers of one name at the same time, which the Lease prevents.
+	// The check is against two controllers of one name at the same time; managers of this process follow one another.
 	options.Controller.SkipNameValidation = ptr.To(true)
-	options.LeaderElection = o.leaderElect
-	options.LeaderElectionID = leaderElectionID
-	options.LeaderElectionNamespace = o.Namespace
-	options.LeaseDuration, options.RenewDeadline, options.RetryPeriod = &o.lease.duration, &o.lease.renew, &o.lease.retry
-	// Nothing is written any more once the manager has ended, so the next replica need not wait for the Lease to expire.
-	options.LeaderElectionReleaseOnCancel = true
 	return options
 }

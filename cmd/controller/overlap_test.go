@@ -5,8 +5,13 @@ package controller
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/http"
 	"net/netip"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -38,9 +43,9 @@ var _ = Describe("An overlap of two leaders", Ordered, func() {
 	})
 
 	// launch starts a controller process, which is gone when the spec ends.
-	launch := func(kubeconfig string) *gexec.Session {
+	launch := func(kubeconfig string, flags ...string) *gexec.Session {
 		GinkgoHelper()
-		command := exec.Command(binary, "controller", "--namespace="+namespace, "--kubeconfig="+kubeconfig, "--port=0", "--health-probe-port=0")
+		command := exec.Command(binary, append([]string{"controller", "--namespace=" + namespace, "--kubeconfig=" + kubeconfig, "--port=0", "--health-probe-port=0"}, flags...)...)
 		command.Env = []string{}
 		session, err := gexec.Start(command, GinkgoWriter, GinkgoWriter)
 		Expect(err).NotTo(HaveOccurred())
@@ -113,8 +118,9 @@ var _ = Describe("An overlap of two leaders", Ordered, func() {
 		Eventually(later.addressed).Should(Equal(services + late))
 		told := time.Now()
 		close(wire.release)
-		Eventually(first).Should(gexec.Exit(1))
-		AddReportEntry("from the old leader hearing of its loss to its end", time.Since(told).Round(time.Millisecond).String())
+		Eventually(first.Err).Should(gbytes.Say("Manager ended.*another process has held the Lease since this one did"))
+		AddReportEntry("from the old leader hearing of its loss to the end of its manager", time.Since(told).Round(time.Millisecond).String())
+		Eventually(first.Err).Should(gbytes.Say("ttempting to acquire leader lease"))
 
 		By("looking at what the old one asked the API server for")
 		done, refused := wire.writes()
@@ -123,7 +129,6 @@ var _ = Describe("An overlap of two leaders", Ordered, func() {
 		for _, write := range refused {
 			Expect(write).To(HaveSuffix("409 Conflict"), "what was under way when it was stopped loses")
 		}
-		Expect(first.Err).To(gbytes.Say(errLost.Error()))
 		after := versions(ctx)
 		for name, version := range before {
 			Expect(after).To(HaveKeyWithValue(name, version), "nobody touches what the successor has decided")
@@ -132,6 +137,43 @@ var _ = Describe("An overlap of two leaders", Ordered, func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(holder(ctx)).To(Equal(secondName), "the successor keeps the Lease")
 		Expect(second.ExitCode()).To(Equal(-1), "the successor still runs")
+		Expect(first.ExitCode()).To(Equal(-1), "the old leader is a candidate again")
+
+		By("ending the successor: the old leader leads again, from what it has read anew")
+		second.Terminate()
+		Eventually(ctx, holder).Should(Equal(firstName))
+		served(ctx, "anew")
+		_, err = bearers(ctx)
+		Expect(err).NotTo(HaveOccurred())
+	})
+
+	It("does not come about when the API server stands still: the leader loses its lead, stays, and leads again", func(ctx SpecContext) {
+		pool(ctx, "violet", "198.18.8.0/24")
+		health := freePort()
+		session := launch(kubeconfigFile(), "--health-probe-host=127.0.0.1", fmt.Sprintf("--health-probe-port=%d", health))
+		Eventually(ctx, holder).ShouldNot(BeEmpty())
+		name, err := holder(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		server := apiServer()
+		DeferCleanup(func() { Expect(syscall.Kill(server, syscall.SIGCONT)).To(Succeed()) })
+		for _, stall := range []string{"first", "second"} {
+			served(ctx, "before-the-"+stall)
+			By("stopping the API server until the lead is lost: the " + stall + " time")
+			Expect(syscall.Kill(server, syscall.SIGSTOP)).To(Succeed())
+			stopped := time.Now()
+			Eventually(session.Err).Should(gbytes.Say("Manager ended.*the Lease was not renewed in time"))
+			AddReportEntry("from the stop of the API server to the end of the manager", time.Since(stopped).Round(time.Millisecond).String())
+			Expect(answerOf(health, "healthz")).To(Equal(http.StatusOK))
+			Expect(answerOf(health, "readyz")).To(Equal(http.StatusOK))
+			Expect(syscall.Kill(server, syscall.SIGCONT)).To(Succeed())
+			continued := time.Now()
+			served(ctx, "after-the-"+stall)
+			AddReportEntry("from the return of the API server to a grant", time.Since(continued).Round(time.Millisecond).String())
+			Expect(holder(ctx)).To(Equal(name), "the same process leads")
+		}
+		Expect(session.ExitCode()).To(Equal(-1), "the process was never ended")
+		_, err = bearers(ctx)
+		Expect(err).NotTo(HaveOccurred())
 	})
 
 	// forge writes what a stopped leader would: the address of one Service into the status of another, with all that goes with it.
@@ -167,6 +209,44 @@ var _ = Describe("An overlap of two leaders", Ordered, func() {
 		Entry("the older one keeps it, whoever wrote it", -10*time.Second, 2, 2),
 	)
 })
+
+// freePort returns a port that nobody listens on.
+func freePort() int {
+	GinkgoHelper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	Expect(err).NotTo(HaveOccurred())
+	defer func() { Expect(listener.Close()).To(Succeed()) }()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+// answerOf returns the status of the answer to a health check.
+func answerOf(port int, check string) (int, error) {
+	answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/%s", port, check))
+	if err != nil {
+		return 0, err
+	}
+	return answer.StatusCode, answer.Body.Close()
+}
+
+// apiServer returns the process of the API server, a child of this one.
+func apiServer() int {
+	GinkgoHelper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	Expect(err).NotTo(HaveOccurred())
+	for _, path := range stats {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		var pid, parent int
+		var name, state string
+		if n, _ := fmt.Sscan(string(text), &pid, &name, &state, &parent); n == 4 && parent == os.Getpid() && strings.HasPrefix(name, "(kube-apiserver") {
+			return pid
+		}
+	}
+	Fail("no API server")
+	return 0
+}
 
 // versions are the resource versions of all Services.
 func versions(ctx context.Context) map[string]string {

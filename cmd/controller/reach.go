@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
+
+	"metalsuite.io/cmd/process"
 )
 
 const (
@@ -24,9 +24,9 @@ const (
 	probeTimeout = 3 * time.Second
 )
 
-// reach waits until the API server answers, alive but not ready. An outage costs the leader its Lease and so its process; the next one
-// would end as well and each of its successors start later, long after the API server is back.
-func (o *options) reach(ctx context.Context, config *rest.Config, log logr.Logger) error {
+// reach waits until the API server answers. A process that has never reached it is alive and not ready meanwhile; one that has been a
+// candidate before stays ready, since it can do what it could before the outage: wait for the lead.
+func (o *options) reach(ctx context.Context, config *rest.Config, log logr.Logger, health *process.Health, first bool) error {
 	limited := rest.CopyConfig(config)
 	limited.Timeout = probeTimeout
 	client, err := discovery.NewDiscoveryClientForConfig(limited)
@@ -42,15 +42,12 @@ func (o *options) reach(ctx context.Context, config *rest.Config, log logr.Logge
 		return nil
 	}
 	log.Info("API server does not answer, waiting for it")
-	waiting, stop := context.WithCancel(ctx)
-	var group errgroup.Group
-	group.Go(func() error {
-		return o.ServeHealth(waiting, log, healthz.Ping, func(*http.Request) error { return errors.New("the API server does not answer") })
-	})
-	err = wait.PollUntilContextCancel(ctx, probePeriod, true, answers)
-	stop()
-	if ctx.Err() != nil {
-		err = nil
+	if first {
+		health.SetAway(errors.New("the API server does not answer"))
+		defer health.SetAway(nil)
 	}
-	return errors.Join(err, group.Wait())
+	if err := wait.PollUntilContextCancel(ctx, probePeriod, true, answers); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
 }

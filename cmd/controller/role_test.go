@@ -15,6 +15,8 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"k8s.io/client-go/rest"
+
+	"metalsuite.io/cmd/process"
 )
 
 var _ = Describe("The controller command", func() {
@@ -57,7 +59,7 @@ var _ = Describe("The controller command", func() {
 		begin := time.Now()
 		run()
 		served(ctx, "third")
-		Expect(time.Since(begin)).To(BeNumerically("<", newOptions().lease.duration), "nobody is waited for: that takes as long as a Lease lasts")
+		Expect(time.Since(begin)).To(BeNumerically("<", newOptions().lease.Duration), "nobody is waited for: that takes as long as a Lease lasts")
 	})
 })
 
@@ -65,7 +67,7 @@ func TestReachEndsWithTheContext(t *testing.T) {
 	o := newOptions()
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
-	if err := o.reach(ctx, &rest.Config{Host: "http://127.0.0.1:1"}, logr.Discard()); err != nil || ctx.Err() == nil {
+	if err := o.reach(ctx, &rest.Config{Host: "http://127.0.0.1:1"}, logr.Discard(), &process.Health{}, true); err != nil || ctx.Err() == nil {
 		t.Errorf("an API server that is away: %v", err)
 	}
 }
@@ -82,7 +84,7 @@ func TestReachWaits(t *testing.T) {
 	}))
 	defer server.Close()
 	o := newOptions()
-	if err := o.reach(t.Context(), &rest.Config{Host: server.URL}, logr.Discard()); err != nil || asked.Load() < 3 {
+	if err := o.reach(t.Context(), &rest.Config{Host: server.URL}, logr.Discard(), &process.Health{}, true); err != nil || asked.Load() < 3 {
 		t.Errorf("asked %d times: %v", asked.Load(), err)
 	}
 }

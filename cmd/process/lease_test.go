@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package controller
+package process
 
 import (
 	"context"
@@ -42,9 +42,9 @@ func (p *paper) Update(_ context.Context, r resourcelock.LeaderElectionRecord) e
 	return p.err
 }
 
-// actor is a tenure with a clock that the test moves.
+// actor is a Lease with a clock that the test moves.
 type actor struct {
-	*tenure
+	*Lease
 	*testing.T
 	lease *paper
 	at    time.Time
@@ -53,16 +53,16 @@ type actor struct {
 
 func start(t *testing.T) *actor {
 	p := &actor{T: t, lease: &paper{}, at: time.Now()}
-	p.tenure = &tenure{Interface: p.lease, deadline: 3 * time.Second, now: func() time.Time { return p.at }, lost: func() { p.ended++ }}
+	p.Lease = &Lease{Interface: p.lease, deadline: 3 * time.Second, now: func() time.Time { return p.at }, lost: func() { p.ended++ }}
 	return p
 }
 
 func (p *actor) claims(holder string) error {
-	return p.tenure.Update(p.Context(), resourcelock.LeaderElectionRecord{HolderIdentity: holder})
+	return p.Lease.Update(p.Context(), resourcelock.LeaderElectionRecord{HolderIdentity: holder})
 }
 
 func (p *actor) reads() {
-	if _, _, err := p.tenure.Get(p.Context()); err != nil {
+	if _, _, err := p.Lease.Get(p.Context()); err != nil {
 		p.Error(err)
 	}
 }
@@ -78,7 +78,7 @@ func (p *actor) wants(left time.Duration, why error) {
 
 var errConflict = errors.New("the object has been modified")
 
-func TestTenure(t *testing.T) {
+func TestLease(t *testing.T) {
 	const second = time.Second
 	for name, story := range map[string]func(*actor){
 		"a candidate does not write": func(p *actor) {

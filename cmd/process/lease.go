@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package controller
+package process
 
 import (
 	"bytes"
@@ -19,17 +19,17 @@ import (
 var (
 	errNotLeading = errors.New("this process does not lead")
 	errLate       = errors.New("the Lease was not renewed in time")
-	errLost       = errors.New("another controller has held the Lease since this one did")
+	errLost       = errors.New("another process has held the Lease since this one did")
 )
 
-// tenure is the Lease as the election uses it, and beside that what this process knows of its own leadership: until when it may write.
+// Lease is the Lease as the election uses it, and beside that what this process knows of its own leadership: until when it may write.
 // That is never longer than the renew deadline after the last successful renewal was SENT, so a process that was paused finds out by its
 // own clock, before the election does. A successor waits for the whole duration of the Lease, which is longer.
 //
 // Leadership that another process has held since is over for good, even if the Lease is free again: what this process knows is stale.
 // The election alone would renew a Lease that the successor has given back, and would give back one that a successor holds
 // (client-go v0.37: leaderelection.tryRelease reads the Lease anew but not whose it is). It is safe for concurrent use.
-type tenure struct {
+type Lease struct {
 	resourcelock.Interface
 	deadline time.Duration
 	now      func() time.Time
@@ -57,33 +57,38 @@ const (
 	over
 )
 
-// newTenure returns the Lease of a process that does not lead yet.
-func newTenure(config *rest.Config, namespace string, deadline time.Duration, lost func()) (*tenure, error) {
+// NewLease returns the Lease of a name, for a process that does not lead yet. Identity tells processes apart.
+func NewLease(config *rest.Config, namespace, name, identity string, deadline time.Duration) (*Lease, error) {
+	holder := resourcelock.ResourceLockConfig{Identity: identity}
+	lock, err := resourcelock.NewFromKubeconfig(resourcelock.LeasesResourceLock, namespace, name, holder, config, deadline)
+	if err != nil {
+		return nil, fmt.Errorf("preparing the Lease %s: %w", name, err)
+	}
+	return &Lease{Interface: lock, deadline: deadline, now: time.Now}, nil
+}
+
+// Identity returns a name for this process that no other one has.
+func Identity() (string, error) {
 	host, err := os.Hostname()
 	if err != nil {
-		return nil, fmt.Errorf("naming this process: %w", err)
+		return "", fmt.Errorf("naming this process: %w", err)
 	}
-	identity := resourcelock.ResourceLockConfig{Identity: host + "_" + string(uuid.NewUUID())}
-	lock, err := resourcelock.NewFromKubeconfig(resourcelock.LeasesResourceLock, namespace, leaderElectionID, identity, config, deadline)
-	if err != nil {
-		return nil, fmt.Errorf("preparing the Lease %s: %w", leaderElectionID, err)
-	}
-	return &tenure{Interface: lock, deadline: deadline, now: time.Now, lost: lost}, nil
+	return host + "_" + string(uuid.NewUUID()), nil
 }
 
 // MayWrite returns until when this process may write, or why it may not.
-func (t *tenure) MayWrite() (time.Time, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (l *Lease) MayWrite() (time.Time, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	switch {
-	case t.state == over:
+	case l.state == over:
 		return time.Time{}, errLost
-	case t.state == candidate:
+	case l.state == candidate:
 		return time.Time{}, errNotLeading
-	case elapsed(t.renewed, t.now()) >= t.deadline:
+	case elapsed(l.renewed, l.now()) >= l.deadline:
 		return time.Time{}, errLate
 	}
-	return t.renewed.Add(t.deadline), nil
+	return l.renewed.Add(l.deadline), nil
 }
 
 // elapsed is the longer of what the two clocks say: the monotonic one stands still while a machine is suspended, the other one may be
@@ -94,107 +99,107 @@ func elapsed(from, to time.Time) time.Duration {
 
 // Look reads the Lease before this process begins to read the cluster. It is an error of no account: what it would have found is looked
 // for at more expense later.
-func (t *tenure) Look(ctx context.Context) error {
-	record, raw, err := t.Interface.Get(ctx)
+func (l *Lease) Look(ctx context.Context) error {
+	record, raw, err := l.Interface.Get(ctx)
 	if err != nil {
 		return fmt.Errorf("looking at the Lease: %w", err)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if record.HolderIdentity == "" {
-		t.vacant = raw
+		l.vacant = raw
 	}
 	return nil
 }
 
 // Undisturbed reports whether nobody has led since before this process began to read the cluster: its last leader had given the Lease back
 // by then, after its last write, and this process has taken it as it was.
-func (t *tenure) Undisturbed() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.undisturbed
+func (l *Lease) Undisturbed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.undisturbed
 }
 
 // Get reads the Lease and notices whether it is still this process's.
-func (t *tenure) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
-	record, raw, err := t.Interface.Get(ctx)
-	if err == nil && record.HolderIdentity != t.Identity() {
-		t.superseded()
+func (l *Lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	record, raw, err := l.Interface.Get(ctx)
+	if err == nil && record.HolderIdentity != l.Identity() {
+		l.superseded()
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.seen = raw
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen = raw
 	return record, raw, err
 }
 
 // Create makes the Lease, with this process as its holder.
-func (t *tenure) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
-	return t.claim(record, func() error { return t.Interface.Create(ctx, record) })
+func (l *Lease) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return l.claim(record, func() error { return l.Interface.Create(ctx, record) })
 }
 
 // Update takes, renews or gives back the Lease. It fails for good once another process was seen to hold it since this one did.
-func (t *tenure) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
-	return t.claim(record, func() error { return t.Interface.Update(ctx, record) })
+func (l *Lease) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return l.claim(record, func() error { return l.Interface.Update(ctx, record) })
 }
 
-func (t *tenure) claim(record resourcelock.LeaderElectionRecord, send func() error) error {
-	sent := t.now()
-	gives := record.HolderIdentity != t.Identity()
-	if err := t.begin(gives); err != nil {
+func (l *Lease) claim(record resourcelock.LeaderElectionRecord, send func() error) error {
+	sent := l.now()
+	gives := record.HolderIdentity != l.Identity()
+	if err := l.begin(gives); err != nil {
 		return err
 	}
 	if err := send(); err != nil {
 		return err
 	}
 	if gives {
-		t.given()
+		l.given()
 	} else {
-		t.granted(sent)
+		l.granted(sent)
 	}
 	return nil
 }
 
 // begin notes what is about to be asked for: who gives the Lease back does not write from then on.
-func (t *tenure) begin(gives bool) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.state == over {
+func (l *Lease) begin(gives bool) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.state == over {
 		return errLost
 	}
 	if gives {
-		t.state = candidate
+		l.state = candidate
 	}
 	return nil
 }
 
-func (t *tenure) granted(sent time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.state == over {
+func (l *Lease) granted(sent time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.state == over {
 		return
 	}
-	if !t.led {
-		t.undisturbed = len(t.vacant) > 0 && bytes.Equal(t.vacant, t.seen)
+	if !l.led {
+		l.undisturbed = len(l.vacant) > 0 && bytes.Equal(l.vacant, l.seen)
 	}
-	t.state, t.led, t.renewed = leading, true, sent
+	l.state, l.led, l.renewed = leading, true, sent
 }
 
-func (t *tenure) given() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.led = false
+func (l *Lease) given() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.led = false
 }
 
 // superseded ends the leadership of a process that leads or is giving the Lease back: when a successor was faster, the election reads
 // the Lease anew and would empty the successor's.
-func (t *tenure) superseded() {
-	t.mu.Lock()
-	first := t.led && t.state != over
+func (l *Lease) superseded() {
+	l.mu.Lock()
+	first := l.led && l.state != over
 	if first {
-		t.state = over
+		l.state = over
 	}
-	t.mu.Unlock()
-	if first && t.lost != nil {
-		t.lost()
+	l.mu.Unlock()
+	if first && l.lost != nil {
+		l.lost()
 	}
 }
