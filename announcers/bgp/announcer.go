@@ -149,7 +149,7 @@ func (a *Announcer) state(addr netip.Addr) announcers.State {
 		}
 	}
 	if problem == nil {
-		problem = reason.New(reason.NoPeers, "no BGPPeer of this node is to have a route to %s", addr)
+		problem = reason.New(reason.NoPeers, "no BGPPeer of this node is selected for a route to %s", addr)
 	}
 	return announcers.State{Phase: announcers.Waiting, Problem: problem}
 }
@@ -193,4 +193,4 @@ func (a *Announcer) Leave(ctx context.Context) {
 }
 
 // errBusy is that Run was called while it runs.
-var errBusy = errors.New("the announcer runs already")
+var errBusy = errors.New("the announcer is already running")

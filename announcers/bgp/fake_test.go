@@ -204,7 +204,7 @@ func (s *fakeSession) Disconnect(_ context.Context, cease Cease) error {
 	s.engine.history = append(s.engine.history, s.settings.Name+" "+words[cease])
 	if s.engine.stuck {
 		s.up = false
-		return errors.New("the peer took nothing any more")
+		return errors.New("the peer stopped reading from the connection")
 	}
 	if s.up {
 		s.up = false

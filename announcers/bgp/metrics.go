@@ -42,15 +42,15 @@ const (
 )
 
 var bgpMetrics = []metric{
-	bgpMetric("session_up", "Whether the BGP session with a peer is established", gauge,
+	bgpMetric("session_up", "1 while the BGP session with a peer is established, else 0", gauge,
 		func(s announcers.PeerState) float64 { return truth(s.Phase == announcers.Established) }),
-	bgpMetric("announced_prefixes_total", "Number of prefixes that a peer has been told", gauge,
+	bgpMetric("announced_prefixes_total", "Number of prefixes advertised to the peer", gauge,
 		func(s announcers.PeerState) float64 { return float64(s.Announced) }),
-	bgpMetric("pending_prefixes_total", "Number of prefixes that a peer is to be told and has not been", gauge,
+	bgpMetric("pending_prefixes_total", "Number of prefixes waiting to be advertised to the peer", gauge,
 		func(s announcers.PeerState) float64 { return float64(max(0, s.Desired-s.Announced)) }),
-	bgpMetric("session_established_total", "How often the session with a peer was established", counter,
+	bgpMetric("session_established_total", "Number of times that the BGP session with a peer was established", counter,
 		func(s announcers.PeerState) float64 { return float64(s.Established) }),
-	bgpMetric("session_dropped_total", "How often an established session with a peer ended", counter,
+	bgpMetric("session_dropped_total", "Number of times that an established BGP session with a peer ended", counter,
 		func(s announcers.PeerState) float64 { return float64(s.Dropped) }),
 	bgpMetric("opens_sent", "Number of OPEN messages sent", counter,
 		func(s announcers.PeerState) float64 { return float64(s.Messages.OpensSent) }),
@@ -75,19 +75,19 @@ var bgpMetrics = []metric{
 }
 
 var bfdMetrics = []metric{
-	bfdMetric("session_up", "Whether the BFD session with a peer is up", gauge,
+	bfdMetric("session_up", "1 while the BFD session with a peer is up, else 0", gauge,
 		func(s announcers.BFDState) float64 { return truth(s.Phase == announcers.BFDUp) }),
 	bfdMetric("control_packet_input", "Number of BFD control packets received", counter,
 		func(s announcers.BFDState) float64 { return float64(s.ControlReceived) }),
 	bfdMetric("control_packet_output", "Number of BFD control packets sent", counter,
 		func(s announcers.BFDState) float64 { return float64(s.ControlSent) }),
-	bfdMetric("echo_packet_input", "Number of BFD echo packets that came back", counter,
+	bfdMetric("echo_packet_input", "Number of BFD echo packets received back", counter,
 		func(s announcers.BFDState) float64 { return float64(s.EchoReceived) }),
 	bfdMetric("echo_packet_output", "Number of BFD echo packets sent", counter,
 		func(s announcers.BFDState) float64 { return float64(s.EchoSent) }),
-	bfdMetric("session_up_events", "How often the BFD session came up", counter,
+	bfdMetric("session_up_events", "Number of times that the BFD session came up", counter,
 		func(s announcers.BFDState) float64 { return float64(s.Ups) }),
-	bfdMetric("session_down_events", "How often the BFD session went down", counter,
+	bfdMetric("session_down_events", "Number of times that the BFD session went down", counter,
 		func(s announcers.BFDState) float64 { return float64(s.Downs) }),
 }
 

@@ -42,9 +42,9 @@ const (
 
 // Why a runner ends; the cause of its context.
 var (
-	errRestart = errors.New("the speaker ends")
-	errRemoved = errors.New("the peer is not wanted any more")
-	errChanged = errors.New("the settings of the peer have changed")
+	errRestart = errors.New("the speaker is shutting down")
+	errRemoved = errors.New("the BGPPeer was deleted or no longer selects this node")
+	errChanged = errors.New("the settings of the BGPPeer changed")
 )
 
 // surroundings are what all runners share.
@@ -313,14 +313,14 @@ func (r *runner) lost(ctx context.Context, err error) {
 		why = reason.EngineOutOfMemory
 	}
 	problem := reason.New(why, "peer %s: %s", r.name, errText(err))
-	r.log.Info("BGP engine lost", "peer", r.name, "reason", problem.Reason, "error", errText(err))
+	r.log.Info("BGP engine stopped, will retry", "peer", r.name, "reason", problem.Reason, "error", errText(err))
 	r.life.crashed(time.Now(), problem)
 	r.restarted, r.fresh = false, time.Now() // nothing was said to the peer, so it may keep the routes
 }
 
 func errText(err error) string {
 	if err == nil {
-		return "the engine gave it up"
+		return "the engine removed the session"
 	}
 	return err.Error()
 }
@@ -341,7 +341,7 @@ func (r *runner) part(ctx context.Context, session Session) {
 	parting, cancel := context.WithTimeout(context.Background(), partTimeout)
 	defer cancel()
 	if err := session.Disconnect(parting, cease); err != nil {
-		r.log.V(1).Info("Leaving the peer failed", "peer", r.name, "error", err.Error())
+		r.log.V(1).Info("Closing the BGP session failed", "peer", r.name, "error", err.Error())
 	}
 	session.Close()
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // errMoved is that the peer is to be spoken to in another way than the router was made for.
-var errMoved = errors.New("the way to the peer has changed")
+var errMoved = errors.New("the route to the peer changed")
 
 // step does everything that there is to do now. What BFD says comes first: it cannot wait. It returns after how long there is something to
 // do again, zero when only news make a difference.
@@ -209,9 +209,9 @@ func (r *runner) accept(o Opened) *reason.Problem {
 		return reason.New(reason.PeerASNMismatch, "the peer is in AS %d and not in AS %d", o.RemoteASN, r.settings.RemoteASN)
 	case r.settings.RemoteASN != 0:
 	case r.settings.Accept == announcers.InternalASN && !internal:
-		return reason.New(reason.PeerASNMismatch, "the peer is in AS %d and not in our AS %d, as dynamicASN internal wants", o.RemoteASN, r.settings.LocalASN)
+		return reason.New(reason.PeerASNMismatch, "the peer is in AS %d, and dynamicASN internal requires AS %d", o.RemoteASN, r.settings.LocalASN)
 	case r.settings.Accept == announcers.ExternalASN && internal:
-		return reason.New(reason.PeerASNMismatch, "the peer is in our AS %d, and dynamicASN external wants another one", o.RemoteASN)
+		return reason.New(reason.PeerASNMismatch, "the peer is in the local AS %d, and dynamicASN external requires another one", o.RemoteASN)
 	}
 	return nil
 }
@@ -226,7 +226,7 @@ func (r *runner) count(ctx context.Context, s Session, now time.Time) error {
 	defer cancel()
 	stats, err := s.Stats(calling)
 	if err != nil {
-		return fmt.Errorf("asking for the counters: %w", err)
+		return fmt.Errorf("reading the counters: %w", err)
 	}
 	r.mu.Lock()
 	r.state.Messages = r.base.Plus(stats.Messages)
@@ -243,7 +243,7 @@ func flood(s Stats) *reason.Problem {
 	if s.DroppedBytes < manyRoutes {
 		return nil
 	}
-	return reason.New(reason.TooManyRoutes, "more than %d MiB of routes came on this session", manyRoutes>>20)
+	return reason.New(reason.TooManyRoutes, "more than %d MiB of routes were received on this session", manyRoutes>>20)
 }
 
 // departed says whether the runner was asked to leave.
@@ -269,7 +269,7 @@ func (r *runner) depart(ctx context.Context, s Session, now, due time.Time, more
 		calling, cancel := context.WithTimeout(ctx, partTimeout)
 		defer cancel()
 		if err := s.Disconnect(calling, AdministrativeShutdown); err != nil {
-			return 0, fmt.Errorf("taking leave: %w", err)
+			return 0, fmt.Errorf("closing the session: %w", err)
 		}
 		r.life.did(now, disconnect, false)
 		r.opened = nil

@@ -90,7 +90,7 @@ type socketKey struct {
 func New(o Options) (*Announcer, error) {
 	excluded, unusable := compile(o.ExcludeInterfaces)
 	if unusable != nil {
-		o.Log.Info("Excluded interfaces not used as given", "reason", unusable.Reason, "error", unusable.Message())
+		o.Log.Info("Invalid pattern of excluded interfaces is left out", "reason", unusable.Reason, "error", unusable.Message())
 	}
 	m, err := newMetrics(o.Registerer)
 	if err != nil {

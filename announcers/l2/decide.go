@@ -57,7 +57,7 @@ func inspect(l link.Link, excluded []*regexp.Regexp) port {
 	case p.unfit != nil:
 		p.fault = p.unfit
 	case !l.Up:
-		p.fault = reason.New(reason.NoCarrier, "interface %s is switched off", l.Name)
+		p.fault = reason.New(reason.NoCarrier, "interface %s is down", l.Name)
 	case !l.Carrier:
 		p.fault = reason.New(reason.NoCarrier, "interface %s has no carrier", l.Name)
 	}
@@ -73,7 +73,7 @@ func unfit(l link.Link, excluded []*regexp.Regexp) *reason.Problem {
 	}
 	switch {
 	case l.Master != 0:
-		return reason.New(reason.NoUsableInterface, "interface %s is a port of another interface", l.Name)
+		return reason.New(reason.NoUsableInterface, "interface %s is a port of a bridge or bond", l.Name)
 	case l.Internal() || !l.Broadcast || !l.MAC.IsUnicast():
 		return reason.New(reason.NoUsableInterface, "interface %s does not use ARP", l.Name)
 	}

@@ -92,7 +92,7 @@ func (a *Announcer) placed() decision {
 func (a *Announcer) conflictProblem(addr netip.Addr) *reason.Problem {
 	for _, p := range a.ports {
 		if c := a.disputes.conflicts[place{addr, p.Name}]; c != nil && c.Withdrawn {
-			return reason.New(reason.AddressConflict, "%s is used by the machine with the hardware address %s on interface %s",
+			return reason.New(reason.AddressConflict, "%s is used by another host with hardware address %s on interface %s",
 				addr, c.HardwareAddress, c.Interface)
 		}
 	}
@@ -160,7 +160,7 @@ func (a *Announcer) hear(all []sighting) {
 		p := a.ports[at]
 		one := a.disputes.hear(place{s.addr, p.Name}, s.mac, belongs(a.ports, p, s.addr), now)
 		if one.withdraw || one.defend || one.tell {
-			a.log.Info("Another machine claims an address", "announcer", Name, "interface", p.Name,
+			a.log.Info("Another host uses an announced address", "announcer", Name, "interface", p.Name,
 				"address", s.addr, "mac", s.mac.String(), "reason", reason.AddressConflict, "withdrawn", one.withdraw)
 		}
 		if c := p.claim(s.addr); one.defend && a.decided.claims[c] == settled {

@@ -22,10 +22,10 @@ type counters struct {
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
-		received:   counter("requests_received", "Requests for an announced address that were received."),
-		sent:       counter("responses_sent", "Answers to requests for an announced address that were sent."),
-		gratuitous: counter("gratuitous_sent", "Packets that were sent unasked for an announced address."),
-		conflicts:  counter("conflicts_total", "Packets in which a stranger claimed an address that this node is to announce."),
+		received:   counter("requests_received", "ARP requests and neighbor solicitations received for an announced address."),
+		sent:       counter("responses_sent", "ARP replies and neighbor advertisements sent in answer for an announced address."),
+		gratuitous: counter("gratuitous_sent", "Gratuitous ARP packets and unsolicited neighbor advertisements sent for an announced address."),
+		conflicts:  counter("conflicts_total", "Packets in which another host claimed an address that this node is to announce."),
 		byAddress:  map[netip.Addr]*counters{},
 	}
 	if registerer == nil {

@@ -137,7 +137,7 @@ func (ndpProtocol) probe(s station, a netip.Addr) ([]byte, error) {
 func ndpFrame(from link.MAC, source, group netip.Addr, m ndp.Message) ([]byte, error) {
 	payload, err := ndp.MarshalMessageChecksum(m, source, group)
 	if err != nil {
-		return nil, fmt.Errorf("building a message of neighbour discovery: %w", err)
+		return nil, fmt.Errorf("building a Neighbor Discovery message: %w", err)
 	}
 	frame := make([]byte, icmpStart+len(payload))
 	ipv6(frame, groupMAC(group), from, source, group, len(payload))

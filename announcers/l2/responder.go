@@ -79,7 +79,7 @@ func (r *responder) announce(c claim) bool {
 			}
 		}
 	}
-	return r.sent(c, "Did not announce an address", err)
+	return r.sent(c, "Sending an announcement of an address failed", err)
 }
 
 // probe asks who uses an address. It returns false when the question did not go out.
@@ -88,7 +88,7 @@ func (r *responder) probe(c claim) bool {
 	if err == nil {
 		err = r.socket.Write(frame)
 	}
-	r.sent(c, "Did not probe an address", err)
+	r.sent(c, "Sending a probe for an address failed", err)
 	return err == nil
 }
 

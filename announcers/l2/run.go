@@ -22,7 +22,7 @@ const stuckFor = 10 * time.Millisecond
 // Run implements announcers.Announcer. An error that wraps a *reason.Problem RawSocketDenied says that the permission is missing.
 func (a *Announcer) Run(ctx context.Context) error {
 	if !a.start() {
-		return fmt.Errorf("running the announcer %s: it runs already", Name)
+		return fmt.Errorf("running the announcer %s: it is already running", Name)
 	}
 	e := newEngine(a)
 	group, ctx := errgroup.WithContext(ctx)
@@ -47,7 +47,7 @@ func (a *Announcer) watchRoutes(ctx context.Context, updates chan<- link.Routes)
 		if ctx.Err() != nil {
 			return nil
 		}
-		a.log.Info("Reading the routes failed, will be tried again", "announcer", Name, "error", fmt.Sprint(err))
+		a.log.Info("Listing routes failed, will retry", "announcer", Name, "error", fmt.Sprint(err))
 		select {
 		case <-ctx.Done():
 			return nil

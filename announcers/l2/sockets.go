@@ -72,7 +72,7 @@ func (s *sockets) ensure(ctx context.Context, l link.Link, p protocol, prefixes 
 		s.fail(key, err)
 		return nil
 	}
-	s.log.Info("Using interface", "interface", l.Name, "protocol", p.kind().String())
+	s.log.Info("Interface is used for announcements", "interface", l.Name, "protocol", p.kind().String())
 	r := newResponder(p, l.Index, socket, s.heard, s.log.WithValues("interface", l.Name))
 	s.open[key] = r
 	s.filterOne(key, prefixes)
@@ -87,7 +87,7 @@ func (s *sockets) ensure(ctx context.Context, l link.Link, p protocol, prefixes 
 }
 
 func (s *sockets) fail(key socketKey, err error) {
-	s.log.V(1).Info("Cannot use interface", "interface", s.names[key.index], "error", err.Error())
+	s.log.V(1).Info("Interface cannot be used for announcements, will retry", "interface", s.names[key.index], "error", err.Error())
 	s.failed[key] = err
 	if errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO) {
 		s.missing[key.index] = true
@@ -150,7 +150,7 @@ func (s *sockets) filterOne(key socketKey, prefixes []netip.Prefix) {
 	s.applied[key] = prefixes
 	if err := s.open[key].socket.Filter(prefixes); err != nil {
 		delete(s.applied, key)
-		s.log.Info("New addresses are not listened for yet on interface", "interface", s.names[key.index], "error", err.Error())
+		s.log.Info("Setting the packet filter of the interface failed, will retry", "interface", s.names[key.index], "error", err.Error())
 		s.later(rejoinAfter)
 	}
 }
@@ -174,7 +174,7 @@ func (s *sockets) join(groups map[int][]netip.Addr, again bool) {
 		err := r.socket.Groups(groups[key.index])
 		s.joined[key.index] = joined{groups[key.index], err != nil}
 		if err != nil {
-			s.log.Info("Some IPv6 addresses are not listened for on interface", "interface", s.names[key.index], "error", err.Error())
+			s.log.Info("Joining multicast groups on the interface failed, will retry", "interface", s.names[key.index], "error", err.Error())
 			s.later(rejoinAfter)
 		}
 	}
@@ -199,9 +199,9 @@ func (s *sockets) close(key socketKey) {
 		delete(s.joined, key.index)
 	}
 	if err := r.socket.Close(); err != nil {
-		r.log.V(1).Info("Did not close a socket cleanly", "error", err.Error())
+		r.log.V(1).Info("Closing a socket failed", "error", err.Error())
 	}
-	s.log.Info("Left interface", "interface", s.names[key.index], "protocol", key.protocol.String())
+	s.log.Info("Interface is no longer used for announcements", "interface", s.names[key.index], "protocol", key.protocol.String())
 }
 
 func (s *sockets) closeAll() {
@@ -225,7 +225,7 @@ func (p *port) blame(of protocol, err error) {
 // unreadable says why an interface without socket cannot be used. The socket may notice before the interface list that it went down.
 func unreadable(name string, err error) *reason.Problem {
 	if errors.Is(err, syscall.ENETDOWN) {
-		return reason.New(reason.NoCarrier, "interface %s is switched off", name)
+		return reason.New(reason.NoCarrier, "interface %s is down", name)
 	}
-	return reason.New(reason.NoUsableInterface, "interface %s cannot be read: %v", name, err)
+	return reason.New(reason.NoUsableInterface, "receiving on interface %s failed: %v", name, err)
 }

@@ -106,9 +106,9 @@ func (w *watcher) stepEcho() {
 	case m.config.Echo == 0 || m.phase != Up:
 		w.endEcho(nil)
 	case !able || !w.echoPossible():
-		w.endEcho(reason.New(reason.BFDEchoNotUsed, "echo packets work over one hop of IPv4 only"))
+		w.endEcho(reason.New(reason.BFDEchoNotUsed, "echo packets are supported on single-hop IPv4 sessions only"))
 	case m.remoteEcho == 0:
-		w.endEcho(reason.New(reason.BFDEchoNotUsed, "%v does not take echo packets", w.path.Remote))
+		w.endEcho(reason.New(reason.BFDEchoNotUsed, "%v does not accept echo packets (its Required Min Echo RX Interval is 0)", w.path.Remote))
 	case e.socket == nil && !w.due(e.openAt) && !e.openAt.IsZero():
 	case e.socket == nil && !w.openEcho(host):
 	default:
@@ -160,7 +160,7 @@ func (w *watcher) sendEcho() {
 		e.sent++
 		e.retry = newBackoff()
 		if !e.echo.proven && e.echo.silent(m.config.Multiplier) {
-			e.problem = reason.New(reason.BFDEchoNotUsed, "%v does not return echo packets although it says so", w.path.Remote)
+			e.problem = reason.New(reason.BFDEchoNotUsed, "%v does not return echo packets although it advertises support for them", w.path.Remote)
 		}
 	}
 }

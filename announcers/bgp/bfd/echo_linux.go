@@ -68,7 +68,7 @@ func (s *echoSocket) open(path Path) error {
 	s.header(local)
 	filter, err := bpf.Assemble(echoFilter(local))
 	if err != nil {
-		return fmt.Errorf("assembling the packet filter: %w", err)
+		return fmt.Errorf("building the packet filter: %w", err)
 	}
 	s.conn, err = packet.Listen(i, packet.Datagram, unix.ETH_P_IP, &packet.Config{Filter: filter})
 	if errors.Is(err, os.ErrPermission) {

@@ -93,7 +93,7 @@ func (e *Engine) State(name string) (State, bool) {
 // Changed gets a value when the phase, the peer's phase or a problem of any session has changed since it was last read.
 func (e *Engine) Changed() <-chan struct{} { return e.changed }
 
-var errRunning = errors.New("running the BFD engine: it runs already")
+var errRunning = errors.New("running the BFD engine: it is already running")
 
 // Run owns every goroutine and socket. When the context ends it says goodbye to the peers of the sessions that are up (AdminDown, RFC 5880
 // 6.8.16), for at most a second, and returns nil when everything is closed. It must not run twice at once.

@@ -30,7 +30,7 @@ func (*host) Hasten() error {
 			err = shorten(id)
 		}
 		if err != nil && !errors.Is(err, unix.ESRCH) {
-			failed = fmt.Errorf("asking for short time slices: %w", err)
+			failed = fmt.Errorf("requesting short time slices: %w", err)
 		}
 	}
 	return failed

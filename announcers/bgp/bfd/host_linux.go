@@ -152,7 +152,7 @@ func (h *host) Dial(path Path) (Sender, error) {
 	fd, err := h.socket(path.Remote.Is6(), func(fd int) error { return s.prepare(fd, path) })
 	if err != nil {
 		h.giveBack(s.port)
-		return nil, fmt.Errorf("opening a socket to send BFD packets to %v: %w", path.Remote, err)
+		return nil, fmt.Errorf("opening a socket for BFD packets to %v: %w", path.Remote, err)
 	}
 	s.fd = fd
 	return s, nil

@@ -358,7 +358,7 @@ func TestRealEcho(t *testing.T) {
 	}
 	// The left host does not forward, and says so.
 	st = await(t, b, func(s State) bool { return s.Phase == Up && s.EchoProblem != nil })
-	NewWithT(t).Expect(st.EchoProblem.Detail).To(ContainSubstring("does not take echo packets"))
+	NewWithT(t).Expect(st.EchoProblem.Detail).To(ContainSubstring("does not accept echo packets"))
 	m.must(linktest.Inside(m.right, func() error { return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("0"), 0) }))
 	st = await(t, a, func(s State) bool { return s.Downs > 0 })
 	if st.Diagnostic != EchoFailed {

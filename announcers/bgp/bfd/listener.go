@@ -58,7 +58,7 @@ func (l *listener) serve(ctx context.Context) error {
 func (l *listener) report(p *reason.Problem) {
 	before := l.problem.Swap(p)
 	if p != nil && (before == nil || *before != *p) {
-		l.engine.log.Info("Receiving BFD packets failed, will be tried again", "reason", p.Reason, "error", p.Message())
+		l.engine.log.Info("Receiving BFD packets failed, will retry", "reason", p.Reason, "error", p.Message())
 	}
 	if (p == nil) != (before == nil) || p != nil && *p != *before {
 		signal(l.engine.changed)

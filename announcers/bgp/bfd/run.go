@@ -106,7 +106,7 @@ func (r *runner) hasten() {
 	}
 	r.hastened = true
 	if err := h.Hasten(); err != nil {
-		r.engine.log.V(1).Info("This process may wake late for BFD", "error", err.Error())
+		r.engine.log.V(1).Info("BFD threads did not get short time slices, packets may be sent late under load", "error", err.Error())
 	}
 }
 

@@ -160,7 +160,7 @@ func (w *watcher) fail(err error) {
 	w.hangUp()
 	p := problemOf(err)
 	if w.problem == nil || *w.problem != *p {
-		w.engine.log.Info("Sending BFD packets failed, will be tried again", "address", w.path.Remote.String(), "reason", p.Reason, "error", p.Message())
+		w.engine.log.Info("Sending BFD packets failed, will retry", "address", w.path.Remote.String(), "reason", p.Reason, "error", p.Message())
 	}
 	w.problem, w.dialAt = p, w.now().Add(w.redial.step())
 }
@@ -216,7 +216,7 @@ func (w *watcher) leaveState() {
 // tell says that something has changed that somebody may wait for.
 func (w *watcher) tell(before, s State) {
 	if before.Phase != s.Phase && (before.Phase == Up || s.Phase == Up) {
-		w.engine.log.Info("BFD session changed", "address", w.path.Remote.String(), "phase", s.Phase.String(), "reason", s.Diagnostic.String())
+		w.engine.log.Info("BFD session changed state", "address", w.path.Remote.String(), "phase", s.Phase.String(), "reason", s.Diagnostic.String())
 	}
 	signal(w.engine.changed)
 }

@@ -200,7 +200,7 @@ func (a *attempt) noOpen() {
 	defer cancel()
 	a.at, a.silent = announcers.Idle, nil
 	a.tell(bgp.Event{Phase: announcers.Idle, Problem: reason.New(reason.HoldTimerExpired,
-		"the peer took the connection and sent no OPEN message in %s", a.run.options.openWait)})
+		"the peer accepted the connection and sent no OPEN message in %s", a.run.options.openWait)})
 	a.remove(ctx)
 }
 

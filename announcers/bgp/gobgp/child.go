@@ -126,7 +126,7 @@ func (c *child) hear(text []byte) {
 	}
 	hearer.hear(l)
 	if l.Level != levelDebug {
-		c.log.V(1).Info("GoBGP wrote", "peer", hearer.settings.Name, "reason", l.text())
+		c.log.V(1).Info("GoBGP log line", "peer", hearer.settings.Name, "reason", l.text())
 	}
 }
 
@@ -238,7 +238,7 @@ func (e *epitaph) add(l line, text string) {
 	text = strings.TrimSpace(text)
 	switch {
 	case l.Level == levelFatal:
-		e.cause = "GoBGP gave up: " + l.text()
+		e.cause = "GoBGP exited with a fatal error: " + l.text()
 	case strings.HasPrefix(text, "panic: "), strings.HasPrefix(text, "fatal error: "):
 		if e.cause == "" {
 			e.cause = strings.TrimSuffix(text, " [recovered]")

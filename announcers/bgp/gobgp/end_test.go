@@ -163,11 +163,11 @@ func TestWhyThereIsNoSession(t *testing.T) {
 				p.send(messageOpen, body)
 			},
 			want: reason.New(reason.PeerASNMismatch,
-				`the peer's message was answered with OPEN Message Error/Bad Peer AS ("as number mismatch expected 64999, received 65000")`),
+				`this node answered the peer's message with OPEN Message Error/Bad Peer AS ("as number mismatch expected 64999, received 65000")`),
 		},
 		"it speaks nonsense": {
 			peer: func(p *puppet) { p.accept(); _, _ = p.conn.Write(make([]byte, 19)) },
-			want: reason.New(reason.InvalidPeerMessage, "the peer's message was answered with Message Header Error/Connection Not Synchronized (%q)", "the marker of the message is not all ones"),
+			want: reason.New(reason.InvalidPeerMessage, "this node answered the peer's message with Message Header Error/Connection Not Synchronized (%q)", "the marker of the message is not all ones"),
 		},
 		"it closes after the OPEN messages": {
 			peer: func(p *puppet) {
@@ -184,7 +184,7 @@ func TestWhyThereIsNoSession(t *testing.T) {
 		},
 		"it says nothing any more": {
 			peer: func(p *puppet) { p.hold = 3; p.establish(p.accept()) },
-			want: reason.New(reason.HoldTimerExpired, "nothing came from the peer; Hold Timer Expired was sent"),
+			want: reason.New(reason.HoldTimerExpired, "no message from the peer within the hold time; this node sent Hold Timer Expired"),
 		},
 	}
 	for name, row := range rows {
@@ -288,7 +288,7 @@ func TestPeerThatSendsNoOpen(t *testing.T) {
 	p.accept()
 	event := s.problem()
 	s.Expect(event.Phase).To(Equal(announcers.Idle))
-	s.Expect(event.Problem).To(Equal(reason.New(reason.HoldTimerExpired, "the peer took the connection and sent no OPEN message in 1s")))
+	s.Expect(event.Problem).To(Equal(reason.New(reason.HoldTimerExpired, "the peer accepted the connection and sent no OPEN message in 1s")))
 	s.disconnect(bgp.AdministrativeReset)
 	s.connect()
 	p.establish(p.accept())

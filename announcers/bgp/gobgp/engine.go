@@ -51,7 +51,7 @@ type Engine struct {
 var _ bgp.Engine = (*Engine)(nil)
 
 // errNotRunning is that a session was asked for while nothing runs, or that Run ended meanwhile.
-var errNotRunning = errors.New("the BGP engine has ended")
+var errNotRunning = errors.New("the BGP engine has stopped")
 
 // New returns an engine that does nothing before Run.
 func New(o Options) *Engine {

@@ -12,12 +12,12 @@ import (
 	"metalsuite.io/announcers/bgp"
 )
 
-var errLostEvents = errors.New("GoBGP tells nothing any more")
+var errLostEvents = errors.New("GoBGP sends no more events")
 
 // Texts that a peer is sent with a NOTIFICATION (RFC 9003).
 const (
-	textShutdown = "metalsuite: the node takes its leave"
-	textReset    = "metalsuite: the session begins afresh"
+	textShutdown = "metalsuite: speaker shuts down"
+	textReset    = "metalsuite: session reset"
 )
 
 // part ends the connection, with a NOTIFICATION if there is a session, and takes the peer away.

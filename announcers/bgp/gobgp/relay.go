@@ -237,7 +237,7 @@ func (p *passage) expect(from io.Reader, buffer []byte, kind byte, subcode int) 
 	case m.kind() == typeNotification:
 		return nil, p.notified(m)
 	case m.kind() != kind:
-		return nil, invalid(codeStateMachine, subcode, []byte{m.kind()}, "a message of type %d out of turn", m.kind())
+		return nil, invalid(codeStateMachine, subcode, []byte{m.kind()}, "an unexpected message of type %d", m.kind())
 	}
 	return m, nil
 }

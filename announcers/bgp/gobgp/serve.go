@@ -51,11 +51,11 @@ func obey(in io.Reader, out *output) error {
 	c := servers{out: out}
 	for orders.Scan() {
 		if err := c.obey(orders.Text()); err != nil {
-			return fmt.Errorf("reading an order: %w", err)
+			return fmt.Errorf("reading a command: %w", err)
 		}
 	}
 	if err := orders.Err(); err != nil {
-		return fmt.Errorf("reading orders: %w", err)
+		return fmt.Errorf("reading commands: %w", err)
 	}
 	return nil
 }
@@ -101,10 +101,10 @@ func (c *servers) dial(r *relay, rest string) error {
 	}
 	var w way
 	if err := json.Unmarshal([]byte(packed), &w); err != nil {
-		return fmt.Errorf("reading a way: %w", err)
+		return fmt.Errorf("reading a route: %w", err)
 	}
 	r.begin(attempt, w)
 	return nil
 }
 
-var errOrder = errors.New("unknown order")
+var errOrder = errors.New("unknown command")

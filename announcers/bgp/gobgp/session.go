@@ -31,7 +31,7 @@ const (
 
 var (
 	errClosed = errors.New("the session is closed")
-	errStuck  = errors.New("the peer took nothing any more, so the process that spoke with it was ended")
+	errStuck  = errors.New("the peer stopped reading, so its BGP process was stopped")
 )
 
 // session is one started GoBGP server with at most one peer.
@@ -181,7 +181,7 @@ func (s *session) Update(ctx context.Context, withdraw []netip.Prefix, announce 
 	}
 	refused, err := s.table.update(ctx, withdraw, announce)
 	for prefix, why := range refused {
-		s.run.options.Log.Info("Route not given to GoBGP", "peer", s.settings.Name, "prefix", prefix, "reason", why)
+		s.run.options.Log.Info("Route left out of the advertisement to the peer", "peer", s.settings.Name, "prefix", prefix, "reason", why)
 	}
 	return s.failure(ctx, err)
 }
@@ -259,7 +259,7 @@ func (s *session) fail(err error) error {
 		cancel()
 	}
 	if err != nil {
-		s.end(lost("speaking with GoBGP", err))
+		s.end(lost("calling GoBGP", err))
 	}
 	return context.Cause(s.life)
 }

@@ -72,7 +72,7 @@ func (n notification) received() *reason.Problem {
 	case n.code == codeOpen && n.subcode == subcodeBadIdentifier:
 		why = reason.RouterIDConflict
 	case n.code == codeHoldTimer:
-		return reason.New(reason.HoldTimerExpired, "the peer heard nothing from this node during its hold time and sent %s", n)
+		return reason.New(reason.HoldTimerExpired, "the peer received no message from this node within its hold time and sent %s", n)
 	}
 	return reason.New(why, "the peer sent %s", n)
 }
@@ -88,9 +88,9 @@ func (n notification) sent() *reason.Problem {
 	case n.code == codeOpen && n.subcode == subcodeBadIdentifier:
 		why = reason.RouterIDConflict
 	case n.code == codeHoldTimer:
-		return reason.New(reason.HoldTimerExpired, "nothing came from the peer; %s was sent", n)
+		return reason.New(reason.HoldTimerExpired, "no message from the peer within the hold time; this node sent %s", n)
 	}
-	return reason.New(why, "the peer's message was answered with %s", n)
+	return reason.New(why, "this node answered the peer's message with %s", n)
 }
 
 // Names of states and reasons as GoBGP writes them.
@@ -108,11 +108,11 @@ const (
 func brokenProblem(state, why string) *reason.Problem {
 	switch {
 	case why == reasonHoldTimer:
-		return reason.New(reason.HoldTimerExpired, "nothing came from the peer")
+		return reason.New(reason.HoldTimerExpired, "no message from the peer within the hold time")
 	case why == reasonInvalid:
-		return reason.New(reason.InvalidPeerMessage, "the peer sent a message out of turn")
+		return reason.New(reason.InvalidPeerMessage, "the peer sent an unexpected message")
 	case why == reasonWriteFailed:
-		return reason.New(reason.SessionEnded, "the peer took nothing any more")
+		return reason.New(reason.SessionEnded, "the peer stopped reading from the connection")
 	case state == stateOpenSent:
 		return reason.New(reason.PeerClosedSession, "the peer closed the connection without an OPEN message; it may not know this node as a neighbour")
 	case state == stateOpenConfirm:

@@ -96,9 +96,9 @@ func TestLastWords(t *testing.T) {
 		},
 		"giving up": {
 			lines: []string{string(line{Level: levelFatal, Message: "code logic bug", Fields: map[string]string{"Key": "192.0.2.9"}}.encode())},
-			want:  "the BGP process ended (exit status 2): GoBGP gave up: code logic bug key=192.0.2.9",
+			want:  "the BGP process ended (exit status 2): GoBGP exited with a fatal error: code logic bug key=192.0.2.9",
 		},
-		"other words": {lines: []string{"metalsuite: unknown order"}, want: "the BGP process ended (exit status 2): metalsuite: unknown order"},
+		"other words": {lines: []string{"metalsuite: unknown command"}, want: "the BGP process ended (exit status 2): metalsuite: unknown command"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := &child{}

@@ -70,7 +70,7 @@ func (k *Kernel) HasInterface(name string) (has bool, err error) {
 		return err
 	})
 	if err != nil {
-		return false, fmt.Errorf("looking for the interface %s: %w", name, err)
+		return false, fmt.Errorf("looking up the interface %s: %w", name, err)
 	}
 	return has, nil
 }
@@ -99,7 +99,7 @@ func (k *Kernel) Way(peer netip.Addr, vrf string) (w Way, err error) {
 		return errors.New("no address of this node can be used for it")
 	})
 	if err != nil {
-		return Way{}, fmt.Errorf("looking for the way to %v: %w", peer, err)
+		return Way{}, fmt.Errorf("looking up the route to %v: %w", peer, err)
 	}
 	return w, nil
 }
@@ -127,7 +127,7 @@ func (k *Kernel) GlobalAddress(local netip.Addr, via string, ipv6 bool) (found n
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("looking for the interface %s: %w", via, err)
+			return fmt.Errorf("looking up the interface %s: %w", via, err)
 		}
 		found = best(byLink[link.Attrs().Index], ipv6)
 		return nil

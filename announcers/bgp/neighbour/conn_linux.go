@@ -85,7 +85,7 @@ func (c *conn) Receive() (Message, error) {
 	for {
 		m, ok, err := c.receiveOne()
 		if err != nil {
-			return Message{}, fmt.Errorf("receiving a message of neighbour discovery: %w", err)
+			return Message{}, fmt.Errorf("receiving a Neighbor Discovery message: %w", err)
 		}
 		if ok && m.Source != c.link.LinkLocal {
 			return m, nil
@@ -134,7 +134,7 @@ func (c *conn) Send(k Kind) error {
 		failed = unix.Sendto(int(fd), b, 0, &unix.SockaddrInet6{Addr: to.As16(), ZoneId: uint32(c.link.Index)})
 	})
 	if err := errors.Join(err, failed); err != nil {
-		return fmt.Errorf("sending a message of neighbour discovery: %w", err)
+		return fmt.Errorf("sending a Neighbor Discovery message: %w", err)
 	}
 	return nil
 }

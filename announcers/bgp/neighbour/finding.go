@@ -23,9 +23,9 @@ func (p *port) finding(now time.Time) finding {
 	}
 	switch {
 	case len(others) > 0:
-		f.problem = reason.New(reason.NoRouterAdvertisement, "there are several routers on the interface %s: %s", p.link.Name, list(current, others))
+		f.problem = reason.New(reason.NoRouterAdvertisement, "several routers send advertisements on the interface %s: %s", p.link.Name, list(current, others))
 	case !current.IsValid():
-		f.problem = reason.New(reason.NoRouterAdvertisement, "no router was heard on the interface %s", p.link.Name)
+		f.problem = reason.New(reason.NoRouterAdvertisement, "no router advertisement was received on the interface %s", p.link.Name)
 	}
 	return f
 }

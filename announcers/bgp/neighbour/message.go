@@ -95,7 +95,7 @@ func build(k Kind, hardware net.HardwareAddr) (b []byte, to netip.Addr, err erro
 		m, to = &ndp.RouterSolicitation{Options: options}, netip.IPv6LinkLocalAllRouters()
 	}
 	if b, err = ndp.MarshalMessage(m); err != nil {
-		return nil, to, fmt.Errorf("building a message of neighbour discovery: %w", err)
+		return nil, to, fmt.Errorf("building a Neighbor Discovery message: %w", err)
 	}
 	return b, to, nil
 }

@@ -91,7 +91,7 @@ func (e *engine) watch(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		e.log.Error(err, "Watching interfaces failed")
+		e.log.Error(err, "Watching interfaces failed, will retry")
 		select {
 		case e.failures <- err:
 		case <-ctx.Done():
@@ -125,7 +125,7 @@ func (e *engine) hear(h heard) {
 		switch {
 		case p.conn != h.conn:
 		case h.err != nil:
-			e.log.V(1).Info("A socket for router advertisements failed", "interface", p.link.Name, "error", h.err.Error())
+			e.log.V(1).Info("Socket for router advertisements failed, will retry", "interface", p.link.Name, "error", h.err.Error())
 			e.closeSocket(p)
 			p.fail(now, h.err)
 		case h.message.Source == p.link.LinkLocal:
@@ -200,7 +200,7 @@ func (e *engine) usable(name string) (Link, *reason.Problem) {
 	link, exists := e.links[name]
 	switch {
 	case e.links == nil && e.watchError != nil:
-		return link, reason.New(reason.AnnouncerNotRunning, "the interfaces of this node cannot be read: %v", e.watchError)
+		return link, reason.New(reason.AnnouncerNotRunning, "listing the interfaces of this node failed: %v", e.watchError)
 	case e.links == nil:
 		return link, reason.New(reason.AnnouncerNotRunning, "the interfaces of this node have not been read yet")
 	case !exists:
@@ -273,7 +273,7 @@ func (e *engine) speak(p *port, now time.Time) {
 // send sends what it can: a message that is lost is followed by others.
 func (e *engine) send(p *port, k Kind) {
 	if err := p.conn.Send(k); err != nil {
-		e.log.V(1).Info("Sending a message of neighbour discovery failed", "interface", p.link.Name, "error", err.Error())
+		e.log.V(1).Info("Sending a Neighbor Discovery message failed", "interface", p.link.Name, "error", err.Error())
 	}
 }
 
@@ -301,5 +301,5 @@ func (p *port) fail(now time.Time, err error) {
 		p.failure = reason.New(reason.RawSocketDenied, "the speaker may not send router advertisements on the interface %s", p.link.Name)
 		return
 	}
-	p.failure = reason.New(reason.NoRouterAdvertisement, "the interface %s cannot be listened to: %v", p.link.Name, err)
+	p.failure = reason.New(reason.NoRouterAdvertisement, "receiving on the interface %s failed: %v", p.link.Name, err)
 }

@@ -141,10 +141,10 @@ func (w *Watcher) publish(findings map[string]finding) {
 
 func (w *Watcher) tell(name string, f finding) {
 	if f.problem != nil {
-		w.log.Info("The router on an interface is not known", "interface", name, "reason", f.problem.Reason, "error", f.problem.Detail)
+		w.log.Info("Router on the interface is not known", "interface", name, "reason", f.problem.Reason, "error", f.problem.Detail)
 		return
 	}
-	w.log.Info("Found the router on an interface", "interface", name, "address", f.neighbour.Remote)
+	w.log.Info("Router found on the interface", "interface", name, "address", f.neighbour.Remote)
 }
 
 func notify(c chan<- struct{}) {

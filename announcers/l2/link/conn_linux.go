@@ -52,7 +52,7 @@ type Conn struct {
 func (h *Host) Open(l Link, p Protocol) (*Conn, error) {
 	filter, err := bpf.Assemble(program(p, nil))
 	if err != nil {
-		return nil, fmt.Errorf("assembling the packet filter: %w", err)
+		return nil, fmt.Errorf("building the packet filter: %w", err)
 	}
 	c := &Conn{protocol: p, groups: groups{host: h, index: l.Index}, fd: -1}
 	c.drain, c.reply = c.handleBatch, c.send
