@@ -21,7 +21,7 @@ import (
 var foreign = map[string]string{
 	"arping": "client", "birdc": "router", "bgp": "router", "cat": "shell", "ctr": "node", "curl": "client", "docker": "registry", "grep": "shell",
 	"ip": "node", "k3s": "node", "ndisc6": "client", "nft": "node", "nsenter": "node", "sh": "shell", "sysctl": "node", "tcpdump": "node",
-	"vtysh": "router", "git": "shell", ".": "shell", "source": "shell", "export": "shell",
+	"vtysh": "router", "base64": "shell", "git": "shell", "openssl": "shell", "tr": "shell", ".": "shell", "source": "shell", "export": "shell",
 }
 
 // builtin are the resources of Kubernetes that the pages name, in the spellings that kubectl takes.
@@ -29,7 +29,7 @@ var builtin = []string{
 	"all", "clusterrole", "clusterroles", "clusterrolebinding", "clusterrolebindings", "configmap", "configmaps", "crd", "crds", "daemonset", "daemonsets",
 	"ds", "deployment", "deployments", "deploy", "endpoints", "endpointslice", "endpointslices", "event", "events", "lease", "leases", "namespace",
 	"namespaces", "node", "nodes", "pod", "pods", "secret", "secrets", "service", "services", "svc", "validatingwebhookconfiguration",
-	"validatingwebhookconfigurations", "customresourcedefinitions", "networkpolicy", "networkpolicies", "serviceaccount", "serviceaccounts",
+	"validatingwebhookconfigurations", "customresourcedefinitions", "networkpolicy", "networkpolicies", "role", "roles", "rolebinding", "rolebindings", "serviceaccount", "serviceaccounts",
 }
 
 // withResources are the subcommands of kubectl whose first argument is a resource; the others take files or nothing that is checked.

@@ -82,7 +82,8 @@ func split(line int, text string) []command {
 		}
 		words = nil
 	}
-	for _, r := range text {
+	// A command substitution outside quotes holds commands of its own.
+	for _, r := range substitution.ReplaceAllString(text, "$1; $2 ;") {
 		switch {
 		case quote != 0:
 			if r == quote {
@@ -108,7 +109,10 @@ func split(line int, text string) []command {
 	return found
 }
 
-var assignment = regexp.MustCompile(`^[A-Z_0-9]+=`)
+var (
+	assignment   = regexp.MustCompile(`^[A-Z_0-9]+=`)
+	substitution = regexp.MustCompile(`(^|\s|=)\$\(([^()]*)\)`)
+)
 
 func TestCommandsAreExtracted(t *testing.T) {
 	page := strings.Join([]string{
@@ -116,6 +120,7 @@ func TestCommandsAreExtracted(t *testing.T) {
 		"```sh",
 		"cd config && kustomize build . | kubectl apply -f -   # comment",
 		"A=1 make test",
+		"B=$(kubectl get node | tr a b)",
 		"kubectl get service web -o jsonpath='{.a | b}'",
 		"kubectl apply -f - <<END",
 		"kind: Pool",
@@ -134,6 +139,7 @@ func TestCommandsAreExtracted(t *testing.T) {
 	}
 	want := []string{
 		"kubectl get pods -A", "make demo", "cd config", "kustomize build .", "kubectl apply -f -", "make test",
+		"kubectl get node", "tr a b",
 		"kubectl get service web -o jsonpath={.a | b}", "kubectl apply -f -", "go test ./api", "kubectl get metallb",
 	}
 	if !slices.Equal(got, want) {

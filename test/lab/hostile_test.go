@@ -18,8 +18,8 @@ func TestShortUnreachIsThirtyBytes(t *testing.T) {
 
 func TestFullTableIsWellFormed(t *testing.T) {
 	attack := FullTable(3, 0)
-	const length = 19 + 4 + 218 + 5
-	if len(attack.Bytes) != 3*length || attack.Bytes[17] != length || int(attack.Bytes[22]) != 218 {
+	const length = 19 + 4 + 216 + 5
+	if len(attack.Bytes) != 3*length || attack.Bytes[17] != length || int(attack.Bytes[22]) != 216 {
 		t.Errorf("%d bytes, want three messages of %d: % x", len(attack.Bytes), length, attack.Bytes[:30])
 	}
 }
