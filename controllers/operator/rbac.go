@@ -7,7 +7,7 @@ package operator
 // restricted by name (Kubernetes: RBAC, resourceNames).
 //
 // +kubebuilder:rbac:groups=metallb.io,resources=bfdprofiles;bgpadvertisements;bgppeers;communities;ipaddresspools;ipreservations;l2advertisements,verbs=list;watch
-// +kubebuilder:rbac:groups=metallb.io,resources=metallbs,verbs=get;list;watch
+// +kubebuilder:rbac:groups=metallb.io,resources=metallbs,verbs=list;watch
 // +kubebuilder:rbac:groups=metallb.io,resources=metallbs/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=nodes,verbs=list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch

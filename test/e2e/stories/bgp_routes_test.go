@@ -129,8 +129,8 @@ var _ = Describe("A Service that routers are told of", Ordered, ContinueOnFailur
 		By("selecting peers")
 		advertise(ctx, name, func(s *v1beta1.BGPAdvertisementSpec) { s.Peers = []string{"bird", "tor6"} })
 		expectNoRoute(ctx, whole(four))
-		Expect(hops(whole(six))()).To(ConsistOf(addresses6()))
-		Expect(cluster.Lab.SecondRouter().NextHops(whole(four))).To(ConsistOf(addresses4()))
+		Eventually(hops(whole(six))).WithContext(ctx).Should(ConsistOf(addresses6()))
+		Eventually(cluster.Lab.SecondRouter().NextHops).WithArguments(whole(four)).WithContext(ctx).Should(ConsistOf(addresses4()))
 		Eventually(toldPeers(name)).WithContext(ctx).Should(HaveEach(ConsistOf("bird", "tor6")))
 		By("selecting Services")
 		shown := []metav1.LabelSelector{{MatchLabels: map[string]string{"shown": "yes"}}}

@@ -194,7 +194,10 @@ var _ = Describe("An address that a node uses itself", func() {
 			}
 		})
 		serve(ctx, suite.Pool(name, rangeOf(0x480, 0x480+19)))
-		apply(ctx, suite.HelloService(namespace, name, app))
+		// A Service that had not asked for the address would get another one.
+		service := suite.HelloService(namespace, name, app)
+		service.Annotations = map[string]string{v1beta1.AnnotationLoadBalancerIPs: address.String()}
+		apply(ctx, service)
 		Eventually(conflicting).WithArguments(ctx, name).Should(conflicted(reason.NextHopAddress, address.String()))
 		expectNobody(ctx, lab.Segment, address)
 		Eventually(conflicts).WithArguments(address).WithContext(ctx).Should(HaveLen(len(cluster.Lab.Nodes())))
