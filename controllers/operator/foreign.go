@@ -67,7 +67,7 @@ func topmost(fields []string) []string {
 // An item of a list that was set as a whole is a path of its own.
 func leaves(fields *metav1.FieldsV1) ([]string, error) {
 	var tree map[string]any
-	if err := json.Unmarshal(fields.Raw, &tree); err != nil {
+	if err := json.Unmarshal(fields.GetRawBytes(), &tree); err != nil {
 		return nil, err
 	}
 	var found []string
@@ -78,7 +78,7 @@ func leaves(fields *metav1.FieldsV1) ([]string, error) {
 func walk(path string, tree map[string]any, found func(string)) {
 	for key, below := range tree {
 		kind, name, _ := strings.Cut(key, ":")
-		at := path
+		var at string
 		switch kind {
 		case ".":
 			if strings.HasSuffix(path, "]") {

@@ -37,8 +37,8 @@ func TestForeignFields(t *testing.T) {
 		"two, in one order": {`{"f:spec":{"f:paused":{},"f:minReadySeconds":{}}}`, "", []string{"Deployment d: spec.minReadySeconds (set by x)", "Deployment d: spec.paused (set by x)"}},
 	} {
 		d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "d", ManagedFields: []metav1.ManagedFieldsEntry{
-			{Manager: FieldOwner, FieldsV1: &metav1.FieldsV1{Raw: []byte(ours)}},
-			{Manager: "x", Subresource: c.subresource, FieldsV1: &metav1.FieldsV1{Raw: []byte(c.theirs)}},
+			{Manager: FieldOwner, FieldsV1: metav1.NewFieldsV1(ours)},
+			{Manager: "x", Subresource: c.subresource, FieldsV1: metav1.NewFieldsV1(c.theirs)},
 		}}}
 		got, err := foreignFields("Deployment", d)
 		if err != nil || !slices.Equal(got, c.want) {

@@ -187,7 +187,7 @@ func (d *door) accept(ctx context.Context) (*net.TCPConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	stop := context.AfterFunc(ctx, func() { _ = f.SetDeadline(time.Unix(1, 0)) }) // fails only when it is closed
 	defer stop()
 	for {
@@ -209,7 +209,7 @@ func fileListener(fd int) (*net.TCPListener, error) {
 		return nil, fmt.Errorf("copying a socket: %w", err)
 	}
 	f := os.NewFile(uintptr(own), "relay")
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	l, err := net.FileListener(f)
 	if err != nil {
 		return nil, fmt.Errorf("listening on a socket: %w", err)

@@ -115,14 +115,14 @@ func (p *passage) run(ctx context.Context, entrance *door) {
 	if !p.reach(ctx) {
 		return
 	}
-	defer p.router.Close()
+	defer func() { _ = p.router.Close() }()
 	_ = p.router.SetWriteBuffer(routerBuffer) // a larger one does too
 	p.say(levelDebug, textConnected, map[string]string{"Local": p.router.LocalAddr().String()})
 	var err error
 	if p.engine, err = entrance.accept(ctx); err != nil {
 		return
 	}
-	defer p.engine.Close()
+	defer func() { _ = p.engine.Close() }()
 	stop := context.AfterFunc(ctx, func() {
 		_ = p.engine.Close()                                // what GoBGP sent and nobody has read need not be read any more
 		_ = p.router.SetDeadline(time.Now().Add(flushWait)) // fails only when it is closed
@@ -180,7 +180,7 @@ func (p *passage) send(m message) error {
 
 // down reads what the router sends, and passes on what GoBGP is to know.
 func (p *passage) down(ctx context.Context) {
-	defer p.engine.Close()
+	defer func() { _ = p.engine.Close() }()
 	if err := p.exchange(ctx, p.from, make([]byte, longestMessage)); err != nil {
 		p.refuse(err)
 	}

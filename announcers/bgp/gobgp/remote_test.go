@@ -192,20 +192,6 @@ func (r *remote) received(family *api.Family) uint64 {
 	return table.GetNumPath()
 }
 
-// announce makes the remote send a route.
-func (r *remote) announce(prefix string) {
-	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	path, err := (&painter{session: agreed{local: r.addr.Addr()}}).announce(route(prefix))
-	if err == nil {
-		_, err = r.api.AddPath(ctx, &api.AddPathRequest{TableType: api.TableType_GLOBAL, Path: path})
-	}
-	if err != nil {
-		r.t.Fatal(err)
-	}
-}
-
 func seenOf(t testing.TB, p *api.Path) seen {
 	t.Helper()
 	out := seen{med: -1, pref: -1, stale: p.GetStale()}

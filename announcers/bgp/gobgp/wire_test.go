@@ -4,6 +4,7 @@ package gobgp
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -33,8 +34,8 @@ func TestMessagesThatAreNotValidAreAnsweredAsTheRFCSays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			_, err := readMessage(bytes.NewReader(row.in), make([]byte, longestMessage))
-			why, ok := err.(*wireError)
-			g.Expect(ok).To(BeTrue(), "%v", err)
+			var why *wireError
+			g.Expect(errors.As(err, &why)).To(BeTrue(), "%v", err)
 			g.Expect([]byte(why.packet())).To(Equal([]byte(newMessage(typeNotification, row.want))))
 		})
 	}
@@ -62,8 +63,8 @@ func TestOpenThatIsNotValid(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			_, err := readOpen(slices.Concat(fixed, row.rest))
-			why, ok := err.(*wireError)
-			g.Expect(ok).To(BeTrue(), "%v", err)
+			var why *wireError
+			g.Expect(errors.As(err, &why)).To(BeTrue(), "%v", err)
 			g.Expect([]int{why.code, why.subcode}).To(Equal([]int{codeOpen, row.subcode}))
 		})
 	}
