@@ -75,6 +75,12 @@ type LinkReporter interface {
 
 	// Uses says for what this node itself uses an address, be it desired or not. It never blocks. A change is told through Changed.
 	Uses(netip.Addr) Use
+
+	// Unsuitable returns the addresses that no Service is to be granted because of this node, be they desired or not, each with why: those
+	// of which Uses tells a use that is not Internal, and the edges of the subnets that its interfaces have by their addresses (NetworkAddress,
+	// BroadcastAddress, SubnetRouterAnycastAddress), where the module may announce on them. It never blocks. The caller does not change the result. A change is
+	// told through Changed.
+	Unsuitable() map[netip.Addr]*reason.Problem
 }
 
 // Use is what a node itself does with an address; the zero value is no use.

@@ -28,12 +28,14 @@ type Fake struct {
 	hardware []string
 	subnets  []netip.Prefix
 	uses     map[netip.Addr]announcers.Use
-	conflict []announcers.Conflict
-	states   map[netip.Addr]announcers.State
-	applied  []announcers.Desired
-	repeated int
-	sessions map[string]announcers.PeerState
-	left     int
+	// unsuitable are the edges of subnets.
+	unsuitable map[netip.Addr]*reason.Problem
+	conflict   []announcers.Conflict
+	states     map[netip.Addr]announcers.State
+	applied    []announcers.Desired
+	repeated   int
+	sessions   map[string]announcers.PeerState
+	left       int
 }
 
 var (
@@ -49,7 +51,7 @@ var (
 // NewFake returns a module that is fit and, while it runs, announces everything.
 func NewFake(name string, ownership announcers.Ownership) *Fake {
 	return &Fake{name: name, ownership: ownership, changed: make(chan struct{}, 1), states: map[netip.Addr]announcers.State{},
-		uses: map[netip.Addr]announcers.Use{}, sessions: map[string]announcers.PeerState{}}
+		uses: map[netip.Addr]announcers.Use{}, unsuitable: map[netip.Addr]*reason.Problem{}, sessions: map[string]announcers.PeerState{}}
 }
 
 // Name implements announcers.Announcer.
@@ -144,6 +146,19 @@ func (f *Fake) Uses(a netip.Addr) announcers.Use {
 	return f.uses[a]
 }
 
+// Unsuitable implements announcers.LinkReporter: what was set by SetUnsuitable, and uses that are not internal.
+func (f *Fake) Unsuitable() map[netip.Addr]*reason.Problem {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := maps.Clone(f.unsuitable)
+	for a, u := range f.uses {
+		if p := u.Problem(a); p != nil && !u.Internal {
+			all[a] = p
+		}
+	}
+	return all
+}
+
 // Conflicts implements announcers.ConflictReporter.
 func (f *Fake) Conflicts() []announcers.Conflict {
 	f.mu.Lock()
@@ -227,6 +242,15 @@ func (f *Fake) SetSubnets(prefixes ...netip.Prefix) {
 // SetUse sets what Uses says of an address, and notifies; the zero value ends the use.
 func (f *Fake) SetUse(a netip.Addr, u announcers.Use) {
 	f.change(func() { f.uses[a] = u })
+}
+
+// SetUnsuitable sets what Unsuitable says of an address that is not used, and notifies; nil makes it suitable.
+func (f *Fake) SetUnsuitable(a netip.Addr, p *reason.Problem) {
+	f.change(func() {
+		if delete(f.unsuitable, a); p != nil {
+			f.unsuitable[a] = p
+		}
+	})
 }
 
 // SetConflicts sets what Conflicts returns, and notifies.

@@ -70,8 +70,10 @@ type Announcer struct {
 	ports    []port
 	nextHops map[netip.Addr]struct{}
 	local    map[netip.Addr]holding
-	open     map[socketKey]*responder
-	decided  decision
+	// edges and unsuitable are replaced as a whole.
+	edges, unsuitable map[netip.Addr]*reason.Problem
+	open              map[socketKey]*responder
+	decided           decision
 	// generation counts the decisions, from 1.
 	generation uint64
 	schedule   schedule
@@ -216,6 +218,13 @@ func (a *Announcer) Uses(addr netip.Addr) announcers.Use {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return use(addr, a.local, a.nextHops)
+}
+
+// Unsuitable implements announcers.LinkReporter.
+func (a *Announcer) Unsuitable() map[netip.Addr]*reason.Problem {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.unsuitable
 }
 
 // Conflicts implements announcers.ConflictReporter.

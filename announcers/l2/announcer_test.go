@@ -274,6 +274,8 @@ func announces(fresh func(testing.TB) segment, f family) {
 		Eventually(state(f.second)).Should(isEffective)
 		Expect(n.Uses(f.first)).To(HaveField("Reason", reason.LocalAddress))
 		Expect(n.Uses(f.second)).To(Equal(announcers.Use{}))
+		Expect(n.Unsuitable()).To(HaveKeyWithValue(f.first, HaveField("Reason", reason.LocalAddress)))
+		Expect(n.Unsuitable()).NotTo(HaveKey(f.second))
 	})
 
 	It("announces an address that a dummy of the node holds, and tells of it", func() {
@@ -283,6 +285,7 @@ func announces(fresh func(testing.TB) segment, f family) {
 		Eventually(state(f.first)).Should(isEffective)
 		Eventually(n.claimsOf(f.first, nodeMAC)).ShouldNot(BeEmpty())
 		Eventually(n.asks(f.first)).Should(Equal([]link.MAC{nodeMAC}))
+		Expect(n.Unsuitable()).NotTo(HaveKey(f.first))
 	})
 
 	It("never announces an address that a route leads through", func() {
@@ -291,6 +294,22 @@ func announces(fresh func(testing.TB) segment, f family) {
 		Eventually(state(f.first)).Should(isRefused(reason.NextHopAddress))
 		Eventually(n.ask).WithArguments(f.first).Should(BeEmpty())
 		Expect(n.Uses(f.first)).To(HaveField("Reason", reason.NextHopAddress))
+		Expect(n.Unsuitable()).To(HaveKeyWithValue(f.first, HaveField("Reason", reason.NextHopAddress)))
+	})
+
+	It("tells of the edges of its subnets, and announces none that all routers of the subnet answer for", func() {
+		Eventually(state(f.first)).Should(isEffective)
+		n.configure(f.second)
+		edge := netip.PrefixFrom(f.second, map[bool]int{true: 24, false: 64}[f.second.Is4()]).Masked().Addr()
+		Eventually(n.Unsuitable).Should(HaveKey(edge))
+		report := n.Apply(context.Background(), announcers.Desired{Addresses: []announcers.Address{{Addr: edge}}}).States[edge]
+		if edge.Is4() {
+			Expect(n.Unsuitable()[edge].Reason).To(Equal(reason.NetworkAddress))
+			Expect(report).To(isEffective)
+		} else {
+			Expect(n.Unsuitable()[edge].Reason).To(Equal(reason.SubnetRouterAnycast))
+			Expect(report).To(isRefused(reason.SubnetRouterAnycast))
+		}
 	})
 
 	It("announces on the named interfaces only", func() {

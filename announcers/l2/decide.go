@@ -88,6 +88,8 @@ type surroundings struct {
 	local map[netip.Addr]holding
 	// nextHops are the addresses that routes lead through.
 	nextHops map[netip.Addr]struct{}
+	// edges are the edges of the subnets of the interfaces.
+	edges map[netip.Addr]*reason.Problem
 	// stance is how this node stands to an address on an interface, conflict what it knows of a stranger that uses it.
 	stance   func(a netip.Addr, nic string) stance
 	conflict func(netip.Addr) *reason.Problem
@@ -105,7 +107,7 @@ func decide(s surroundings, desired []announcers.Address) decision {
 	d := decision{states: make(map[netip.Addr]announcers.State, len(desired)), claims: make(map[claim]stance, len(desired))}
 	places := placements{}
 	for _, a := range desired {
-		if p := refusal(a.Addr, s.local, s.nextHops); p != nil {
+		if p := s.refusal(a.Addr); p != nil {
 			d.states[a.Addr] = announcers.State{Phase: announcers.Refused, Problem: p}
 			continue
 		}
@@ -207,13 +209,18 @@ func localAddresses(ports []port) map[netip.Addr]holding {
 }
 
 // refusal says why an address must not be announced from this node; nil when it may be. An address that only internal interfaces hold is
-// announced when it is desired: whether it is the node's own or a service proxy's is decided above, where the other nodes are known.
-func refusal(a netip.Addr, local map[netip.Addr]holding, nextHops map[netip.Addr]struct{}) *reason.Problem {
+// announced when it is desired: whether it is the node's own or a service proxy's is decided above, where the other nodes are known. The
+// network and the broadcast address of a subnet are announced: the subnet may be wider for the stations that use them. For the subnet-router
+// anycast address each router of the subnet answers, this node among them.
+func (s surroundings) refusal(a netip.Addr) *reason.Problem {
 	if !a.Is4() && !(a.Is6() && !a.Is4In6()) {
 		return reason.New(reason.FamilyNotServed, "%s is neither an IPv4 nor an IPv6 address", a)
 	}
-	if u := use(a, local, nextHops); !u.Internal {
+	if u := use(a, s.local, s.nextHops); u.Reason != "" && !u.Internal {
 		return u.Problem(a)
+	}
+	if edge := s.edges[a]; edge != nil && edge.Reason == reason.SubnetRouterAnycast {
+		return edge
 	}
 	return nil
 }

@@ -36,8 +36,17 @@ func has(addr netip.Addr) func(*link.Link) {
 	return func(l *link.Link) { l.Addresses = append(l.Addresses, addr) }
 }
 
+// on gives an interface an address with its subnet.
+func on(text string) func(*link.Link) {
+	p := netip.MustParsePrefix(text)
+	return func(l *link.Link) {
+		l.Addresses, l.Wider, l.Prefixes = append(l.Addresses, p.Addr()), append(l.Wider, p.Addr()), append(l.Prefixes, p.Masked())
+	}
+}
+
 func TestDecide(t *testing.T) {
 	hop, hop6, taken := netip.MustParseAddr("192.0.2.77"), netip.MustParseAddr("2001:db8::77"), netip.MustParseAddr("192.0.2.88")
+	anycast := netip.MustParseAddr("2001:db8::")
 	eth0, eth1 := ethernet("eth0", 2), ethernet("eth1", 3)
 	mapped := netip.MustParseAddr("::ffff:192.0.2.1")
 	for _, row := range []struct {
@@ -80,12 +89,17 @@ func TestDecide(t *testing.T) {
 		{"an address that routes lead through", []link.Link{eth0}, hop, nil, announcers.Refused, nil, reason.NextHopAddress},
 		{"an IPv6 address that routes lead through", []link.Link{eth0}, hop6, nil, announcers.Refused, nil, reason.NextHopAddress},
 		{"an address that a stranger uses", []link.Link{eth0}, taken, nil, announcers.Refused, nil, reason.AddressConflict},
+		{"the subnet-router anycast address of a subnet of the node", []link.Link{ethernet("eth0", 2, on("2001:db8::5/64"))}, anycast, nil, announcers.Refused, nil, reason.SubnetRouterAnycast},
+		{"that of another interface", []link.Link{eth0, ethernet("eth1", 3, on("2001:db8::5/64"))}, anycast, []string{"eth0"}, announcers.Refused, nil, reason.SubnetRouterAnycast},
+		{"the same address outside of the node's subnets", []link.Link{eth0}, anycast, nil, announcers.Effective, []string{"eth0"}, ""},
+		{"the network address of a subnet", []link.Link{ethernet("eth0", 2, on("192.0.2.1/31"), on("192.0.2.9/30"))}, netip.MustParseAddr("192.0.2.8"), nil, announcers.Effective, []string{"eth0"}, ""},
+		{"the broadcast address of a subnet", []link.Link{ethernet("eth0", 2, on("192.0.2.9/30"))}, netip.MustParseAddr("192.0.2.11"), nil, announcers.Effective, []string{"eth0"}, ""},
 		{"IPv4 in IPv6 form", []link.Link{eth0}, mapped, nil, announcers.Refused, nil, reason.FamilyNotServed},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			ports := inspectAll(t, row.links)
 			d := decide(surroundings{
-				ports: ports, local: localAddresses(ports), nextHops: set([]netip.Addr{hop, hop6}),
+				ports: ports, local: localAddresses(ports), nextHops: set([]netip.Addr{hop, hop6}), edges: subnetEdges(ports),
 				stance: func(a netip.Addr, _ string) stance {
 					if a == taken {
 						return withdrawn

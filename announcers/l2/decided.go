@@ -33,13 +33,14 @@ func (a *Announcer) observe(o observation) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	before, fitBefore, macsBefore, subnetsBefore := a.decided, a.fit(), hardware(a.ports), subnets(a.ports)
-	localBefore, hopsBefore, usableBefore := a.local, a.nextHops, usable(a.ports)
+	localBefore, hopsBefore, edgesBefore, usableBefore := a.local, a.nextHops, a.edges, usable(a.ports)
 	a.ports, a.open, a.stopped = o.ports, o.open, o.stopped
-	a.local, a.nextHops = localAddresses(o.ports), set(o.nextHops)
+	a.local, a.nextHops, a.edges = localAddresses(o.ports), set(o.nextHops), subnetEdges(o.ports)
+	a.unsuitable = unsuitable(a.edges, a.local, a.nextHops)
 	a.decide()
 	same := reflect.DeepEqual(before.states, a.decided.states) && reflect.DeepEqual(fitBefore, a.fit()) &&
 		maps.Equal(macsBefore, hardware(a.ports)) && slices.Equal(subnetsBefore, subnets(a.ports)) && slices.Equal(usableBefore, usable(a.ports)) &&
-		maps.EqualFunc(localBefore, a.local, holding.equal) && maps.Equal(hopsBefore, a.nextHops)
+		maps.EqualFunc(localBefore, a.local, holding.equal) && maps.Equal(hopsBefore, a.nextHops) && reflect.DeepEqual(edgesBefore, a.edges)
 	if !same {
 		signal(a.changed)
 	}
@@ -78,7 +79,7 @@ func (a *Announcer) decide() {
 func (a *Announcer) placed() decision {
 	if a.stopped == nil {
 		return decide(surroundings{
-			ports: a.ports, local: a.local, nextHops: a.nextHops, stance: a.disputes.stance, conflict: a.conflictProblem,
+			ports: a.ports, local: a.local, nextHops: a.nextHops, edges: a.edges, stance: a.disputes.stance, conflict: a.conflictProblem,
 		}, a.desired.Addresses)
 	}
 	d := decision{states: make(map[netip.Addr]announcers.State, len(a.desired.Addresses))}

@@ -229,7 +229,14 @@ func (s *simulated) setMAC(m link.MAC)  { s.change(func() { s.link.MAC = m }) }
 func (s *simulated) remove()            { s.change(func() { s.present = false }) }
 func (s *simulated) add()               { s.change(func() { s.present = true; s.link.Index++ }) }
 func (s *simulated) configure(addr netip.Addr) {
-	s.change(func() { s.link.Addresses = append(s.link.Addresses, addr) })
+	bits := 24
+	if addr.Is6() {
+		bits = 64
+	}
+	s.change(func() {
+		s.link.Addresses, s.link.Wider = append(s.link.Addresses, addr), append(s.link.Wider, addr)
+		s.link.Prefixes = append(s.link.Prefixes, netip.PrefixFrom(addr, bits).Masked())
+	})
 }
 
 func (s *simulated) proxy(addr netip.Addr) {

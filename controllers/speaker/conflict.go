@@ -48,18 +48,31 @@ func (s sighting) sentence(a netip.Addr, node string) string {
 type report struct {
 	sighting
 	since, last time.Time
+	// followed is whether the node knows when it ends although no Service bears the address, muted whether another node tells users of it.
+	followed, muted bool
 }
 
-// sightings puts together what the announcers have heard of strangers and what this node itself uses, which counts for more.
+// sightings puts together what the announcers have heard of strangers and what this node says of itself, which counts for more unless the
+// address is announced in spite of it.
 func (o Outcome) sightings(now time.Time) map[netip.Addr]report {
 	out := make(map[netip.Addr]report, len(o.Conflicts)+len(o.Uses))
 	for _, c := range o.Conflicts {
 		if known, twice := out[c.Addr]; !twice || c.Withdrawn && !known.withdrawn {
-			out[c.Addr] = report{sighting{why: reason.AddressConflict, nic: c.Interface, hardware: c.HardwareAddress, withdrawn: c.Withdrawn, elsewhere: c.Elsewhere}, c.Since, c.Last}
+			out[c.Addr] = report{
+				sighting: sighting{why: reason.AddressConflict, nic: c.Interface, hardware: c.HardwareAddress, withdrawn: c.Withdrawn, elsewhere: c.Elsewhere},
+				since:    c.Since, last: c.Last,
+			}
 		}
 	}
 	for a, problem := range o.Uses {
-		out[a] = report{sighting{why: problem.Reason, detail: problem.Detail, withdrawn: true}, now, now}
+		out[a] = report{sighting: sighting{why: problem.Reason, detail: problem.Detail, withdrawn: true}, since: now, last: now}
+	}
+	for a, r := range o.unborne() {
+		if _, known := out[a]; known && (r.muted || !r.withdrawn) {
+			continue
+		}
+		r.since, r.last = now, now
+		out[a] = r
 	}
 	return out
 }

@@ -39,6 +39,9 @@ func (l *ledger) take(now time.Time, seen map[netip.Addr]report, borne func(neti
 	defer l.mu.Unlock()
 	for a, r := range seen {
 		e := l.entries[a]
+		if e == nil && r.muted {
+			continue
+		}
 		if e == nil || e.over(now) || e.why != r.why {
 			e = l.put(a, e, entry{report: r, at: now})
 			touched = append(touched, a)
@@ -57,7 +60,7 @@ func (l *ledger) take(now time.Time, seen map[netip.Addr]report, borne func(neti
 		if !e.hidden() {
 			changed = append(changed, a)
 		}
-		if e.ended = !e.stranger() && borne(a); !e.ended {
+		if e.ended = !e.stranger() && (e.followed || borne(a)); !e.ended {
 			delete(l.entries, a) // nobody is asked any more whether it goes on: the object expires
 		}
 	}
@@ -129,6 +132,9 @@ func (l *ledger) act(now time.Time, a netip.Addr, node string, have *v1beta1.Add
 		out.changed = true
 		return out
 	}
+	if e.muted {
+		return l.mute(now, a, have)
+	}
 	if !e.stranger() {
 		e.last = now
 	}
@@ -155,6 +161,15 @@ func (l *ledger) act(now time.Time, a netip.Addr, node string, have *v1beta1.Add
 		return out
 	}
 	out.want = &want
+	return out
+}
+
+// mute lets the object of an address expire of which another node tells; until then the entry stays, so that the object goes with the use.
+func (l *ledger) mute(now time.Time, a netip.Addr, have *v1beta1.AddressConflictStatus) action {
+	out := expiry(now, have)
+	if out.remove {
+		delete(l.entries, a)
+	}
 	return out
 }
 

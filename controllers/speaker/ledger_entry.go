@@ -32,7 +32,7 @@ func (e *entry) follow(r report) bool {
 	if !r.stranger() {
 		r.since = e.since
 	}
-	news := e.last.Before(r.last) && r.stranger() || e.sighting != r.sighting
+	news := e.last.Before(r.last) && r.stranger() || e.sighting != r.sighting || e.muted != r.muted
 	e.report = r
 	return news
 }

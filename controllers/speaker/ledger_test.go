@@ -260,7 +260,7 @@ func TestThereIsABoundOnObjects(t *testing.T) {
 	seen, existing := map[netip.Addr]report{}, []netip.Addr{disputed}
 	for i := range mostConflicts + 20 {
 		a := netip.AddrFrom4([4]byte{198, 51, 100, byte(i)})
-		seen[a] = report{sighting{why: reason.AddressConflict}, now, now}
+		seen[a] = report{sighting: sighting{why: reason.AddressConflict}, since: now, last: now}
 	}
 	l.take(now, seen, func(netip.Addr) bool { return true })
 	admitted := 0

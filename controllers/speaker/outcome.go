@@ -25,6 +25,8 @@ type Outcome struct {
 	// Conflicts are what the announcers heard of strangers on addresses; Uses say which addresses of Services this node uses itself.
 	Conflicts []announcers.Conflict
 	Uses      map[netip.Addr]*reason.Problem
+	// Unsuitable are further addresses of pools that no Service is to be granted because of this node.
+	Unsuitable map[netip.Addr]*reason.Problem
 	// Routers are the announcers that speak with routers; Sessions are how they do, and Plan.LeftOut says with whom this node cannot.
 	Routers  []announcers.PeerReporter
 	Sessions []announcers.PeerState

@@ -100,9 +100,11 @@ type Speaker struct {
 	// strangers are the speakers whose state is not known yet, with the time they appeared.
 	strangers map[string]time.Time
 	// used are the addresses of Services that this node uses itself.
-	used    map[netip.Addr]announcers.Use
-	repeats repeats
-	ready   atomic.Bool
+	used map[netip.Addr]announcers.Use
+	// unsuited says why this node's own interfaces and routes make addresses of pools unsuitable for Services.
+	unsuited map[netip.Addr]*reason.Problem
+	repeats  repeats
+	ready    atomic.Bool
 	// unable says why this node cannot announce; nil when it can.
 	unable atomic.Pointer[reason.Problem]
 	// departing says why this node is to serve nobody any more; nil before anything is known.
@@ -215,7 +217,7 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 	allies, forget := s.allies.see(s.Clock.Now(), s.Node, world.Members)
 	outcome := Outcome{
 		Node: s.Node, World: world, Plan: plan, Reports: s.apply(ctx, plan, allies), Ownership: s.ownership(), Unable: s.unable.Load(),
-		Membership: s.Members.Problems(), Conflicts: s.conflicts(), Uses: world.reported(s.used), Routers: s.routers(), Sessions: s.sessions(),
+		Membership: s.Members.Problems(), Conflicts: s.conflicts(), Uses: world.reported(s.used), Unsuitable: s.unsuited, Routers: s.routers(), Sessions: s.sessions(),
 	}
 	repeat := s.repeatClaims(world.Members)
 	if s.OnOutcome != nil {
@@ -296,6 +298,7 @@ func (s *Speaker) publish(w *World) time.Duration {
 	}
 	settled := s.left.see(now, s.Node, s.conflicts(), w.Members)
 	state := membership.State{Fit: answer.fit, Uses: told(s.used), Strangers: s.left.told(), Version: s.Version}
+	state.Unsuitable, s.unsuited = s.unsuitable(*w)
 	attached := s.attach(now, others, &state)
 	state = state.Fitting(s.Node)
 	s.Members.Publish(state)

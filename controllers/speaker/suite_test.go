@@ -268,6 +268,34 @@ var _ = Describe("A speaker", Ordered, func() {
 		Eventually(statuses, patience).Should(HaveLen(1))
 	})
 
+	It("tells of addresses of pools that no Service is to get, unless an earlier node does", func() {
+		gateway, broadcast := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.255")
+		says := func(address netip.Addr, why reason.Reason, withdrawn bool) OmegaMatcher {
+			return HaveField("Status", SatisfyAll(
+				HaveField("Address", address.String()), HaveField("Node", "n1"), HaveField("Reason", string(why)), HaveField("Withdrawn", withdrawn)))
+		}
+		Expect(conflicts()).To(BeEmpty())
+		module.SetUse(gateway, announcers.Use{Reason: reason.NextHopAddress})
+		module.SetUnsuitable(broadcast, reason.New(reason.BroadcastAddress, "192.0.2.255 is the broadcast address of 192.0.2.0/24 on interface eth0"))
+		Eventually(conflicts, patience).Should(ConsistOf(says(gateway, reason.NextHopAddress, true), says(broadcast, reason.BroadcastAddress, false)))
+
+		By("taking them back")
+		module.SetUse(gateway, announcers.Use{})
+		module.SetUnsuitable(broadcast, nil)
+		Eventually(conflicts, patience).Should(BeEmpty())
+
+		By("another node that tells of one of them")
+		members.Set("n0", membership.State{Unsuitable: []netip.Addr{gateway}})
+		module.SetUse(gateway, announcers.Use{Reason: reason.NextHopAddress})
+		module.SetUnsuitable(broadcast, reason.New(reason.BroadcastAddress, ""))
+		Eventually(conflicts, patience).Should(ConsistOf(says(broadcast, reason.BroadcastAddress, false)))
+		members.Remove("n0")
+		Eventually(conflicts, patience).Should(ConsistOf(says(broadcast, reason.BroadcastAddress, false), says(gateway, reason.NextHopAddress, true)))
+		module.SetUse(gateway, announcers.Use{})
+		module.SetUnsuitable(broadcast, nil)
+		Eventually(conflicts, patience).Should(BeEmpty())
+	})
+
 	It("takes over what an earlier pod of the node told of", func() {
 		now := clocktesting.NewFakePassiveClock(time.Unix(2_000_000_000, 0))
 		status := NewStatus(StatusOptions{

@@ -119,7 +119,9 @@ func TestASpeakerTellsItsSubnetsAndUses(t *testing.T) {
 	fake.SetUse(netip.MustParseAddr("192.0.2.99"), announcers.Use{Reason: reason.LocalAddress})
 	fake.SetUse(address, announcers.Use{Reason: reason.NextHopAddress})
 	r.until("the use, which withdraws the address", func(o Outcome) bool {
-		return fmt.Sprint(o.World.Members[0].State.Uses) == "map[192.0.2.10:NextHopAddress]" && len(o.Plan.Exclusive) == 0
+		told := o.World.Members[0].State
+		return fmt.Sprint(told.Uses, told.Unsuitable) == "map[192.0.2.10:NextHopAddress] [192.0.2.99]" && len(o.Plan.Exclusive) == 0 &&
+			o.Unsuitable[netip.MustParseAddr("192.0.2.99")].Reason == reason.LocalAddress
 	})
 	fake.SetUse(address, announcers.Use{})
 	r.until("the address again", func(o Outcome) bool { return owns(o, "192.0.2.10") })

@@ -36,17 +36,21 @@ type State struct {
 	Uses map[string]string `json:"uses,omitempty"`
 	// Strangers are the addresses that the speaker owns and leaves to a stranger on the network, sorted; at most MaxUses.
 	Strangers []netip.Addr `json:"strangers,omitempty"`
+	// Unsuitable are addresses of pools that no Service is to be granted because of this node and that are not in Uses, the most important
+	// first; at most MaxUses.
+	Unsuitable []netip.Addr `json:"unsuitable,omitempty"`
 	// Version is the version of the speaker's program.
 	Version string `json:"version,omitempty"`
 }
 
-// MaxUses is how many uses, strangers and further hardware addresses a State tells of at most, so that it stays small whatever a node is
+// MaxUses is how many uses, strangers, unsuitable addresses and further hardware addresses a State tells of at most, so that it stays small whatever a node is
 // set up for.
 const MaxUses = 16
 
 func (s State) equal(o State) bool {
 	return s.Fit == o.Fit && s.Version == o.Version && maps.Equal(s.Links, o.Links) && slices.Equal(s.MACs, o.MACs) &&
-		slices.Equal(s.Subnets, o.Subnets) && s.SubnetsTold == o.SubnetsTold && maps.Equal(s.Uses, o.Uses) && slices.Equal(s.Strangers, o.Strangers)
+		slices.Equal(s.Subnets, o.Subnets) && s.SubnetsTold == o.SubnetsTold && maps.Equal(s.Uses, o.Uses) && slices.Equal(s.Strangers, o.Strangers) &&
+		slices.Equal(s.Unsuitable, o.Unsuitable)
 }
 
 func (s State) clone() State {
@@ -55,6 +59,7 @@ func (s State) clone() State {
 	s.Subnets = slices.Clone(s.Subnets)
 	s.Uses = maps.Clone(s.Uses)
 	s.Strangers = slices.Clone(s.Strangers)
+	s.Unsuitable = slices.Clone(s.Unsuitable)
 	return s
 }
 

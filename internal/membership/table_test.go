@@ -150,9 +150,11 @@ func TestMembersAreCopies(t *testing.T) {
 	table := newTable("a", 3)
 	state := using("LocalAddress")
 	state.Links, state.Subnets, state.MACs = fit.Links, onNet("192.0.2.0/24").Subnets, []string{"02:00:00:00:01:02"}
+	state.Unsuitable = []netip.Addr{netip.MustParseAddr("192.0.2.9")}
 	table.publish(state.clone())
 	mine := table.members()[0].State
 	mine.Links["eth0"], mine.Uses["192.0.2.1"], mine.Subnets[0], mine.MACs[0] = "changed", "changed", netip.Prefix{}, "changed"
+	mine.Unsuitable[0] = netip.Addr{}
 	if !table.members()[0].State.equal(state) {
 		t.Errorf("a caller changed the table to %v", table.members()[0].State)
 	}

@@ -86,8 +86,8 @@ func decodeRecord(b []byte) (record, bool) {
 // several; what does not fit into a packet has to be asked for.
 const longest = 1300
 
-// Fitting returns what the member of this name can broadcast of the state: the longest lists are cut at their ends as far as needed. Links
-// are never cut.
+// Fitting returns what the member of this name can broadcast of the state. As far as needed the unsuitable addresses are cut at
+// their end, since nothing is announced or withdrawn because of them, then the longest lists at theirs. Links are never cut.
 func (s State) Fitting(name string) State {
 	for more := true; more && len(encode(record{format, name, stamp{math.MaxUint64, math.MaxUint64}, s})) > longest; {
 		s, more = s.cut()
@@ -95,8 +95,12 @@ func (s State) Fitting(name string) State {
 	return s
 }
 
-// cut leaves the last element of the longest list out; false when all are empty.
+// cut leaves the last unsuitable address out, or the last element of the longest list when there is none; false when all are empty.
 func (s State) cut() (State, bool) {
+	if n := len(s.Unsuitable); n > 0 {
+		s.Unsuitable = s.Unsuitable[:n-1]
+		return s, true
+	}
 	switch n := max(len(s.Strangers), len(s.MACs), len(s.Subnets), len(s.Uses)); n {
 	case 0:
 		return s, false

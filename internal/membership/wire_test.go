@@ -5,6 +5,7 @@ package membership
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,11 +68,12 @@ func TestAStateTravelsWhole(t *testing.T) {
 	want := using("LocalAddress")
 	want.Fit, want.Links, want.Subnets = true, fit.Links, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64")}
 	want.SubnetsTold, want.MACs, want.Strangers = true, []string{"02:00:00:00:01:02"}, []netip.Addr{netip.MustParseAddr("192.0.2.7")}
+	want.Unsuitable = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::")}
 	got, ok := decodeRecord(encode(said("b", 5, 1, want)))
 	if !ok || !got.State.equal(want) {
 		t.Errorf("%+v arrived as %+v", want, got.State)
 	}
-	if older := string(encode(said("b", 5, 1, fit))); strings.Contains(older, "subnets") || strings.Contains(older, "uses") {
+	if older := string(encode(said("b", 5, 1, fit))); strings.Contains(older, "subnets") || strings.Contains(older, "uses") || strings.Contains(older, "unsuitable") {
 		t.Errorf("what is not known is told: %s", older)
 	}
 }
@@ -87,13 +89,14 @@ func TestAStateCanBeBroadcast(t *testing.T) {
 			a := netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0xff, 1, 0xff, 2, 0xff, 3, 0xff, 4, 0xff, 5, 0xff, byte(i)})
 			s.MACs = append(s.MACs, fmt.Sprintf("02:00:00:00:02:%02x", i))
 			s.Strangers, s.Uses[a.Next().String()] = append(s.Strangers, a), "NextHopAddress"
+			s.Unsuitable = append(s.Unsuitable, a.Prev())
 		}
 		for i := range subnets {
 			s.Subnets = append(s.Subnets, netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0xff, 1, 0xff, byte(i)}), 64))
 		}
 		return s
 	}
-	most, usual := full(8, MaxUses, 24), full(3, 4, 6)
+	most, usual := full(8, MaxUses, 24), full(3, 3, 6)
 	got := most.Fitting(name)
 	if n := len(encode(said(name, 1<<64-1, 1<<64-1, got))); n > longest || n < longest-100 {
 		t.Errorf("%d bytes", n)
@@ -106,6 +109,17 @@ func TestAStateCanBeBroadcast(t *testing.T) {
 	}
 	if !usual.Fitting(name).equal(usual) {
 		t.Error("something was left out of a state of usual size")
+	}
+	many := full(3, 3, 6)
+	for range 5 {
+		many.Unsuitable = append(many.Unsuitable, many.Unsuitable...)
+	}
+	kept := many.Fitting(name)
+	if n := len(kept.Unsuitable); n < 4 || n > MaxUses || !slices.Equal(kept.Unsuitable, many.Unsuitable[:n]) {
+		t.Errorf("%d unsuitable addresses are left", n)
+	}
+	if kept.Unsuitable = many.Unsuitable; !kept.equal(many) {
+		t.Error("something else was left out while there were unsuitable addresses")
 	}
 	if huge := full(60, 1, 1).Fitting(name); len(huge.Links) != 60 || len(huge.Uses) > 0 {
 		t.Errorf("of many links %d are told, beside %d uses", len(huge.Links), len(huge.Uses))

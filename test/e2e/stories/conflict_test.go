@@ -187,17 +187,18 @@ var _ = Describe("An address that a node uses itself", func() {
 				Expect(node.Configure(ctx, "route "+verb+" 198.51.100.0/24 via "+address.String())).To(Succeed())
 			}
 		}
+		serve(ctx, suite.Pool(name, rangeOf(0x480, 0x480+9)))
+		s := suite.HelloService(namespace, name, app)
+		// A Service that requests none gets another one.
+		s.Annotations = map[string]string{v1beta1.AnnotationLoadBalancerIPs: address.String()}
+		apply(ctx, s)
+		expectOwner(ctx, lab.Segment, address, HaveLen(1))
 		route(ctx, "replace")
 		DeferCleanup(func(ctx SpecContext) {
 			for _, node := range cluster.Lab.Nodes() {
 				_ = node.Configure(ctx, "route del 198.51.100.0/24")
 			}
 		})
-		serve(ctx, suite.Pool(name, rangeOf(0x480, 0x480+19)))
-		// A Service that had not asked for the address would get another one.
-		service := suite.HelloService(namespace, name, app)
-		service.Annotations = map[string]string{v1beta1.AnnotationLoadBalancerIPs: address.String()}
-		apply(ctx, service)
 		Eventually(conflicting).WithArguments(ctx, name).Should(conflicted(reason.NextHopAddress, address.String()))
 		expectNobody(ctx, lab.Segment, address)
 		Eventually(conflicts).WithArguments(address).WithContext(ctx).Should(HaveLen(len(cluster.Lab.Nodes())))
