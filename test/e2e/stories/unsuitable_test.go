@@ -14,6 +14,9 @@ import (
 	"metalsuite.io/test/suite"
 )
 
+// reported matches the conflicts of an address that no Service has. One node writes, but a node that sees the pool before the others writes too.
+func reported(each OmegaMatcher) OmegaMatcher { return And(Not(BeEmpty()), HaveEach(each)) }
+
 var _ = Describe("The address of a router in a pool", func() {
 	It("is granted to no Service while a route leads through it", func(ctx SpecContext) {
 		const name = "routed-pool"
@@ -23,7 +26,7 @@ var _ = Describe("The address of a router in a pool", func() {
 			DeferCleanup(func(ctx SpecContext) { _ = node.Configure(ctx, "route del 198.51.100.0/24") })
 		}
 		serve(ctx, suite.Pool(name, rangeOf(0x490, 0x490+9)))
-		Eventually(conflicts).WithArguments(address).WithContext(ctx).Should(HaveExactElements(sighted(reason.NextHopAddress, "", true)))
+		Eventually(conflicts).WithArguments(address).WithContext(ctx).Should(reported(sighted(reason.NextHopAddress, "", true)))
 
 		apply(ctx, suite.HelloService(namespace, name, app))
 		Eventually(addressesOf).WithArguments(ctx, name).Should(HaveExactElements(address.Next().String()))
@@ -54,7 +57,7 @@ var _ = Describe("A pool that begins with the subnet-router anycast address", fu
 			DeferCleanup(func(ctx SpecContext) { _ = node.Configure(ctx, "addr del "+own+" dev eth0") })
 		}
 		serve(ctx, suite.Pool(name, subnet.String()))
-		Eventually(conflicts).WithArguments(subnet.Addr()).WithContext(ctx).Should(HaveExactElements(
+		Eventually(conflicts).WithArguments(subnet.Addr()).WithContext(ctx).Should(reported(
 			And(sighted(reason.SubnetRouterAnycast, "", true), HaveField("Message", ContainSubstring(subnet.String())))))
 		apply(ctx, f.service(name))
 		second := subnet.Addr().Next()
