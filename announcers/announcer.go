@@ -106,7 +106,7 @@ func (u Use) Problem(a netip.Addr) *reason.Problem {
 	case len(u.Interfaces) == 0:
 		return reason.New(u.Reason, "%s is configured on this node", a)
 	}
-	return reason.New(u.Reason, "%s is configured on interface %s of this node, where the kernel answers for it", a, strings.Join(u.Interfaces, ", "))
+	return reason.New(u.Reason, "%s is configured on interface %s of this node, and the kernel answers for it", a, strings.Join(u.Interfaces, ", "))
 }
 
 // ConflictReporter is an optional ability of an Announcer: it hears other stations use the addresses that it announces.

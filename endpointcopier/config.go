@@ -77,7 +77,7 @@ func (c Config) Refusal(service *corev1.Service, source types.NamespacedName) *r
 	case service.Spec.Type == corev1.ServiceTypeExternalName:
 		return reason.New(reason.TargetIsExternalName, "the target Service %s is of type ExternalName and has no endpoints", key)
 	case len(service.Spec.Selector) > 0:
-		return reason.New(reason.TargetHasSelector, "the target Service %s has a selector, so Kubernetes itself writes its endpoints", key)
+		return reason.New(reason.TargetHasSelector, "the target Service %s has a selector, so Kubernetes itself manages its endpoints", key)
 	case source == key:
 		return reason.New(reason.SourceNotAllowed, "the Service %s cannot be its own source", key)
 	case !c.allows(source, service.Namespace):

@@ -24,10 +24,10 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 		writes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "metallb_endpoint_copier_writes_total",
 			Help: "EndpointSlices created, updated and deleted for a target Service."}, []string{"service", "operation"}),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "metallb_endpoint_copier_errors_total",
-			Help: "Attempts to mirror into a target Service that failed and are tried again."}, []string{"service"}),
-		refused: gauge("refused", "1 when the Service asks to be a target and cannot be one."),
+			Help: "Failed attempts to copy endpoints into a target Service; each is retried."}, []string{"service"}),
+		refused: gauge("refused", "1 while the Service requests to be a target and its endpoints cannot be copied."),
 		source:  gauge("source_endpoints", "Endpoints of the source Service."),
-		target:  gauge("target_endpoints", "Endpoints that are mirrored into the target Service."),
+		target:  gauge("target_endpoints", "Endpoints copied into the target Service."),
 	}
 	for _, c := range []prometheus.Collector{m.writes, m.errors, m.refused, m.source, m.target} {
 		if err := registerer.Register(c); err != nil {

@@ -128,7 +128,7 @@ func result(source types.NamespacedName, slices int, plan Plan) outcome {
 		return warning(reason.New(reason.EndpointFamilyMissing, "the source Service %s has no endpoints of %s, which the target serves",
 			source, families(plan.Unserved)))
 	}
-	return normal(reason.New(reason.EndpointsCopied, "%d endpoints of %s are in the target", plan.Endpoints, source))
+	return normal(reason.New(reason.EndpointsCopied, "%d endpoints of %s are copied into the target", plan.Endpoints, source))
 }
 
 func families(all []corev1.IPFamily) string {
@@ -165,7 +165,7 @@ func (r *Reconciler) carryOut(ctx context.Context, key types.NamespacedName, pla
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	log.FromContext(ctx).Info("Endpoints mirrored", "service", key.String(),
+	log.FromContext(ctx).Info("Endpoints copied", "service", key.String(),
 		"created", len(plan.Create), "updated", len(plan.Update), "deleted", len(plan.Delete), "endpoints", plan.Endpoints)
 	return nil
 }
@@ -192,6 +192,6 @@ func (r *Reconciler) tell(ctx context.Context, service *corev1.Service, next out
 	if !r.outcomes.change(key, next) {
 		return
 	}
-	log.FromContext(ctx).Info("Target judged", "service", key.String(), "reason", next.reason, "message", next.message)
+	log.FromContext(ctx).Info("State of the target Service changed", "service", key.String(), "reason", next.reason, "message", next.message)
 	r.Events.Eventf(service, nil, next.kind, string(next.reason), "CopyEndpoints", "%s", next.message)
 }

@@ -351,7 +351,7 @@ func TestUnnumbered(t *testing.T) {
 			t.Errorf("remote = %v after the peer has moved", got)
 		}
 		w.expectPhase(t, "tor", announcers.Established, "")
-		w.network.put(func(*Path) {}, reason.New(reason.NoRouterAdvertisement, "there are several"))
+		w.network.put(func(*Path) {}, reason.New(reason.NoRouterAdvertisement, "several routers"))
 		synctest.Wait()
 		if w.engine.session("tor") == nil {
 			t.Error("a session that works was ended")

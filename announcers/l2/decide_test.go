@@ -65,7 +65,7 @@ func TestDecide(t *testing.T) {
 		{"one of two has carrier", []link.Link{ethernet("eth0", 2, noCarrier), eth1}, first, nil, announcers.Effective, []string{"eth1"}, ""},
 		{"the named one has no carrier", []link.Link{ethernet("eth0", 2, noCarrier), eth1}, first, []string{"eth0"}, announcers.Waiting, nil, reason.NoCarrier},
 		{"none has carrier", []link.Link{ethernet("eth0", 2, noCarrier)}, first, nil, announcers.Waiting, nil, reason.NoCarrier},
-		{"switched off", []link.Link{ethernet("eth0", 2, down)}, first, nil, announcers.Waiting, nil, reason.NoCarrier},
+		{"is down", []link.Link{ethernet("eth0", 2, down)}, first, nil, announcers.Waiting, nil, reason.NoCarrier},
 		{"no interface at all", nil, first, nil, announcers.Waiting, nil, reason.NoUsableInterface},
 		{"only the loopback", []link.Link{ethernet("lo0", 1, loopback)}, first, nil, announcers.Waiting, nil, reason.NoUsableInterface},
 		{"only an excluded one", []link.Link{ethernet("veth3f", 2)}, first, nil, announcers.Waiting, nil, reason.NoUsableInterface},

@@ -79,7 +79,10 @@ func (r *responder) announce(c claim) bool {
 			}
 		}
 	}
-	return r.sent(c, "Sending an announcement of an address failed", err)
+	if err != nil {
+		r.log.V(1).Info("Sending an announcement of an address failed", "address", c.addr, "error", err.Error())
+	}
+	return !errors.Is(err, link.ErrBusy)
 }
 
 // probe asks who uses an address. It returns false when the question did not go out.
@@ -88,13 +91,8 @@ func (r *responder) probe(c claim) bool {
 	if err == nil {
 		err = r.socket.Write(frame)
 	}
-	r.sent(c, "Sending a probe for an address failed", err)
-	return err == nil
-}
-
-func (r *responder) sent(c claim, otherwise string, err error) bool {
 	if err != nil {
-		r.log.V(1).Info(otherwise, "address", c.addr, "error", err.Error())
+		r.log.V(1).Info("Sending a probe for an address failed", "address", c.addr, "error", err.Error())
 	}
-	return !errors.Is(err, link.ErrBusy)
+	return err == nil
 }

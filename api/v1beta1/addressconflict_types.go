@@ -4,11 +4,11 @@ package v1beta1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// AddressConflict says that something else than the suite uses an address of a pool: another machine on the network, or a node itself.
-// Speakers write it, one for each address and node that noticed, and take it away ten minutes after the last sighting. The controller
-// grants the address to nobody meanwhile, and a Service that has it already keeps it and is told.
+// AddressConflict reports that an address of a pool is used outside the suite: by another host on the network, or by a node itself.
+// Speakers write one for each address and detecting node, and delete it ten minutes after the last detection. Meanwhile the controller
+// assigns the address to no Service; a Service that has it already keeps it and gets a condition.
 //
-// It has no status subresource: all of it is one observation, written at once.
+// The status is no subresource: the whole object is one observation, written at once.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:printcolumn:name="Address",type=string,JSONPath=`.status.address`
@@ -29,49 +29,49 @@ type AddressConflict struct {
 
 // AddressConflictStatus is one observation.
 type AddressConflictStatus struct {
-	// Address is the address that is used twice.
+	// Address is the address in conflict.
 	//
 	// +kubebuilder:validation:MaxLength=45
 	Address string `json:"address"`
 
-	// Node is the name of the node that noticed it.
+	// Node is the name of the node that detected the conflict.
 	//
 	// +kubebuilder:validation:MaxLength=253
 	Node string `json:"node"`
 
-	// Reason is AddressConflict when another machine uses the address, LocalAddress when it is configured on an interface of the node,
+	// Reason is AddressConflict when another host uses the address, LocalAddress when it is configured on an interface of the node,
 	// NextHopAddress when a route of the node leads through it. Later versions may add reasons.
 	//
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`
 
-	// Interface is the interface of the node on which the other machine was heard; empty when the node itself uses the address.
+	// Interface is the interface of the node on which the other host was detected; empty when the node itself uses the address.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Interface string `json:"interface,omitempty"`
 
-	// HardwareAddress is that of the other machine; empty when the node itself uses the address.
+	// HardwareAddress is the hardware address of the other host; empty when the node itself uses the address.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	HardwareAddress string `json:"hardwareAddress,omitempty"`
 
-	// Message tells the same in a sentence.
+	// Message describes the reason in a sentence.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
 
-	// Withdrawn is whether the address is not announced because of this.
+	// Withdrawn is true while the address is not announced because of the conflict.
 	//
 	// +optional
 	Withdrawn bool `json:"withdrawn,omitempty"`
 
-	// FirstSeen is when the conflict began.
+	// FirstSeen is the time when the conflict began.
 	FirstSeen metav1.Time `json:"firstSeen"`
 
-	// LastSeen is when it was noticed last, exact to a minute.
+	// LastSeen is the time of the last detection, to the minute.
 	LastSeen metav1.Time `json:"lastSeen"`
 }
 

@@ -4,7 +4,7 @@ package v1beta1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// BFDProfile holds the settings of BFD sessions; a BGPPeer names the one it uses.
+// BFDProfile holds the settings of BFD sessions; a BGPPeer refers to it by name.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -24,21 +24,21 @@ type BFDProfile struct {
 
 // BFDProfileSpec has the timers and modes of a session (RFC 5880).
 type BFDProfileSpec struct {
-	// ReceiveInterval is the shortest interval in ms at which we are able to receive packets. Unset means 300.
+	// ReceiveInterval is the Required Min RX Interval in ms. Unset means 300.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=10
 	// +kubebuilder:validation:Maximum=60000
 	ReceiveInterval *uint32 `json:"receiveInterval,omitempty"`
 
-	// TransmitInterval is the shortest interval in ms at which we send packets. Unset means 300.
+	// TransmitInterval is the Desired Min TX Interval in ms. Unset means 300.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=10
 	// +kubebuilder:validation:Maximum=60000
 	TransmitInterval *uint32 `json:"transmitInterval,omitempty"`
 
-	// DetectMultiplier is how many missed packets in a row end the session. Unset means 3.
+	// DetectMultiplier is the number of consecutive missed packets after which the session goes down. Unset means 3.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=2
@@ -52,17 +52,17 @@ type BFDProfileSpec struct {
 	// +kubebuilder:validation:Maximum=60000
 	EchoInterval *uint32 `json:"echoInterval,omitempty"`
 
-	// EchoMode turns echo packets on. It works neither over several hops nor for pools with IPv6 addresses.
+	// EchoMode enables the Echo function. It is not used on multihop or IPv6 sessions.
 	//
 	// +optional
 	EchoMode *bool `json:"echoMode,omitempty"`
 
-	// PassiveMode waits for the peer to begin the session.
+	// PassiveMode makes the session passive (RFC 5880 6.1): no packets are sent before the first packet of the peer arrives.
 	//
 	// +optional
 	PassiveMode *bool `json:"passiveMode,omitempty"`
 
-	// MinimumTTL is the lowest TTL accepted in packets of sessions over several hops. Unset means 254.
+	// MinimumTTL is the lowest TTL accepted in packets of multihop sessions. Unset means 254.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=1
@@ -70,7 +70,7 @@ type BFDProfileSpec struct {
 	MinimumTTL *uint32 `json:"minimumTtl,omitempty"`
 }
 
-// BFDProfileStatus says whether the profile is in use.
+// BFDProfileStatus reports whether the profile is in use.
 type BFDProfileStatus struct {
 	// Conditions has the type Valid.
 	//

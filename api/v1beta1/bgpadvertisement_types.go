@@ -16,8 +16,8 @@ type BGPAdvertisement struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Spec says which addresses are announced, in which form, to whom and from where.
-	// Null counts as empty: it is what remains when a server-side apply takes the last field away.
+	// Spec selects the addresses, their path attributes, the peers and the nodes.
+	// Null counts as empty: server-side apply leaves null after removing the last field.
 	//
 	// +optional
 	// +nullable
@@ -26,11 +26,11 @@ type BGPAdvertisement struct {
 	Status BGPAdvertisementStatus `json:"status,omitzero"`
 }
 
-// BGPAdvertisementSpec says which addresses are announced, in which form, to whom and from where.
+// BGPAdvertisementSpec selects the addresses, their path attributes, the peers and the nodes.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.serviceSelectors) || size(self.serviceSelectors) == 0 || ((!has(self.aggregationLength) || self.aggregationLength == 32) && (!has(self.aggregationLengthV6) || self.aggregationLengthV6 == 128))",message="serviceSelectors and aggregationLength are mutually exclusive: with serviceSelectors only 32 (IPv4) and 128 (IPv6) are possible"
 type BGPAdvertisementSpec struct {
-	// AggregationLength is the prefix length that IPv4 addresses are announced with. It must not be shorter than any of the pool's ranges.
+	// AggregationLength is the prefix length with which IPv4 addresses are announced. It must not be shorter than any of the pool's ranges.
 	//
 	// +optional
 	// +kubebuilder:default=32
@@ -38,7 +38,7 @@ type BGPAdvertisementSpec struct {
 	// +kubebuilder:validation:Maximum=32
 	AggregationLength *int32 `json:"aggregationLength,omitempty"`
 
-	// AggregationLengthV6 is the prefix length that IPv6 addresses are announced with.
+	// AggregationLengthV6 is the prefix length with which IPv6 addresses are announced.
 	//
 	// +optional
 	// +kubebuilder:default=128
@@ -46,7 +46,7 @@ type BGPAdvertisementSpec struct {
 	// +kubebuilder:validation:Maximum=128
 	AggregationLengthV6 *int32 `json:"aggregationLengthV6,omitempty"`
 
-	// LocalPref is the local preference on sessions within one autonomous system. 0 leaves it to the receiver.
+	// LocalPref is the LOCAL_PREF attribute on internal (iBGP) sessions. 0 means 100.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -54,8 +54,8 @@ type BGPAdvertisementSpec struct {
 	// +kubebuilder:validation:Maximum=4294967295
 	LocalPref uint32 `json:"localPref,omitempty"`
 
-	// MED is the multi-exit discriminator (RFC 4271 5.1.4): of several ways into our autonomous system the peer takes that with the lowest.
-	// Unset leaves it out. When several advertisements announce one prefix, the lowest counts.
+	// MED is the MULTI_EXIT_DISC attribute (RFC 4271 5.1.4): of several routes into the local AS a peer prefers the lowest value.
+	// Unset, the attribute is not sent. When several advertisements announce one prefix, the lowest value is used.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -63,16 +63,16 @@ type BGPAdvertisementSpec struct {
 	// +kubebuilder:validation:Maximum=4294967295
 	MED *uint32 `json:"med,omitempty"`
 
-	// ASPathPrepend is how many times our ASN is put in front of the path beyond the one that belongs there, which makes the way less
-	// attractive. Sessions within one autonomous system are announced to without it. When several advertisements announce one prefix, the
-	// lowest counts.
+	// ASPathPrepend is the number of additional times that the local ASN is prepended to the AS_PATH, which makes the route less
+	// preferred. Internal (iBGP) sessions ignore it. When several advertisements announce one prefix, the
+	// lowest value is used.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=10
 	ASPathPrepend int32 `json:"asPathPrepend,omitempty"`
 
-	// Communities are added to the announcement: 65000:100, large:65000:1:2, a name that a Community resource defines, or a well-known name
+	// Communities are attached to the routes: 65000:100, large:65000:1:2, a name that a Community resource defines, or a well-known name
 	// such as no-export.
 	//
 	// +optional
@@ -104,7 +104,7 @@ type BGPAdvertisementSpec struct {
 	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
 }
 
-// BGPAdvertisementStatus says whether the advertisement is in use.
+// BGPAdvertisementStatus reports whether the advertisement is in use.
 type BGPAdvertisementStatus struct {
 	// Conditions has the type Valid.
 	//

@@ -4,7 +4,7 @@ package v1beta1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// BGPPeer is a router that nodes announce to. This version is a subset of v1beta2, with the same JSON: nothing is converted, and a
+// BGPPeer is a BGP router to which nodes announce routes. This version is a subset of v1beta2, with the same JSON: nothing is converted, and a
 // timer that is absent here is absent there.
 //
 // +kubebuilder:object:root=true
@@ -24,12 +24,12 @@ type BGPPeer struct {
 	Status BGPPeerStatus `json:"status,omitzero"`
 }
 
-// BGPPeerSpec says who the peer is and how to speak with it.
+// BGPPeerSpec configures the peer and the session with it.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.keepaliveTime) || !has(self.holdTime) || duration(self.keepaliveTime) <= duration(self.holdTime)",message="keepaliveTime must not be longer than holdTime"
 // +kubebuilder:validation:XValidation:rule="!has(self.ebgpMultiHop) || !self.ebgpMultiHop || self.peerASN != self.myASN",message="ebgpMultiHop is for a peer with another ASN"
 type BGPPeerSpec struct {
-	// MyASN is the ASN of our side.
+	// MyASN is the local ASN.
 	//
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Format=int64
@@ -50,7 +50,7 @@ type BGPPeerSpec struct {
 	// +kubebuilder:validation:XValidation:rule="isIP(self)",message="invalid BGPPeer address: not an IP address"
 	PeerAddress string `json:"peerAddress"`
 
-	// SourceAddress is the address that the session starts from.
+	// SourceAddress is the local address of the session.
 	//
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self == '' || isIP(self)",message="invalid BGPPeer source address: not an IP address"
@@ -63,7 +63,7 @@ type BGPPeerSpec struct {
 	// +kubebuilder:validation:Maximum=16384
 	PeerPort uint16 `json:"peerPort,omitempty"`
 
-	// HoldTime is after how long without a message the session ends (RFC 4271 4.2): 0, or at least 3 s. Unset means 90 s.
+	// HoldTime is the proposed hold time (RFC 4271 4.2), after which a session without messages ends: 0, or at least 3 s. Unset means 90 s.
 	//
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="(duration(self) >= duration('0s') && duration(self) < duration('1s')) || (duration(self) >= duration('3s') && duration(self) <= duration('65535s'))",message="invalid hold time: must be 0 or from 3s to 65535s"
@@ -75,13 +75,13 @@ type BGPPeerSpec struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('65535s')",message="invalid keepalive time: must be from 0s to 65535s"
 	KeepaliveTime *metav1.Duration `json:"keepaliveTime,omitempty"`
 
-	// RouterID is the BGP identifier of our side, written as an IPv4 address.
+	// RouterID is the local BGP Identifier, written as an IPv4 address.
 	//
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self == '' || isIP(self)",message="invalid router ID: not an IP address"
 	RouterID string `json:"routerID,omitempty"`
 
-	// NodeSelectors select the nodes that speak with the peer; one that matches is enough. Empty means every node.
+	// NodeSelectors select the nodes that have a session with the peer; one that matches is enough. Empty means every node.
 	//
 	// +optional
 	NodeSelectors []NodeSelector `json:"nodeSelectors,omitempty"`
@@ -91,12 +91,12 @@ type BGPPeerSpec struct {
 	// +optional
 	Password string `json:"password,omitempty"`
 
-	// BFDProfile is the name of the BFDProfile that watches the session. Unset means no BFD.
+	// BFDProfile is the name of the BFDProfile of the session. Unset means no BFD.
 	//
 	// +optional
 	BFDProfile string `json:"bfdProfile,omitempty"`
 
-	// EBGPMultiHop allows routers between us and the peer.
+	// EBGPMultiHop allows routers between the node and an external peer.
 	//
 	// +optional
 	EBGPMultiHop bool `json:"ebgpMultiHop,omitempty"`
@@ -123,13 +123,13 @@ type MatchExpression struct {
 	//
 	// +kubebuilder:validation:Enum=In;NotIn;Exists;DoesNotExist
 	Operator string `json:"operator"`
-	// Values that the operator speaks of.
+	// Values that the operator compares with.
 	//
 	// +kubebuilder:validation:MinItems=1
 	Values []string `json:"values"`
 }
 
-// BGPPeerStatus says whether the peer is in use.
+// BGPPeerStatus reports whether the peer is in use.
 type BGPPeerStatus struct {
 	// Conditions has the types Valid and Established.
 	//

@@ -4,10 +4,10 @@ package v1beta1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// BGPSessionStatus says how the BGP session of one node with one BGPPeer is, and the BFD session beside it. Speakers write it, one for
-// each node and peer, and it goes with the speaker's pod.
+// BGPSessionStatus reports the state of the BGP session of one node with one BGPPeer, and of its BFD session. Speakers write one for
+// each node and peer; it is deleted with the speaker's pod.
 //
-// It has no status subresource: all of it is one observation, written at once.
+// The status is no subresource: the whole object is one observation, written at once.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=bgpsessionstatuses
@@ -29,7 +29,7 @@ type BGPSessionStatus struct {
 
 // BGPSessionStatusStatus is one observation of a session.
 type BGPSessionStatusStatus struct {
-	// Node is the name of the node that speaks with the peer.
+	// Node is the name of the node that has the session.
 	//
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="Value is immutable"
@@ -41,41 +41,41 @@ type BGPSessionStatusStatus struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="Value is immutable"
 	Peer string `json:"peer"`
 
-	// State is where the session is (RFC 4271 8.2.2). While a session cannot be established, it is told as Active throughout its attempts.
+	// State is the state of the session (RFC 4271 8.2.2). A session that cannot be established is reported as Active during all attempts.
 	//
 	// +kubebuilder:validation:Enum=Idle;Connect;Active;OpenSent;OpenConfirm;Established
 	State string `json:"state"`
 
-	// Since is when the session was established, or when it ceased to be.
+	// Since is the time when the session was established, or lost.
 	//
 	// +optional
 	Since *metav1.Time `json:"since,omitempty"`
 
-	// Reason says why the session is not established, or why something is not announced although it is; SessionEstablished when all is
-	// well. Later versions may add reasons.
+	// Reason is the reason why the session is not established, or why routes are not advertised over it; SessionEstablished without
+	// a problem. Later versions may add reasons.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason,omitempty"`
 
-	// Message tells the same in a sentence.
+	// Message describes the reason in a sentence.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
 
-	// LastError says in words why the session ended last, or why the last attempt failed; it stays when the session is established again.
+	// LastError describes why the session last ended, or why the last attempt failed; it stays when the session is established again.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	LastError string `json:"lastError,omitempty"`
 
-	// LastErrorTime is when LastError was met first.
+	// LastErrorTime is the time when LastError first occurred.
 	//
 	// +optional
 	LastErrorTime *metav1.Time `json:"lastErrorTime,omitempty"`
 
-	// LocalAddress is the address that the session starts from.
+	// LocalAddress is the local address of the session.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
@@ -87,7 +87,7 @@ type BGPSessionStatusStatus struct {
 	// +kubebuilder:validation:MaxLength=128
 	RemoteAddress string `json:"remoteAddress,omitempty"`
 
-	// LocalASN is the ASN of our side as the peer sees it.
+	// LocalASN is the local ASN of the session.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -95,7 +95,7 @@ type BGPSessionStatusStatus struct {
 	// +kubebuilder:validation:Maximum=4294967295
 	LocalASN uint32 `json:"localASN,omitempty"`
 
-	// RemoteASN is the ASN that the peer told.
+	// RemoteASN is the ASN in the peer's OPEN message.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -103,13 +103,13 @@ type BGPSessionStatusStatus struct {
 	// +kubebuilder:validation:Maximum=4294967295
 	RemoteASN uint32 `json:"remoteASN,omitempty"`
 
-	// RemoteRouterID is the BGP identifier that the peer told.
+	// RemoteRouterID is the BGP Identifier in the peer's OPEN message.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	RemoteRouterID string `json:"remoteRouterID,omitempty"`
 
-	// HoldTime and KeepaliveTime are what both sides agreed on.
+	// HoldTime and KeepaliveTime are the negotiated timers.
 	//
 	// +optional
 	// +kubebuilder:validation:Type=string
@@ -122,36 +122,36 @@ type BGPSessionStatusStatus struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must be a duration such as 90s"
 	KeepaliveTime *metav1.Duration `json:"keepaliveTime,omitempty"`
 
-	// Families are the address families whose routes the session carries.
+	// Families are the negotiated address families.
 	//
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=2
 	Families []BGPFamily `json:"families,omitempty"`
 
-	// GracefulRestart is whether both sides agreed on it.
+	// GracefulRestart is true when both sides negotiated it.
 	//
 	// +optional
 	GracefulRestart bool `json:"gracefulRestart,omitempty"`
 
-	// PrefixesDesired is how many prefixes the peer is to have.
+	// PrefixesDesired is the number of prefixes to advertise to the peer.
 	//
 	// +optional
 	PrefixesDesired int64 `json:"prefixesDesired,omitempty"`
 
-	// PrefixesSent is how many of them it was sent. While Services come and go the number may be some seconds old.
+	// PrefixesSent is the number of prefixes advertised to the peer. While Services change, it may be some seconds old.
 	//
 	// +optional
 	PrefixesSent int64 `json:"prefixesSent"`
 
-	// EstablishedCount is how often the session was established since the speaker started, DroppedCount how often it ended after that.
+	// EstablishedCount counts how often the session was established since the speaker started, DroppedCount how often it was lost.
 	//
 	// +optional
 	EstablishedCount int64 `json:"establishedCount,omitempty"`
 	// +optional
 	DroppedCount int64 `json:"droppedCount,omitempty"`
 
-	// BFD is how the BFD session is; absent when the peer has no BFDProfile.
+	// BFD is the state of the BFD session; absent when the peer has no BFDProfile.
 	//
 	// +optional
 	BFD *BGPSessionBFD `json:"bfd,omitempty"`
@@ -170,29 +170,29 @@ const (
 
 // BGPSessionBFD is one observation of a BFD session (RFC 5880).
 type BGPSessionBFD struct {
-	// State is where our side of the session is (RFC 5880 6.2).
+	// State is the local session state (RFC 5880 6.2).
 	//
 	// +kubebuilder:validation:Enum=AdminDown;Down;Init;Up
 	State string `json:"state"`
 
-	// RemoteState is what the other side told last.
+	// RemoteState is the session state last reported by the remote system.
 	//
 	// +optional
 	// +kubebuilder:validation:Enum=AdminDown;Down;Init;Up
 	RemoteState string `json:"remoteState,omitempty"`
 
-	// Since is when the session got into its state.
+	// Since is the time when the session entered its state.
 	//
 	// +optional
 	Since *metav1.Time `json:"since,omitempty"`
 
-	// Diagnostic says why the session went down last, in words of RFC 5880 4.1.
+	// Diagnostic is the diagnostic of the last session failure, in the words of RFC 5880 4.1.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Diagnostic string `json:"diagnostic,omitempty"`
 
-	// TransmitInterval is the interval at which our side sends.
+	// TransmitInterval is the interval of transmitted packets.
 	//
 	// +optional
 	// +kubebuilder:validation:Type=string
@@ -200,7 +200,7 @@ type BGPSessionBFD struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must be a duration such as 90s"
 	TransmitInterval *metav1.Duration `json:"transmitInterval,omitempty"`
 
-	// DetectionTime is after how long without a packet the session goes down.
+	// DetectionTime is the time without a received packet after which the session goes down.
 	//
 	// +optional
 	// +kubebuilder:validation:Type=string
@@ -208,7 +208,7 @@ type BGPSessionBFD struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="must be a duration such as 90s"
 	DetectionTime *metav1.Duration `json:"detectionTime,omitempty"`
 
-	// Reason and Message say why there is no working session although one is asked for.
+	// Reason and Message explain why a requested session does not work.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=64

@@ -28,7 +28,7 @@ type CommunitySpec struct {
 
 // CommunityAlias is a name for a community.
 type CommunityAlias struct {
-	// Name is what BGPAdvertisements write.
+	// Name is the alias for use in BGPAdvertisements.
 	//
 	// +optional
 	Name string `json:"name,omitempty"`
@@ -38,7 +38,7 @@ type CommunityAlias struct {
 	Value string `json:"value,omitempty"`
 }
 
-// CommunityStatus says whether the aliases are in use.
+// CommunityStatus reports whether the aliases are in use.
 type CommunityStatus struct {
 	// Conditions has the type Valid.
 	//

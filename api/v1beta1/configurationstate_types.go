@@ -4,7 +4,7 @@ package v1beta1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// ConfigurationResult sums up what a process thinks of its configuration.
+// ConfigurationResult is the summary of a process's evaluation of its configuration.
 //
 // +kubebuilder:validation:Enum=Valid;Invalid;Unknown
 type ConfigurationResult string
@@ -14,11 +14,11 @@ const (
 	ConfigurationValid ConfigurationResult = "Valid"
 	// ConfigurationInvalid says that a part of the configuration is left out; ErrorSummary says which.
 	ConfigurationInvalid ConfigurationResult = "Invalid"
-	// ConfigurationUnknown says that the process has not judged yet.
+	// ConfigurationUnknown says that the process has not evaluated the configuration yet.
 	ConfigurationUnknown ConfigurationResult = "Unknown"
 )
 
-// ConfigurationState says how the controller, or the speaker of one node, judges the configuration. The speaker's has only problems that
+// ConfigurationState reports how the controller, or the speaker of one node, evaluates the configuration. A speaker reports only problems that
 // concern its node. It has no spec.
 //
 // +kubebuilder:object:root=true
@@ -34,15 +34,15 @@ type ConfigurationState struct {
 	Status ConfigurationStateStatus `json:"status,omitzero"`
 }
 
-// ConfigurationStateStatus has the verdict and its parts.
+// ConfigurationStateStatus has the result and its conditions.
 type ConfigurationStateStatus struct {
 	// Result is Invalid while a part of the configuration is left out: an object that is not valid, or one that names a Secret that cannot
-	// be used. Trouble of the node itself, such as a missing carrier, is in the conditions only.
+	// be used. Problems of the node itself, such as a missing carrier, are in the conditions only.
 	//
 	// +optional
 	Result ConfigurationResult `json:"result,omitempty"`
 
-	// ErrorSummary has one line for each object that is left out: the object, the reason, the message.
+	// ErrorSummary has one line for each object that is left out, with the object, the reason and the message.
 	//
 	// +optional
 	ErrorSummary string `json:"errorSummary,omitempty"`

@@ -23,7 +23,7 @@ type IPAddressPool struct {
 // IPAddressPoolSpec says which addresses a pool has and who may use them.
 type IPAddressPoolSpec struct {
 	// Addresses are the pool's ranges: CIDRs (192.0.2.0/24, 2001:db8::/64) or first and last address (192.0.2.10-192.0.2.20).
-	// Addresses are granted in the order of the entries. Ranges must not overlap, neither here nor with another pool.
+	// Addresses are assigned in the order of the entries. Ranges must not overlap, neither here nor with another pool.
 	//
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=1000
@@ -31,8 +31,8 @@ type IPAddressPoolSpec struct {
 	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) || (self.contains('-') && isIP(self.split('-', 2)[0].trim()) && isIP(self.split('-', 2)[1].trim()))",message="must be a CIDR (192.0.2.0/24) or a range of addresses (192.0.2.1-192.0.2.9)"
 	Addresses []string `json:"addresses"`
 
-	// Exclude are addresses (192.0.2.7), CIDRs or ranges that the pool does not have although its ranges cover them. Another pool may
-	// have them.
+	// Exclude are addresses (192.0.2.7), CIDRs or ranges that are removed from the pool's addresses. Another pool may
+	// contain them.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxItems=1000
@@ -40,28 +40,28 @@ type IPAddressPoolSpec struct {
 	// +kubebuilder:validation:items:XValidation:rule="isIP(self) || isCIDR(self) || (self.contains('-') && isIP(self.split('-', 2)[0].trim()) && isIP(self.split('-', 2)[1].trim()))",message="must be an address (192.0.2.7), a CIDR (192.0.2.0/24) or a range of addresses (192.0.2.1-192.0.2.9)"
 	Exclude []string `json:"exclude,omitempty"`
 
-	// AutoAssign is false for a pool that serves only Services that ask for it or for one of its addresses.
+	// AutoAssign false restricts the pool to Services that request it or one of its addresses.
 	//
 	// +optional
 	// +kubebuilder:default=true
 	AutoAssign *bool `json:"autoAssign,omitempty"`
 
-	// AvoidBuggyIPs keeps back IPv4 addresses that end in .0 and .255, which old network equipment drops.
+	// AvoidBuggyIPs excludes IPv4 addresses that end in .0 and .255, which old network equipment drops.
 	//
 	// +optional
 	// +kubebuilder:default=false
 	AvoidBuggyIPs bool `json:"avoidBuggyIPs,omitempty"`
 
-	// ServiceAllocation restricts the pool to some Services. Without it the pool serves all.
+	// ServiceAllocation restricts the pool to some Services. Without it the pool is available to all Services.
 	//
 	// +optional
 	ServiceAllocation *ServiceAllocation `json:"serviceAllocation,omitempty"`
 }
 
 // ServiceAllocation restricts a pool to some Services. Namespaces and NamespaceSelectors together form one set of namespaces; when both a
-// set of namespaces and ServiceSelectors are given, a Service must match both. Selectors that match nothing make it a pool for nobody.
+// set of namespaces and ServiceSelectors are given, a Service must match both. A pool whose selectors match nothing is available to no Service.
 type ServiceAllocation struct {
-	// Priority orders the restricted pools that are for a Service: a lower number is used first, 0 last.
+	// Priority orders the restricted pools that allow a Service: a lower number is used first, 0 last.
 	//
 	// +optional
 	Priority int `json:"priority,omitempty"`
@@ -88,20 +88,20 @@ type IPAddressPoolStatus struct {
 	AssignedIPv4 int64 `json:"assignedIPv4"`
 	// AssignedIPv6 is the number of IPv6 addresses in use.
 	AssignedIPv6 int64 `json:"assignedIPv6"`
-	// AvailableIPv4 is the number of free IPv4 addresses that may be granted to any Service that the pool is for.
+	// AvailableIPv4 is the number of free IPv4 addresses that can be assigned to any Service that the pool allows.
 	AvailableIPv4 int64 `json:"availableIPv4"`
 	// AvailableIPv6 is the number of free IPv6 addresses, at most the largest 64-bit integer.
 	AvailableIPv6 int64 `json:"availableIPv6"`
-	// ReservedIPv4 is the number of free IPv4 addresses that IPReservations keep.
+	// ReservedIPv4 is the number of free IPv4 addresses that are reserved by IPReservations.
 	//
 	// +optional
 	ReservedIPv4 int64 `json:"reservedIPv4,omitempty"`
-	// ReservedIPv6 is the number of free IPv6 addresses that IPReservations keep, at most the largest 64-bit integer.
+	// ReservedIPv6 is the number of free IPv6 addresses that are reserved by IPReservations, at most the largest 64-bit integer.
 	//
 	// +optional
 	ReservedIPv6 int64 `json:"reservedIPv6,omitempty"`
 
-	// Conditions has the type Valid: whether the pool grants addresses, else why not.
+	// Conditions has the type Valid: whether addresses of the pool are assigned, and the reason if not.
 	//
 	// +optional
 	// +listType=map

@@ -4,7 +4,7 @@ package v1beta1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// IPReservation keeps free addresses of pools from being granted: to anybody, or to anybody but one Service. It never takes an address
+// IPReservation excludes free addresses of pools from assignment: to all Services, or to all but one. It never takes an address
 // away from a Service that has it.
 //
 // +kubebuilder:object:root=true
@@ -25,13 +25,13 @@ type IPReservation struct {
 	Status IPReservationStatus `json:"status,omitzero"`
 }
 
-// IPReservationSpec says what is kept, for whom and how long.
+// IPReservationSpec selects the reserved addresses, the Service they are reserved for, and the duration.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.addresses) || has(self.service)",message="give addresses, a service, or both"
 // +kubebuilder:validation:XValidation:rule="!has(self.keepFor) || has(self.service)",message="keepFor needs a service"
 type IPReservationSpec struct {
-	// Addresses are what is kept: addresses (192.0.2.7), CIDRs or ranges (192.0.2.10-192.0.2.20). Without them the reservation keeps
-	// whatever addresses the Service has, from when it has them, also after the Service is deleted.
+	// Addresses are the reserved addresses (192.0.2.7), CIDRs or ranges (192.0.2.10-192.0.2.20). Without them the reservation covers
+	// the addresses assigned to the Service, from their assignment on, also after the Service is deleted.
 	//
 	// +optional
 	// +kubebuilder:validation:MinItems=1
@@ -40,8 +40,8 @@ type IPReservationSpec struct {
 	// +kubebuilder:validation:items:XValidation:rule="isIP(self) || isCIDR(self) || (self.contains('-') && isIP(self.split('-', 2)[0].trim()) && isIP(self.split('-', 2)[1].trim()))",message="must be an address (192.0.2.7), a CIDR (192.0.2.0/24) or a range of addresses (192.0.2.1-192.0.2.9)"
 	Addresses []string `json:"addresses,omitempty"`
 
-	// Service is the one that may have the addresses, whether it exists or not; when it needs addresses, it gets these first. Without it
-	// nobody gets them.
+	// Service is the only Service that can get the addresses, whether it exists or not; it gets these addresses first. Without it
+	// no Service gets them.
 	//
 	// +optional
 	Service *ServiceReference `json:"service,omitempty"`
@@ -52,7 +52,7 @@ type IPReservationSpec struct {
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 
 	// KeepFor ends the reservation this long after the Service was last seen with one of the addresses. Without it the addresses of a
-	// deleted Service are kept until the reservation ends otherwise. It is a duration of Go, whose longest unit is the hour: 168h.
+	// deleted Service stay reserved until the reservation ends otherwise. The format is a Go duration with the hour as longest unit: 168h.
 	//
 	// +optional
 	// +kubebuilder:validation:Type=string
@@ -76,9 +76,9 @@ type ServiceReference struct {
 	Name string `json:"name"`
 }
 
-// IPReservationStatus says what is kept at the moment.
+// IPReservationStatus reports the currently reserved addresses.
 type IPReservationStatus struct {
-	// Addresses are what the reservation keeps: those of its spec, else those that the Service has or had last.
+	// Addresses are the reserved addresses: those of the spec, otherwise those that the Service has or had last.
 	//
 	// +optional
 	// +listType=atomic
@@ -95,7 +95,7 @@ type IPReservationStatus struct {
 	// +optional
 	UnusedSince *metav1.Time `json:"unusedSince,omitempty"`
 
-	// Conditions has the type Active: whether addresses are kept, else why not.
+	// Conditions has the type Active: whether addresses are reserved, and the reason if not.
 	//
 	// +optional
 	// +listType=map

@@ -16,8 +16,8 @@ type L2Advertisement struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Spec says which addresses are announced, where and by whom; the empty spec announces all of them from every node.
-	// Null counts as empty: it is what remains when a server-side apply takes the last field away.
+	// Spec selects the addresses, the interfaces and the nodes; the empty spec announces all addresses from every node.
+	// Null counts as empty: server-side apply leaves null after removing the last field.
 	//
 	// +optional
 	// +nullable
@@ -26,7 +26,7 @@ type L2Advertisement struct {
 	Status L2AdvertisementStatus `json:"status,omitzero"`
 }
 
-// L2AdvertisementSpec says which addresses are announced, where and by whom. Several advertisements of one pool add up.
+// L2AdvertisementSpec selects the addresses, the interfaces and the nodes. Several advertisements of one pool are combined.
 type L2AdvertisementSpec struct {
 	// IPAddressPools are names of pools to announce. Without names and selectors every pool is announced.
 	//
@@ -43,7 +43,7 @@ type L2AdvertisementSpec struct {
 	// +optional
 	NodeSelectors []metav1.LabelSelector `json:"nodeSelectors,omitempty"`
 
-	// Interfaces are the exact names of the interfaces to announce on. Empty means every usable one.
+	// Interfaces are the exact names of the interfaces to announce on. Empty means every usable interface.
 	//
 	// +optional
 	Interfaces []string `json:"interfaces,omitempty"`
@@ -53,7 +53,7 @@ type L2AdvertisementSpec struct {
 	// +optional
 	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
 
-	// PreferredNodeSelectors give weight to nodes of this advertisement: of those that are able, a node with the highest sum announces.
+	// PreferredNodeSelectors give weights to the nodes of this advertisement: of the eligible nodes one with the highest sum announces.
 	//
 	// +optional
 	PreferredNodeSelectors []PreferredNodeSelector `json:"preferredNodeSelectors,omitempty"`
@@ -70,7 +70,7 @@ type PreferredNodeSelector struct {
 	Preference metav1.LabelSelector `json:"preference"`
 }
 
-// L2AdvertisementStatus says whether the advertisement is in use.
+// L2AdvertisementStatus reports whether the advertisement is in use.
 type L2AdvertisementStatus struct {
 	// Conditions has the type Valid.
 	//

@@ -7,8 +7,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// MetalLB is the one resource that installs the suite: the operator turns it into the controller, the speakers and the endpoint copier.
-// It is named metallb and lives in the operator's namespace; another one receives a condition that says so.
+// MetalLB installs the suite: from it the operator deploys the controller, the speakers and the endpoint-copier.
+// Only the resource named metallb in the operator's namespace is used; any other one gets a condition with the reason.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -21,8 +21,8 @@ type MetalLB struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Spec is how the suite is installed; the empty spec installs everything.
-	// Null counts as empty: it is what remains when a server-side apply takes the last field away.
+	// Spec configures the installation; the empty spec installs everything.
+	// Null counts as empty: server-side apply leaves null after removing the last field.
 	//
 	// +optional
 	// +nullable
@@ -31,7 +31,7 @@ type MetalLB struct {
 	Status MetalLBStatus `json:"status,omitzero"`
 }
 
-// MetalLBSpec is how the suite is installed. The empty spec installs everything.
+// MetalLBSpec configures the installation. The empty spec installs everything.
 type MetalLBSpec struct {
 	// Image has no effect.
 	//
@@ -45,7 +45,7 @@ type MetalLBSpec struct {
 	// +optional
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 
-	// SpeakerTolerations are added to those that every component has for the taints of servers: control-plane, master, etcd and
+	// SpeakerTolerations are added to the built-in tolerations of every component for the taints of server nodes: control-plane, master, etcd and
 	// CriticalAddonsOnly.
 	//
 	// +optional
@@ -57,14 +57,14 @@ type MetalLBSpec struct {
 	// +optional
 	ControllerNodeSelector map[string]string `json:"controllerNodeSelector,omitempty"`
 
-	// ControllerTolerations are added to those that every component has for the taints of servers.
+	// ControllerTolerations are added to the built-in tolerations of every component for the taints of server nodes.
 	//
 	// +optional
 	// +kubebuilder:validation:items:XValidation:rule="!has(self.tolerationSeconds) || self.tolerationSeconds <= 0 || (has(self.effect) && self.effect == 'NoExecute')",message="tolerationSeconds needs the effect NoExecute"
 	ControllerTolerations []corev1.Toleration `json:"controllerTolerations,omitempty"`
 
-	// ControllerReplicas is how many controllers run, on different nodes where possible. One of them decides, the others are ready to
-	// take over within seconds of its loss. Absent means 1.
+	// ControllerReplicas is the number of controller pods, on different nodes where possible. One of them is the leader, the others
+	// take over within seconds after it fails. Absent means 1.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=1
@@ -76,7 +76,7 @@ type MetalLBSpec struct {
 	// +optional
 	LogLevel LogLevel `json:"logLevel,omitempty"`
 
-	// LoadBalancerClass makes the suite serve only Services of this spec.loadBalancerClass. Unset, it serves those without a class.
+	// LoadBalancerClass restricts the suite to Services with this spec.loadBalancerClass. Unset means Services without a class.
 	//
 	// +optional
 	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`
@@ -98,7 +98,7 @@ type MetalLBSpec struct {
 	// +optional
 	SpeakerConfig *Config `json:"speakerConfig,omitempty"`
 
-	// BGPBackend is accepted so that old manifests stay valid: the native backend serves every value, and a condition says so.
+	// BGPBackend is accepted so that old manifests stay valid: the native backend is used for every value, and a condition reports this.
 	//
 	// +optional
 	BGPBackend BGPBackend `json:"bgpBackend,omitempty"`
@@ -108,7 +108,7 @@ type MetalLBSpec struct {
 	// +optional
 	FRRK8sConfig *FRRK8sConfig `json:"frrk8sConfig,omitempty"`
 
-	// Announcers are the modules that speakers announce with. Absent means every module of this version; an empty list means none:
+	// Announcers are the announcer modules of the speakers. Absent means every module of this version; an empty list means none:
 	// addresses are allocated and nothing is announced. An unknown name is reported in a condition and the others work.
 	//
 	// +optional
@@ -117,13 +117,13 @@ type MetalLBSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	Announcers []Announcer `json:"announcers,omitzero"`
 
-	// EndpointCopier are settings of the endpoint copier.
+	// EndpointCopier are settings of the endpoint-copier.
 	//
 	// +optional
 	EndpointCopier *EndpointCopier `json:"endpointCopier,omitempty"`
 }
 
-// LogLevel is how much a component logs.
+// LogLevel is the log level of a component.
 //
 // +kubebuilder:validation:Enum=all;debug;info;warn;error;none
 type LogLevel string
@@ -138,7 +138,7 @@ const (
 	LogLevelNone  LogLevel = "none"
 )
 
-// BGPBackend names a BGP implementation. There is one, native; the other names are accepted and served by it.
+// BGPBackend names a BGP implementation. The only one is native; it is used for the other names, too.
 //
 // +kubebuilder:validation:Enum="";native;frr;frr-k8s;frr-k8s-external
 type BGPBackend string
@@ -179,9 +179,9 @@ type Config struct {
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
 }
 
-// FRRK8sConfig are settings of a backend that this suite does not have.
+// FRRK8sConfig are settings of a backend that is not part of the suite; they have no effect.
 type FRRK8sConfig struct {
-	// AlwaysBlock are prefixes (CIDRs) that the backend refuses.
+	// AlwaysBlock are prefixes (CIDRs) that the backend rejects.
 	//
 	// +optional
 	// +kubebuilder:validation:items:Pattern=`^[0-9A-Fa-f.:]+/[0-9]{1,3}$`
@@ -198,7 +198,7 @@ type FRRK8sConfig struct {
 	SecretPassthrough bool `json:"secretPassthrough,omitempty"`
 }
 
-// Announcer turns one announcer module on and holds its settings.
+// Announcer enables one announcer module and holds its settings.
 type Announcer struct {
 	// Name of the module: l2, bgp, or one that a build adds.
 	//
@@ -218,11 +218,11 @@ type Announcer struct {
 	BGP *BGPAnnouncer `json:"bgp,omitempty"`
 }
 
-// L2Announcer are settings of the module l2. Later versions add to it.
+// L2Announcer are settings of the module l2.
 type L2Announcer struct {
-	// ExcludeInterfaces are regular expressions (RE2) for names of interfaces that are never announced on; each matches anywhere in a
+	// ExcludeInterfaces are regular expressions (RE2) for names of interfaces that are never used for announcements; each matches anywhere in a
 	// name. Absent means the built-in list of interfaces that container networks create; an empty list excludes none. An expression that
-	// matches every name is refused: to announce nothing at layer 2, leave l2 out of spec.announcers.
+	// matches every name is rejected: to announce nothing at layer 2, remove l2 from spec.announcers.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
@@ -231,7 +231,7 @@ type L2Announcer struct {
 	// +kubebuilder:validation:items:XValidation:rule="!('!'.matches(self) && 'e'.matches(self) && 'l'.matches(self) && '0'.matches(self) && 'eth0'.matches(self))",message="must be a regular expression (RE2) that matches some interface names, not every one, such as ^veth.*"
 	ExcludeInterfaces []string `json:"excludeInterfaces,omitzero"`
 
-	// RefreshInterval is how often claims (gratuitous ARP, unsolicited neighbour advertisements) are repeated for as long as an address
+	// RefreshInterval is the interval at which gratuitous ARP packets and unsolicited neighbor advertisements are repeated while an address
 	// is announced, from 1s to 24h. Absent or 0 means never.
 	//
 	// +optional
@@ -243,22 +243,22 @@ type L2Announcer struct {
 
 // BGPAnnouncer are settings of the module bgp.
 type BGPAnnouncer struct {
-	// DrainOnCordon takes the traffic away from a node for as long as it is cordoned: its routes are marked as about to go (RFC 8326) and
-	// withdrawn a moment later. Absent means false. The label metallb.io/drain on a node does so in any case.
+	// DrainOnCordon withdraws the routes of a node while it is cordoned: they get the GRACEFUL_SHUTDOWN community (RFC 8326) and are
+	// withdrawn shortly afterwards. Absent means false. The label metallb.io/drain on a node has the same effect in any case.
 	//
 	// +optional
 	DrainOnCordon *bool `json:"drainOnCordon,omitempty"`
 }
 
-// EndpointCopier are settings of the endpoint copier, which gives the Kubernetes API a Service of type LoadBalancer.
+// EndpointCopier are settings of the endpoint-copier, which provides a Service of type LoadBalancer for the Kubernetes API.
 type EndpointCopier struct {
-	// Enabled installs the endpoint copier. Absent means true.
+	// Enabled installs the endpoint-copier. Absent means true.
 	//
 	// +optional
 	Enabled *bool `json:"enabled,omitempty"`
 }
 
-// MetalLBStatus says how the installation is.
+// MetalLBStatus reports the state of the installation.
 type MetalLBStatus struct {
 	// Conditions are Available, Progressing, Degraded, Upgradeable and one for each component.
 	//
@@ -267,7 +267,7 @@ type MetalLBStatus struct {
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// ObservedGeneration is the generation of the spec that the conditions speak of.
+	// ObservedGeneration is the generation of the spec that the conditions apply to.
 	//
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`

@@ -4,7 +4,7 @@ package v1beta1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// ServiceBGPStatus says to which peers a node announces a Service. Speakers write it; there is one for each Service and node.
+// ServiceBGPStatus lists the peers to which a node announces a Service. Speakers write one for each Service and node.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -21,12 +21,12 @@ type ServiceBGPStatus struct {
 	Status ServiceBGPStatusStatus `json:"status,omitzero"`
 }
 
-// ServiceBGPStatusSpec is empty: nothing can be asked of a status object.
+// ServiceBGPStatusSpec is empty: a status object has no settings.
 type ServiceBGPStatusSpec struct{}
 
 // ServiceBGPStatusStatus names the node, the Service and the peers.
 type ServiceBGPStatusStatus struct {
-	// Node is the name of the node that announces.
+	// Node is the name of the announcing node.
 	//
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="Value is immutable"
@@ -44,7 +44,7 @@ type ServiceBGPStatusStatus struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="Value is immutable"
 	ServiceNamespace string `json:"serviceNamespace,omitempty"`
 
-	// Peers are the names of the BGPPeers that the Service is announced to, sorted.
+	// Peers are the names of the BGPPeers to which the Service is announced, sorted.
 	//
 	// +optional
 	Peers []string `json:"peers,omitempty"`

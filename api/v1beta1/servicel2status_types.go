@@ -4,7 +4,7 @@ package v1beta1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// ServiceL2Status says which node announces a Service by L2. Speakers write it; there is one for each announced Service.
+// ServiceL2Status names the node that announces a Service at layer 2. Speakers write one for each announced Service.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -21,12 +21,12 @@ type ServiceL2Status struct {
 	Status ServiceL2StatusStatus `json:"status,omitzero"`
 }
 
-// ServiceL2StatusSpec is empty: nothing can be asked of a status object.
+// ServiceL2StatusSpec is empty: a status object has no settings.
 type ServiceL2StatusSpec struct{}
 
 // ServiceL2StatusStatus names the node, the Service and the interfaces.
 type ServiceL2StatusStatus struct {
-	// Node is the name of the node that announces.
+	// Node is the name of the announcing node.
 	//
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="Value is immutable"
@@ -44,7 +44,7 @@ type ServiceL2StatusStatus struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="Value is immutable"
 	ServiceNamespace string `json:"serviceNamespace,omitempty"`
 
-	// Interfaces are those that the Service is announced on; empty means every usable one.
+	// Interfaces are the interfaces on which the Service is announced; empty means every usable interface.
 	//
 	// +optional
 	Interfaces []InterfaceInfo `json:"interfaces,omitempty"`

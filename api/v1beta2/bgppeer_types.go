@@ -4,7 +4,7 @@ package v1beta2
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// BGPPeer is a router that nodes announce to.
+// BGPPeer is a BGP router to which nodes announce routes.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -23,7 +23,7 @@ type BGPPeer struct {
 	Status BGPPeerStatus `json:"status,omitzero"`
 }
 
-// BGPPeerSpec says who the peer is and how to speak with it.
+// BGPPeerSpec configures the peer and the session with it.
 //
 // +kubebuilder:validation:XValidation:rule="(has(self.peerASN) && self.peerASN != 0) != (has(self.dynamicASN) && size(self.dynamicASN) > 0)",message="exactly one of peerASN and dynamicASN must be set"
 // +kubebuilder:validation:XValidation:rule="(has(self.peerAddress) && size(self.peerAddress) > 0) != (has(self.interface) && size(self.interface) > 0)",message="exactly one of peerAddress and interface must be set"
@@ -31,7 +31,7 @@ type BGPPeer struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.ebgpMultiHop) || !self.ebgpMultiHop || !has(self.peerASN) || self.peerASN != self.myASN",message="ebgpMultiHop is for a peer with another ASN"
 // +kubebuilder:validation:XValidation:rule="!has(self.password) || size(self.password) == 0 || !has(self.passwordSecret) || !has(self.passwordSecret.name) || size(self.passwordSecret.name) == 0",message="at most one of password and passwordSecret may be set"
 type BGPPeerSpec struct {
-	// MyASN is the ASN of our side.
+	// MyASN is the local ASN.
 	//
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Format=int64
@@ -47,12 +47,12 @@ type BGPPeerSpec struct {
 	// +kubebuilder:validation:Maximum=4294967295
 	PeerASN uint32 `json:"peerASN,omitempty"`
 
-	// DynamicASN takes the ASN from the peer: internal accepts only ours, external every other.
+	// DynamicASN accepts the ASN from the peer's OPEN message: internal accepts only the local ASN, external every other.
 	//
 	// +optional
 	DynamicASN DynamicASN `json:"dynamicASN,omitempty"`
 
-	// LocalASN is the ASN that this peer sees in place of MyASN.
+	// LocalASN replaces myASN on the session with this peer.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=1
@@ -66,12 +66,12 @@ type BGPPeerSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == '' || isIP(self)",message="invalid BGPPeer address: not an IP address"
 	PeerAddress string `json:"peerAddress,omitempty"`
 
-	// Interface of the node that an unnumbered session runs over, between link-local addresses.
+	// Interface of the node for an unnumbered session between link-local addresses.
 	//
 	// +optional
 	Interface string `json:"interface,omitempty"`
 
-	// SourceAddress is the address that the session starts from.
+	// SourceAddress is the local address of the session.
 	//
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self == '' || isIP(self)",message="invalid BGPPeer source address: not an IP address"
@@ -85,7 +85,7 @@ type BGPPeerSpec struct {
 	// +kubebuilder:validation:Maximum=16384
 	PeerPort uint16 `json:"peerPort,omitempty"`
 
-	// HoldTime is after how long without a message the session ends (RFC 4271 4.2): 0, or at least 3 s. Unset means 90 s.
+	// HoldTime is the proposed hold time (RFC 4271 4.2), after which a session without messages ends: 0, or at least 3 s. Unset means 90 s.
 	//
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="(duration(self) >= duration('0s') && duration(self) < duration('1s')) || (duration(self) >= duration('3s') && duration(self) <= duration('65535s'))",message="invalid hold time: must be 0 or from 3s to 65535s"
@@ -104,13 +104,13 @@ type BGPPeerSpec struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self).getMilliseconds() % 1000 == 0",message="connectTime must be in whole seconds"
 	ConnectTime *metav1.Duration `json:"connectTime,omitempty"`
 
-	// RouterID is the BGP identifier of our side, written as an IPv4 address.
+	// RouterID is the local BGP Identifier, written as an IPv4 address.
 	//
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self == '' || isIP(self)",message="invalid router ID: not an IP address"
 	RouterID string `json:"routerID,omitempty"`
 
-	// NodeSelectors select the nodes that speak with the peer; one that matches is enough. Empty means every node.
+	// NodeSelectors select the nodes that have a session with the peer; one that matches is enough. Empty means every node.
 	//
 	// +optional
 	NodeSelectors []metav1.LabelSelector `json:"nodeSelectors,omitempty"`
@@ -120,28 +120,28 @@ type BGPPeerSpec struct {
 	// +optional
 	Password string `json:"password,omitempty"`
 
-	// PasswordSecret names a Secret of type kubernetes.io/basic-auth in our namespace; its key password is used.
+	// PasswordSecret names a Secret of type kubernetes.io/basic-auth in the suite's namespace; its key password is used.
 	//
 	// +optional
 	PasswordSecret SecretReference `json:"passwordSecret,omitzero"`
 
-	// BFDProfile is the name of the BFDProfile that watches the session. Unset means no BFD.
+	// BFDProfile is the name of the BFDProfile of the session. Unset means no BFD.
 	//
 	// +optional
 	BFDProfile string `json:"bfdProfile,omitempty"`
 
-	// EnableGracefulRestart keeps our routes at the peer while a speaker restarts (RFC 4724). It cannot be changed once it is set.
+	// EnableGracefulRestart makes the peer retain the node's routes while a speaker restarts (RFC 4724). It is immutable once set.
 	//
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="enableGracefulRestart cannot be changed"
 	EnableGracefulRestart bool `json:"enableGracefulRestart,omitempty"`
 
-	// EBGPMultiHop allows routers between us and the peer.
+	// EBGPMultiHop allows routers between the node and an external peer.
 	//
 	// +optional
 	EBGPMultiHop bool `json:"ebgpMultiHop,omitempty"`
 
-	// VRF is the VRF device that the session runs in.
+	// VRF is the name of the VRF device of the session.
 	//
 	// +optional
 	VRF string `json:"vrf,omitempty"`
@@ -154,14 +154,14 @@ type BGPPeerSpec struct {
 	// +kubebuilder:default=false
 	DisableMP bool `json:"disableMP,omitempty"`
 
-	// DualStackAddressFamily also announces addresses of the other family than the session's.
+	// DualStackAddressFamily announces routes of both address families over the session.
 	//
 	// +optional
 	// +kubebuilder:default=false
 	DualStackAddressFamily bool `json:"dualStackAddressFamily,omitempty"`
 }
 
-// DynamicASN is how a peer's ASN is accepted when it is not given.
+// DynamicASN selects the accepted ASNs of a peer without peerASN.
 //
 // +kubebuilder:validation:Enum=internal;external
 type DynamicASN string
@@ -181,13 +181,13 @@ type SecretReference struct {
 	//
 	// +optional
 	Name string `json:"name,omitempty"`
-	// Namespace is ignored: the Secret is looked up in our own namespace.
+	// Namespace is ignored: the Secret is read from the suite's namespace.
 	//
 	// +optional
 	Namespace string `json:"namespace,omitempty"`
 }
 
-// BGPPeerStatus says whether the peer is in use.
+// BGPPeerStatus reports whether the peer is in use.
 type BGPPeerStatus struct {
 	// Conditions has the types Valid and Established.
 	//

@@ -19,7 +19,7 @@ const Name = "bgp-session"
 func New() *cobra.Command {
 	return &cobra.Command{
 		Use:    Name,
-		Short:  "Speak with BGP peers on behalf of the speaker that started this process",
+		Short:  "Run the BGP sessions of the parent speaker process",
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

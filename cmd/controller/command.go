@@ -52,7 +52,7 @@ func newOptions() *options {
 func (o *options) command() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "controller",
-		Short: "Run the controller: every LoadBalancer Service gets its addresses",
+		Short: "Run the controller, which assigns addresses to LoadBalancer Services",
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
 	}
@@ -64,9 +64,9 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	o.Bind(flags)
 	flags.StringVar(&o.class, "lb-class", "", "spec.loadBalancerClass of the Services to serve; empty serves those without one")
 	flags.StringVar(&o.deployment, "deployment", environment("METALLB_DEPLOYMENT", ""),
-		"Deployment of this role, owner of what the role creates; empty owns nothing (env METALLB_DEPLOYMENT)")
+		"Deployment of the controller, set as owner of the objects that the controller creates; empty sets no owner (env METALLB_DEPLOYMENT)")
 	flags.StringVar(&o.podName, "pod-name", environment("METALLB_POD_NAME", ""), "name of this pod, for the log (env METALLB_POD_NAME)")
-	flags.BoolVar(&o.leaderElect, "leader-elect", true, "decide only while holding the Lease "+leaderElectionID+", so that no two controllers decide at once")
+	flags.BoolVar(&o.leaderElect, "leader-elect", true, "assign addresses only while holding the Lease "+leaderElectionID+", so that only one controller assigns addresses at a time")
 }
 
 func environment(name, fallback string) string {
@@ -148,7 +148,7 @@ func (o *options) stand(ctx context.Context, log logr.Logger, election process.E
 		return lead, err
 	}
 	if err := lead.Look(ctx); err != nil {
-		log.V(1).Info("Lease was not read", "error", err.Error())
+		log.V(1).Info("Reading the Lease failed", "error", err.Error())
 	}
 	return lead, nil
 }

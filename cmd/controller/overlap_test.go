@@ -118,7 +118,7 @@ var _ = Describe("An overlap of two leaders", Ordered, func() {
 		Eventually(later.addressed).Should(Equal(services + late))
 		told := time.Now()
 		close(wire.release)
-		Eventually(first.Err).Should(gbytes.Say("Manager ended.*another process has held the Lease since this one did"))
+		Eventually(first.Err).Should(gbytes.Say("Manager stopped.*another process acquired the Lease after this one"))
 		AddReportEntry("from the old leader hearing of its loss to the end of its manager", time.Since(told).Round(time.Millisecond).String())
 		Eventually(first.Err).Should(gbytes.Say("ttempting to acquire leader lease"))
 
@@ -161,7 +161,7 @@ var _ = Describe("An overlap of two leaders", Ordered, func() {
 			By("stopping the API server until the lead is lost: the " + stall + " time")
 			Expect(syscall.Kill(server, syscall.SIGSTOP)).To(Succeed())
 			stopped := time.Now()
-			Eventually(session.Err).Should(gbytes.Say("Manager ended.*the Lease was not renewed in time"))
+			Eventually(session.Err).Should(gbytes.Say("Manager stopped.*the Lease was not renewed in time"))
 			AddReportEntry("from the stop of the API server to the end of the manager", time.Since(stopped).Round(time.Millisecond).String())
 			Expect(answerOf(health, "healthz")).To(Equal(http.StatusOK))
 			Expect(answerOf(health, "readyz")).To(Equal(http.StatusOK))

@@ -41,7 +41,7 @@ func (o *options) reach(ctx context.Context, config *rest.Config, log logr.Logge
 	if ok, _ := answers(ctx); ok {
 		return nil
 	}
-	log.Info("API server does not answer, waiting for it")
+	log.Info("API server does not answer, will retry")
 	if first {
 		health.SetAway(errors.New("the API server does not answer"))
 		defer health.SetAway(nil)

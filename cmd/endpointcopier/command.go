@@ -61,7 +61,7 @@ func New() *cobra.Command {
 func (o *options) command() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "endpoint-copier",
-		Short: "Mirror the endpoints of one Service into another (the Kubernetes API behind a virtual IP)",
+		Short: "Copy the endpoints of one Service into another (for a virtual IP of the Kubernetes API)",
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
 	}
@@ -79,7 +79,7 @@ func (o *options) bind(flags *pflag.FlagSet) {
 		"serve Services with the annotation endpoint-copier/enabled, too; needs rights on Services and EndpointSlices of all namespaces")
 	flags.StringSliceVar(&o.allowed, "allow-source", nil,
 		"namespace/name or namespace/* that annotated Services of every namespace may copy; their own namespace is always allowed")
-	flags.BoolVar(&o.leaderElect, "leader-elect", false, "let one of several replicas write")
+	flags.BoolVar(&o.leaderElect, "leader-elect", false, "elect a leader among several replicas; only the leader writes")
 }
 
 // config checks the flags and turns them into the copier's configuration.
@@ -130,7 +130,7 @@ func (o *options) copy(ctx context.Context, log logr.Logger, config endpointcopi
 		if err := mgr.Start(ctx); err == nil || ctx.Err() != nil {
 			return err
 		} else {
-			log.Error(err, "Copying stopped, starting again")
+			log.Error(err, "Copying stopped, will retry")
 		}
 		if mgr = o.again(ctx, log, config, counters); mgr == nil {
 			return nil
@@ -153,7 +153,7 @@ func (o *options) again(ctx context.Context, log logr.Logger, config endpointcop
 		if err == nil {
 			return mgr
 		}
-		log.Error(err, "Starting again failed")
+		log.Error(err, "Starting the endpoint-copier failed, will retry")
 	}
 }
 
@@ -209,7 +209,7 @@ func addReadiness(mgr ctrl.Manager) error {
 		case <-synced.done:
 			return nil
 		default:
-			return errors.New("the objects of the cluster have not been read yet")
+			return errors.New("the cache has not synced yet")
 		}
 	}))
 }

@@ -38,16 +38,16 @@ func New() *cobra.Command {
 	var o options
 	command := &cobra.Command{
 		Use:   "operator",
-		Short: "Run the operator: one MetalLB resource becomes the workloads of the suite",
+		Short: "Run the operator, which deploys the workloads of a MetalLB resource",
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
 	}
 	o.Bind(command.Flags())
-	command.Flags().StringVar(&o.image, "image", os.Getenv("RELATED_IMAGE_METALSUITE"), "image of the operands; empty is that of the operator's own pod (env RELATED_IMAGE_METALSUITE)")
+	command.Flags().StringVar(&o.image, "image", os.Getenv("RELATED_IMAGE_METALSUITE"), "image of the operands; empty uses the image of the operator's pod (env RELATED_IMAGE_METALSUITE)")
 	command.Flags().StringVar(&o.podName, "pod-name", os.Getenv("METALLB_POD_NAME"), "name of this pod (env METALLB_POD_NAME)")
 	command.Flags().Uint16Var(&o.webhookPort, "webhook-port", 9443, "port on which the admission webhooks are served; 0 serves none")
 	command.Flags().StringVar(&o.certDir, "webhook-cert-dir", "/tmp/k8s-webhook-server/serving-certs",
-		"folder whose tls.crt and tls.key, if they are there at start, serve the webhooks; else the operator keeps a certificate of its own")
+		"directory whose tls.crt and tls.key, if present at start, serve the webhooks; otherwise the operator creates and renews its own certificate")
 	return command
 }
 

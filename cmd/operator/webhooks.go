@@ -81,7 +81,7 @@ func (w webhooks) register(mgr ctrl.Manager, namespace string) error {
 	}
 	w.keeper.Client, w.keeper.Reader = mgr.GetClient(), mgr.GetAPIReader()
 	if err := mgr.Add(w.keeper); err != nil {
-		return fmt.Errorf("registering the keeper of the webhooks' certificate: %w", err)
+		return fmt.Errorf("registering the certificate rotator of the webhooks: %w", err)
 	}
 	return nil
 }

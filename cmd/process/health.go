@@ -93,10 +93,10 @@ func (c *checks) note(name string, err error) {
 	switch {
 	case err == nil && failed:
 		delete(c.failing, name)
-		c.log.Info("Health check passes", "endpoint", c.endpoint, "check", name)
+		c.log.Info("Health check passed", "endpoint", c.endpoint, "check", name)
 	case err != nil && (!failed || before != err.Error()):
 		c.failing[name] = err.Error()
-		c.log.Info("Health check fails", "endpoint", c.endpoint, "check", name, "error", err.Error())
+		c.log.Info("Health check failed", "endpoint", c.endpoint, "check", name, "error", err.Error())
 	}
 }
 

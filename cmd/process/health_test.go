@@ -33,9 +33,9 @@ func TestAFailingCheckIsLoggedOnceWithItsNameAndReason(t *testing.T) {
 		ask(server, "/readyz")
 	}
 	want := []string{
-		`"level"=0 "msg"="Health check fails" "endpoint"="/readyz" "check"="loaded" "error"="the objects have not been read yet"`,
-		`"level"=0 "msg"="Health check passes" "endpoint"="/readyz" "check"="loaded"`,
-		`"level"=0 "msg"="Health check fails" "endpoint"="/readyz" "check"="loaded" "error"="no interface"`,
+		`"level"=0 "msg"="Health check failed" "endpoint"="/readyz" "check"="loaded" "error"="the objects have not been read yet"`,
+		`"level"=0 "msg"="Health check passed" "endpoint"="/readyz" "check"="loaded"`,
+		`"level"=0 "msg"="Health check failed" "endpoint"="/readyz" "check"="loaded" "error"="no interface"`,
 	}
 	if !slices.Equal(lines, want) {
 		t.Errorf("logged\n%s", strings.Join(lines, "\n"))

@@ -77,7 +77,7 @@ func (l *Lead) Run(ctx context.Context, mgr manager.Manager) error {
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("preparing the election: %w", err)
+		return fmt.Errorf("preparing the leader election: %w", err)
 	}
 	electing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

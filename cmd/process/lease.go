@@ -17,9 +17,9 @@ import (
 )
 
 var (
-	errNotLeading = errors.New("this process does not lead")
+	errNotLeading = errors.New("this process is not the leader")
 	errLate       = errors.New("the Lease was not renewed in time")
-	errLost       = errors.New("another process has held the Lease since this one did")
+	errLost       = errors.New("another process acquired the Lease after this one")
 )
 
 // Lease is the Lease as the election uses it, and beside that what this process knows of its own leadership: until when it may write.
@@ -102,7 +102,7 @@ func elapsed(from, to time.Time) time.Duration {
 func (l *Lease) Look(ctx context.Context) error {
 	record, raw, err := l.Interface.Get(ctx)
 	if err != nil {
-		return fmt.Errorf("looking at the Lease: %w", err)
+		return fmt.Errorf("reading the Lease: %w", err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

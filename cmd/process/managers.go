@@ -35,7 +35,7 @@ func Managers(ctx context.Context, log logr.Logger, build func(context.Context) 
 		if err := run(ctx); ctx.Err() != nil {
 			return err
 		} else {
-			log.Info("Manager ended, another one is started", "error", errorText(err))
+			log.Info("Manager stopped, a new one is started", "error", errorText(err))
 		}
 		if run = again(ctx, log, build); run == nil {
 			return nil
@@ -60,7 +60,7 @@ func again(ctx context.Context, log logr.Logger, build func(context.Context) (fu
 		if err == nil {
 			return run
 		}
-		log.Error(err, "Starting another manager failed, will be tried again")
+		log.Error(err, "Starting the manager failed, will retry")
 	}
 }
 

@@ -51,10 +51,10 @@ type Options struct {
 func (o *Options) Bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Namespace, "namespace", defaultNamespace(), "namespace of the suite and of its resources (env METALLB_NAMESPACE)")
 	flags.StringVar(&o.LogLevel, "log-level", "info", "one of all, debug, info, warn, error, none")
-	flags.StringVar(&o.HealthHost, "health-probe-host", "", "address on which health is served; empty means every address")
+	flags.StringVar(&o.HealthHost, "health-probe-host", "", "address on which health is served; empty listens on every address")
 	flags.Uint16Var(&o.HealthPort, "health-probe-port", 17472, "port on which /healthz and /readyz are served; 0 serves none")
 	flags.Uint16Var(&o.MetricsPort, "port", 9120, "port on which /metrics is served over HTTPS; 0 serves none")
-	flags.StringVar(&o.Kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "path of a kubeconfig file; empty means the pod's service account")
+	flags.StringVar(&o.Kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "path of a kubeconfig file; empty uses the pod's service account")
 }
 
 func defaultNamespace() string {
@@ -79,7 +79,7 @@ func (o *Options) Logger() (logr.Logger, error) {
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
 	if unknown != nil {
-		log.Info("Flag not used as given", "flag", "log-level", "error", unknown.Error())
+		log.Info("Flag has an invalid value, default is used", "flag", "log-level", "error", unknown.Error())
 	}
 	return log, nil
 }

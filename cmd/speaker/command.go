@@ -71,16 +71,16 @@ func (o *options) command() *cobra.Command {
 	flags.StringVar(&o.node, "node-name", os.Getenv("METALLB_NODE_NAME"), "name of this node (env METALLB_NODE_NAME)")
 	flags.StringVar(&o.podName, "pod-name", os.Getenv("METALLB_POD_NAME"), "name of this pod, which owns its status objects (env METALLB_POD_NAME)")
 	flags.StringVar(&o.podUID, "pod-uid", os.Getenv("METALLB_POD_UID"), "UID of this pod (env METALLB_POD_UID)")
-	flags.StringVar(&o.bindAddress, "ml-bindaddr", os.Getenv("METALLB_ML_BIND_ADDR"), "address of this node on which speakers find each other (env METALLB_ML_BIND_ADDR)")
-	flags.Uint16Var(&o.bindPort, "ml-bindport", 7946, "port on which speakers find each other, TCP and UDP")
-	flags.StringVar(&o.keyPath, "ml-secret-key-path", "/etc/metallb/memberlist", "folder with the key that protects the speakers' traffic, in a file named secretkey")
-	flags.StringSliceVar(&o.announcers, "announcers", Names(), "announcers to run; none means that nothing is announced")
-	flags.StringArrayVar(&o.excludeInterfaces, "exclude-interfaces", l2.DefaultExcludedInterfaces, "regular expressions of interface names never to announce on")
-	flags.DurationVar(&o.refreshInterval, "l2-refresh-interval", 0, "how often the announcer l2 repeats its claims unasked, from 1s to 24h; 0 means never")
+	flags.StringVar(&o.bindAddress, "ml-bindaddr", os.Getenv("METALLB_ML_BIND_ADDR"), "address of this node for traffic between speakers (env METALLB_ML_BIND_ADDR)")
+	flags.Uint16Var(&o.bindPort, "ml-bindport", 7946, "TCP and UDP port for traffic between speakers")
+	flags.StringVar(&o.keyPath, "ml-secret-key-path", "/etc/metallb/memberlist", "directory with the key that encrypts the speakers' traffic, in a file named secretkey")
+	flags.StringSliceVar(&o.announcers, "announcers", Names(), "announcers to run; empty announces nothing")
+	flags.StringArrayVar(&o.excludeInterfaces, "exclude-interfaces", l2.DefaultExcludedInterfaces, "regular expressions (RE2) of interface names that are never used for announcements")
+	flags.DurationVar(&o.refreshInterval, "l2-refresh-interval", 0, "interval of repeated gratuitous ARP and unsolicited neighbor advertisements of the announcer l2, from 1s to 24h; 0 repeats none")
 	flags.BoolVar(&o.ignoreExcludeLB, "ignore-exclude-lb", false, "announce from nodes labelled node.kubernetes.io/exclude-from-external-load-balancers too")
-	flags.BoolVar(&o.drainOnCordon, "bgp-drain-on-cordon", false, "take the traffic of routers away from this node while it is cordoned")
-	flags.StringVar(&o.runtimeFolder, "runtime-folder", os.TempDir(), "folder for the sockets of the announcers' own processes; it must be writable")
-	flags.StringVar(&o.daemonSet, "daemonset", os.Getenv("METALLB_DAEMONSET"), "name of the speakers' DaemonSet; when that runs no speaker here any more, one that ends takes leave of its routers (env METALLB_DAEMONSET)")
+	flags.BoolVar(&o.drainOnCordon, "bgp-drain-on-cordon", false, "withdraw the BGP routes of this node while it is cordoned")
+	flags.StringVar(&o.runtimeFolder, "runtime-folder", os.TempDir(), "writable directory for the sockets of the announcers' child processes")
+	flags.StringVar(&o.daemonSet, "daemonset", os.Getenv("METALLB_DAEMONSET"), "name of the speakers' DaemonSet; a speaker that stops closes its BGP sessions with a Cease NOTIFICATION when the DaemonSet no longer selects this node (env METALLB_DAEMONSET)")
 	return cmd
 }
 
@@ -97,8 +97,8 @@ func (o *options) validate() error {
 // usable returns the options with those replaced that cannot be used, and logs each: a mistake costs the option, never the speaker.
 func (o options) usable(log logr.Logger) options {
 	if o.refreshInterval != 0 && (o.refreshInterval < shortestRefresh || o.refreshInterval > longestRefresh) {
-		log.Info("Flag not used as given", "flag", "l2-refresh-interval",
-			"error", fmt.Sprintf("%v is neither 0 nor from %v to %v; claims are not repeated unasked", o.refreshInterval, shortestRefresh, longestRefresh))
+		log.Info("Flag has an invalid value, default is used", "flag", "l2-refresh-interval",
+			"error", fmt.Sprintf("%v is neither 0 nor from %v to %v; announcements are not repeated", o.refreshInterval, shortestRefresh, longestRefresh))
 		o.refreshInterval = 0
 	}
 	o.announcers = distinct(o.announcers)

@@ -61,7 +61,7 @@ func build(names []string, e environment) ([]announcers.Announcer, error) {
 		own.log = e.log.WithName(name)
 		create, known := modules[name]
 		if !known {
-			own.log.Info("Unknown announcer, the others run", "announcer", name)
+			own.log.Info("Unknown announcer is left out", "announcer", name)
 			out = append(out, unknown(name))
 			continue
 		}

@@ -148,7 +148,7 @@ func part(signalled, running context.Context, log logr.Logger, loop *speaker.Spe
 		why = installed.Removed(running)
 	}
 	if loop.Leave(running, why) == 0 {
-		log.Info("Speaker ends, no announcer takes leave")
+		log.Info("Speaker shuts down, no announcer has to close sessions")
 	}
 }
 
@@ -222,7 +222,7 @@ func insist(ctx context.Context, log logr.Logger, start func(context.Context) er
 		if err == nil || ctx.Err() != nil {
 			return nil
 		}
-		log.Info("API server not reached, will be tried again", "error", err.Error())
+		log.Info("API server is not reachable, will retry", "error", err.Error())
 		select {
 		case <-ctx.Done():
 			return nil

@@ -81,7 +81,7 @@ func (c credentials) authority(now time.Time) (*x509.Certificate, any, error) {
 	case err != nil:
 		return nil, nil, fmt.Errorf("reading the CA: %w", err)
 	case !pair.Leaf.IsCA || due(pair.Leaf, now):
-		return nil, nil, errors.New("the CA is to be replaced")
+		return nil, nil, errors.New("the CA certificate is due for renewal")
 	}
 	return pair.Leaf, pair.PrivateKey, nil
 }

@@ -74,7 +74,7 @@ func (k *Keeper) Start(ctx context.Context) error {
 		wait := lookInterval
 		if err := k.keep(ctx); err != nil {
 			wait = retryInterval
-			k.Log.Info("Certificate of the webhooks not kept, will be tried again", "name", SecretName, "error", err.Error())
+			k.Log.Info("Renewing the webhook certificate failed, will retry", "name", SecretName, "error", err.Error())
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -125,7 +125,7 @@ func (k *Keeper) agreed(ctx context.Context) (credentials, error) {
 	if err := write(); err != nil {
 		return credentials{}, fmt.Errorf("writing the Secret: %w", err)
 	}
-	k.Log.Info("Certificate of the webhooks renewed", "name", SecretName)
+	k.Log.Info("Webhook certificate renewed", "name", SecretName)
 	return next, nil
 }
 
@@ -137,7 +137,7 @@ func (k *Keeper) announce(ctx context.Context, ca []byte) error {
 	configuration := &admissionregistrationv1.ValidatingWebhookConfiguration{}
 	if err := k.Reader.Get(ctx, client.ObjectKey{Name: ConfigurationName}, configuration); err != nil {
 		if apierrors.IsNotFound(err) {
-			k.Log.V(1).Info("No webhook configuration to fill in", "name", ConfigurationName)
+			k.Log.V(1).Info("Webhook configuration not found, CA is not written", "name", ConfigurationName)
 			return nil
 		}
 		return fmt.Errorf("reading the webhook configuration: %w", err)
@@ -150,7 +150,7 @@ func (k *Keeper) announce(ctx context.Context, ca []byte) error {
 	if err := k.Client.Patch(ctx, configuration, patch); err != nil {
 		return fmt.Errorf("writing the webhook configuration: %w", err)
 	}
-	k.Log.Info("CA of the webhooks told to the API server", "name", ConfigurationName)
+	k.Log.Info("Webhook configuration updated with the current CA", "name", ConfigurationName)
 	return nil
 }
 

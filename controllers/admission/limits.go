@@ -61,12 +61,12 @@ func (b bounded) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), b.limit)
 	defer cancel()
 	if !b.turns.take(ctx) {
-		http.Error(w, "too many requests at once", http.StatusServiceUnavailable)
+		http.Error(w, "too many concurrent requests", http.StatusServiceUnavailable)
 		return
 	}
 	defer b.turns.leave()
 	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(b.limit)); err != nil {
-		http.Error(w, "reading cannot be bounded: "+err.Error(), http.StatusInternalServerError)
+		http.Error(w, "setting a read deadline failed: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
 	b.next.ServeHTTP(w, r.WithContext(ctx))

@@ -53,7 +53,7 @@ func TestWhatFindsNoTurnIsAllowedUnchecked(t *testing.T) {
 	v := &validator{kind: kinds()[0], namespace: home, now: time.Now, turns: taken(judgedAtOnce)}
 	request := admission.Request{AdmissionRequest: admissionv1.AdmissionRequest{Namespace: home, Name: "blue", Operation: admissionv1.Create}}
 	response := v.Handle(t.Context(), request)
-	if !response.Allowed || len(response.Warnings) != 1 || response.Warnings[0] != `IPAddressPool "blue" was not checked: too many requests at once` {
+	if !response.Allowed || len(response.Warnings) != 1 || response.Warnings[0] != `IPAddressPool "blue" was not checked: too many concurrent requests` {
 		t.Errorf("got %+v", response)
 	}
 	request.Namespace = "shop"

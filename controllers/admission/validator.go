@@ -51,7 +51,7 @@ func (v *validator) Handle(ctx context.Context, req admission.Request) admission
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	if !v.turns.take(ctx) {
-		return admission.Allowed("").WithWarnings(fmt.Sprintf("%s %q was not checked: too many requests at once", v.kind.name, req.Name))
+		return admission.Allowed("").WithWarnings(fmt.Sprintf("%s %q was not checked: too many concurrent requests", v.kind.name, req.Name))
 	}
 	defer v.turns.leave()
 	verdict, err := v.verdict(ctx, req)

@@ -105,7 +105,7 @@ var _ = Describe("webhooks", Ordered, ContinueOnFailure, func() {
 			want: `BGPPeer "a": peer "a" already exists: on node "n1" the older BGPPeer "r" has the same address`,
 		}),
 		Entry("a BGPPeer with a link-local address", row{
-			add: peer("r", func(s *v1beta2.BGPPeerSpec) { s.PeerAddress = "fe80::1" }), want: "name the link in interface in place of peerAddress",
+			add: peer("r", func(s *v1beta2.BGPPeerSpec) { s.PeerAddress = "fe80::1" }), want: "set interface in place of peerAddress",
 		}),
 		Entry("a BGPPeer with a source of the other family", row{
 			add: peer("r", func(s *v1beta2.BGPPeerSpec) { s.SourceAddress = "fd00::1" }), want: "is not of the family of the peer's address",
@@ -275,7 +275,7 @@ var _ = Describe("webhooks for pools", Ordered, ContinueOnFailure, func() {
 		Expect(api.Create(ctx, p)).To(Succeed())
 		range0 := cidr.Spec.CIDRs[0]
 		Expect(heard.take()).To(ConsistOf(fmt.Sprintf(
-			`pool "p" has addresses that are granted to nobody: %s lies in the Service CIDR %s (ServiceCIDR kubernetes)`, range0, range0)))
+			`pool "p" has addresses that are never assigned: %s lies in the Service CIDR %s (ServiceCIDR kubernetes)`, range0, range0)))
 		Expect(update(ctx, p, func(p *v1beta1.IPAddressPool) { p.Spec.AutoAssign = ptr.To(false) })).To(Succeed())
 		Expect(heard.take()).To(BeEmpty())
 		Expect(update(ctx, p, func(p *v1beta1.IPAddressPool) { p.Spec.Exclude = []string{range0} })).To(Succeed())

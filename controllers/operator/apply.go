@@ -92,7 +92,7 @@ func ownedFields(live client.Object) (map[string]any, error) {
 	case *appsv1.DaemonSet:
 		extracted, err = applyappsv1.ExtractDaemonSet(o, FieldOwner)
 	default:
-		err = fmt.Errorf("kind %T is never applied", live)
+		err = fmt.Errorf("kind %T is not supported", live)
 	}
 	if err != nil {
 		return nil, err

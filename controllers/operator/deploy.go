@@ -26,7 +26,7 @@ func (r *Reconciler) deploy(ctx context.Context, desired client.Object, seen *ob
 	}
 	speakers, ok := desired.(*appsv1.DaemonSet)
 	if !ok {
-		return health{}, fmt.Errorf("kind %T is never applied", desired)
+		return health{}, fmt.Errorf("kind %T is not supported", desired)
 	}
 	return r.deploySpeaker(ctx, speakers, seen)
 }

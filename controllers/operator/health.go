@@ -58,7 +58,7 @@ func deploymentCondition(d *appsv1.Deployment, kind appsv1.DeploymentConditionTy
 func daemonSetHealth(ds *appsv1.DaemonSet) health {
 	s := ds.Status
 	if s.ObservedGeneration >= ds.Generation && s.DesiredNumberScheduled == 0 {
-		return waitingFor(reason.NoNodesForSpeakers, "%s: no node is to run a speaker", ds.Name)
+		return waitingFor(reason.NoNodesForSpeakers, "%s: no node is eligible for a speaker", ds.Name)
 	}
 	return progress(counts{ds.Name, s.DesiredNumberScheduled, s.UpdatedNumberScheduled, s.NumberAvailable, ds.Generation, s.ObservedGeneration})
 }
@@ -80,15 +80,15 @@ type counts struct {
 func progress(c counts) health {
 	switch {
 	case c.observed < c.generation:
-		h := waitingFor(reason.RollingOut, "%s: Kubernetes has not looked at the newest revision yet", c.name)
+		h := waitingFor(reason.RollingOut, "%s: Kubernetes has not observed the newest generation yet", c.name)
 		h.available = c.observed > 0 && c.want > 0 && c.available >= c.want
 		return h
 	case c.want == 0:
-		return waitingFor(reason.OperandNotReady, "%s: no pod is wanted", c.name)
+		return waitingFor(reason.OperandNotReady, "%s: 0 replicas are desired", c.name)
 	case c.available < c.want:
 		return waitingFor(reason.OperandNotReady, "%s: %d of %d pods are available", c.name, c.available, c.want)
 	case c.updated < c.want:
-		h := waitingFor(reason.RollingOut, "%s: %d of %d pods are of the newest revision", c.name, c.updated, c.want)
+		h := waitingFor(reason.RollingOut, "%s: %d of %d pods are updated", c.name, c.updated, c.want)
 		h.available = true
 		return h
 	}

@@ -20,7 +20,7 @@ func (r *Reconciler) withoutNodes(ctx context.Context, ds *appsv1.DaemonSet, h h
 	nodes := &metav1.PartialObjectMetadataList{}
 	nodes.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NodeList"))
 	if err := r.Live.List(ctx, nodes); err != nil {
-		h.problem = reason.New(reason.NoNodesForSpeakers, "%s: no node is to run a speaker; the nodes cannot be listed: %v", ds.Name, err)
+		h.problem = reason.New(reason.NoNodesForSpeakers, "%s: no node is eligible for a speaker; the nodes cannot be listed: %v", ds.Name, err)
 		return h
 	}
 	matching := 0
@@ -36,7 +36,7 @@ func (r *Reconciler) withoutNodes(ctx context.Context, ds *appsv1.DaemonSet, h h
 }
 
 func noNodesProblem(name, selector string, matching, all int) *reason.Problem {
-	const format = "%s: no node is to run a speaker: the node selector %s (spec.nodeSelector) matches %d of %d nodes"
+	const format = "%s: no node is eligible for a speaker: the node selector %s (spec.nodeSelector) matches %d of %d nodes"
 	if matching > 0 {
 		return reason.New(reason.NoNodesForSpeakers, format+", and spec.speakerConfig.affinity or a taint keeps the speakers off these",
 			name, selector, matching, all)

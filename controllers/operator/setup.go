@@ -54,7 +54,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.served))
 	if r.Strays != nil {
 		if err := mgr.Add(r.Strays); err != nil {
-			return fmt.Errorf("registering the look for stray objects: %w", err)
+			return fmt.Errorf("registering the check for stray objects: %w", err)
 		}
 		controlled = controlled.WatchesRawSource(source.Channel(r.Strays.changes, handler.EnqueueRequestsFromMapFunc(r.served)))
 	}

@@ -92,7 +92,7 @@ func (s *Strays) Start(ctx context.Context) error {
 		kinds = slices.DeleteFunc(kinds, func(kind schema.GroupVersionKind) bool {
 			registration, err := s.watch(ctx, kind)
 			if err != nil {
-				s.log.Info("Objects in other namespaces are not watched, will be tried again", "name", kind.Kind, "error", err.Error())
+				s.log.Info("Watching objects in other namespaces failed, will retry", "name", kind.Kind, "error", err.Error())
 				return false
 			}
 			synced = append(synced, registration.HasSynced)

@@ -95,7 +95,7 @@ func wanted(conditions []metav1.Condition) string {
 func TestSummarise(t *testing.T) {
 	good := health{available: true, complete: true}
 	starting := waitingFor(reason.OperandNotReady, "speaker: 0 of 3 pods are available")
-	rolling := waitingFor(reason.RollingOut, "speaker: 1 of 3 pods are of the newest revision")
+	rolling := waitingFor(reason.RollingOut, "speaker: 1 of 3 pods are updated")
 	rolling.available = true
 	stuck := waitingFor(reason.PodsRefused, "speaker: forbidden")
 	stuck.stuck = true

@@ -94,9 +94,9 @@ func (w *world) sum(selected map[string]int, sessions map[string]v1beta1.BGPSess
 func (w *world) look(node string, s v1beta1.BGPSessionStatusStatus, told bool) (t trouble, fine bool) {
 	switch {
 	case !told:
-		return trouble{node, reason.NotReported, "its speaker has told of no session with the peer"}, false
+		return trouble{node, reason.NotReported, "its speaker has not reported a session with the peer"}, false
 	case w.silent[node]:
-		return trouble{node, reason.NotReported, "nothing was heard of the node lately"}, false
+		return trouble{node, reason.NotReported, "the node has not reported lately"}, false
 	}
 	established := s.State == "Established"
 	t = trouble{node, reason.Reason(s.Reason), s.Message}

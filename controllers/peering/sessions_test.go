@@ -59,12 +59,12 @@ func TestEstablished(t *testing.T) {
 		{name: "one is refused", speakers: all, sessions: []v1beta1.BGPSessionStatus{up("n1"), up("n2"), session("n3", "tor", "Active", reason.ConnectionRefused, "192.0.2.1:179 refuses.")},
 			status: no, why: reason.ConnectionRefused, message: "established on 2 of 3 nodes; n3: ConnectionRefused: 192.0.2.1:179 refuses"},
 		{name: "the worst first", speakers: all, sessions: []v1beta1.BGPSessionStatus{down("n1", reason.SessionConnecting), down("n3", reason.PeerASNMismatch)},
-			status: no, why: reason.PeerASNMismatch, message: "established on 0 of 3 nodes; n3: PeerASNMismatch: the two sides expect other autonomous systems of each other; " +
-				"n1: SessionConnecting: the session is being established; n2: NotReported: its speaker has told of no session with the peer"},
+			status: no, why: reason.PeerASNMismatch, message: "established on 0 of 3 nodes; n3: PeerASNMismatch: the AS numbers of the peer and of this node do not match the configuration; " +
+				"n1: SessionConnecting: the session is being established; n2: NotReported: its speaker has not reported a session with the peer"},
 		{name: "one does not tell", speakers: all, sessions: []v1beta1.BGPSessionStatus{up("n1"), up("n3")},
-			status: no, why: reason.NotReported, message: "established on 2 of 3 nodes; n2: NotReported: its speaker has told of no session with the peer"},
+			status: no, why: reason.NotReported, message: "established on 2 of 3 nodes; n2: NotReported: its speaker has not reported a session with the peer"},
 		{name: "one was heard of long ago", speakers: all, silent: []string{"n2"}, sessions: []v1beta1.BGPSessionStatus{up("n1"), up("n2"), up("n3")},
-			status: no, why: reason.NotReported, message: "established on 2 of 3 nodes; n2: NotReported: nothing was heard of the node lately"},
+			status: no, why: reason.NotReported, message: "established on 2 of 3 nodes; n2: NotReported: the node has not reported lately"},
 		{name: "established, but for a family", speakers: all[:1], sessions: []v1beta1.BGPSessionStatus{session("n1", "tor", "Established", reason.NoNextHop, "no IPv6 address")},
 			status: yes, why: reason.SessionEstablished, message: "established on 1 of 1 nodes; n1: NoNextHop: no IPv6 address"},
 		{name: "established without a password", speakers: all[:1], sessions: []v1beta1.BGPSessionStatus{session("n1", "tor", "Established", reason.PasswordEmpty, "the password in the Secret tor is empty")},
@@ -126,7 +126,7 @@ func TestFewNodesAreNamed(t *testing.T) {
 	}
 	w.addSpeakers(nil)
 	w.addSessions(sessions)
-	const text = ": BFDDown: BFD finds the path to the peer down"
+	const text = ": BFDDown: BFD reports the path to the peer as down"
 	want := "established on 0 of 5 nodes; n1" + text + "; n2" + text + "; n3" + text + "; and 2 more"
 	for range 10 {
 		if got := w.sum(selected, w.sessions["tor"]); got.message != want {

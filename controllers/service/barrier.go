@@ -21,7 +21,7 @@ import (
 )
 
 // errBehind says that the cache has not caught up yet; catchUp is when to look again.
-var errBehind = errors.New("the cache is behind the API server")
+var errBehind = errors.New("the cache is older than the API server's state")
 
 const catchUp = 10 * time.Millisecond
 

@@ -90,7 +90,7 @@ func (c *serviceCIDRs) served() (bool, error) {
 		c.asked = c.now()
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("asking whether there are ServiceCIDRs: %w", err)
+		return false, fmt.Errorf("checking whether the API server has ServiceCIDRs: %w", err)
 	}
 	if err := c.watch(); err != nil {
 		return false, fmt.Errorf("watching ServiceCIDRs: %w", err)

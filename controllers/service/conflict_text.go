@@ -27,8 +27,8 @@ func (s sighting) what() string {
 	case reason.BroadcastAddress:
 		return fmt.Sprintf("%s is the broadcast address of a subnet of node %s", s.address, s.node)
 	default:
-		hardware := cmp.Or(s.hardware, "not known")
-		return fmt.Sprintf("%s is used by another machine (hardware address %s), as node %s noticed%s", s.address, hardware, s.node, s.place("on interface %s"))
+		hardware := cmp.Or(s.hardware, "unknown")
+		return fmt.Sprintf("%s is used by another host (hardware address %s) seen by node %s%s", s.address, hardware, s.node, s.place("on interface %s"))
 	}
 }
 
@@ -67,12 +67,12 @@ func (c *conflicts) verdict(addresses []netip.Addr) verdictOnConflict {
 
 // sentence is the same for as long as the conflict is.
 func (c conflict) sentence() string {
-	since, outcome := "", "it is announced in spite of this"
+	since, outcome := "", "the address stays announced"
 	if !c.since.IsZero() {
 		since = " since " + c.since.Format(time.RFC3339)
 	}
 	if c.withdrawn {
-		outcome = "it is withdrawn because of this"
+		outcome = "the address is withdrawn"
 	}
-	return c.what() + since + ", " + outcome
+	return c.what() + since + ", and " + outcome
 }

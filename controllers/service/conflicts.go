@@ -52,7 +52,7 @@ func (c *conflicts) adopt(objects []v1beta1.AddressConflict, now time.Time, log 
 		o := &objects[i]
 		s, ok := sightingOf(o)
 		if !ok {
-			log.V(1).Info("Ignoring a conflict without a valid address", "name", o.Name, "address", o.Status.Address)
+			log.V(1).Info("AddressConflict without a valid address is ignored", "name", o.Name, "address", o.Status.Address)
 			continue
 		}
 		end := endingOf(o, ends, now)
@@ -176,9 +176,9 @@ func (r *Reconciler) heed(list []v1beta1.AddressConflict) (changed bool) {
 	r.allocator.SetConflicts(r.conflicts.forAllocator())
 	for _, a := range differing(before, r.conflicts.live) {
 		if c, ok := r.conflicts.live[a]; ok {
-			r.log.Info("Something else uses an address", "address", a, "reason", c.why, "node", c.node, "interface", c.nic)
+			r.log.Info("Address conflict found", "address", a, "reason", c.why, "node", c.node, "interface", c.nic)
 		} else {
-			r.log.Info("Nothing else uses an address any more", "address", a)
+			r.log.Info("Address conflict resolved", "address", a)
 		}
 	}
 	return true

@@ -125,9 +125,9 @@ func TestOneAddressOnSeveralNodes(t *testing.T) {
 		{"by name", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("b")), conflictOf("192.0.2.1", 0, onNode("a"))}, "node a ", true},
 		{"withdrawn first", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("a")), conflictOf("192.0.2.1", 0, onNode("b"), withdrawn, since(0))}, "node b ", true},
 		{"what a node says of itself", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("a")), conflictOf("192.0.2.1", 0, onNode("b"), saying(reason.LocalAddress))}, "node b ", false},
-		{"withdrawn until another node says otherwise", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("a"), withdrawn), conflictOf("192.0.2.1", time.Second, onNode("b"), since(0))}, "in spite of this", true},
+		{"withdrawn until another node says otherwise", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("a"), withdrawn), conflictOf("192.0.2.1", time.Second, onNode("b"), since(0))}, "stays announced", true},
 		{"by that node", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("a"), withdrawn), conflictOf("192.0.2.1", time.Second, onNode("b"), since(0))}, "node b ", true},
-		{"announced until another node says otherwise", []v1beta1.AddressConflict{conflictOf("192.0.2.1", time.Second, onNode("b"), withdrawn, since(0)), conflictOf("192.0.2.1", 0, onNode("a"))}, "withdrawn because of this", true},
+		{"announced until another node says otherwise", []v1beta1.AddressConflict{conflictOf("192.0.2.1", time.Second, onNode("b"), withdrawn, since(0)), conflictOf("192.0.2.1", 0, onNode("a"))}, "address is withdrawn", true},
 		{"what a node says of itself stays", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("b"), saying(reason.LocalAddress), withdrawn), conflictOf("192.0.2.1", time.Second, onNode("a"))}, "node b ", false},
 		{"also when it is not told", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, onNode("a"), withdrawn), conflictOf("192.0.2.1", 0, onNode("b"), saying(reason.LocalAddress))}, "node a ", false},
 	}
@@ -169,8 +169,8 @@ func TestConflictsOfAService(t *testing.T) {
 	}, noon, logr.Discard())
 	four, six := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
 	got := c.verdict([]netip.Addr{four, six})
-	want := verdictOnConflict{reason.AddressConflict, "2001:db8::1 is used by another machine (hardware address 02:00:00:00:00:01), as node n1 noticed on interface eth0 since 2026-01-01T11:00:00Z, it is withdrawn because of this; " +
-		"a route of node n1 leads through 192.0.2.1 since 2026-01-01T11:00:00Z, it is announced in spite of this. " + reason.AddressConflict.Text().Fix}
+	want := verdictOnConflict{reason.AddressConflict, "2001:db8::1 is used by another host (hardware address 02:00:00:00:00:01) seen by node n1 on interface eth0 since 2026-01-01T11:00:00Z, and the address is withdrawn; " +
+		"a route of node n1 leads through 192.0.2.1 since 2026-01-01T11:00:00Z, and the address stays announced. " + reason.AddressConflict.Text().Fix}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

@@ -38,7 +38,7 @@ func (r *Reconciler) arbitrate(key allocation.Key) (younger []allocation.Key, fr
 	if !ok {
 		return nil, false
 	}
-	r.log.Info("Another controller has written addresses, the older Service keeps them", "service", key.String(), "address", rec.service.Current, "younger", younger)
+	r.log.Info("Another controller wrote addresses, the older Service keeps them", "service", key.String(), "address", rec.service.Current, "younger", younger)
 	for _, other := range younger {
 		frees = r.allocator.Release(other) || frees
 	}

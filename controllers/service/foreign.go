@@ -105,7 +105,7 @@ func (d desired) contested(rival string) *reason.Problem {
 	}
 	if len(d.decision.Addresses) == 0 {
 		_, _, why := d.verdict()
-		return reason.New(reason.ForeignStatusWriter, "%s overwrites status.loadBalancer of this Service, which has no address of ours: %s", rival, why)
+		return reason.New(reason.ForeignStatusWriter, "%s overwrites status.loadBalancer of this Service, to which no address is assigned: %s", rival, why)
 	}
 	return reason.New(reason.ForeignStatusWriter, "%s overwrites status.loadBalancer of this Service, for which %s stays reserved", rival, join(d.decision.Addresses))
 }

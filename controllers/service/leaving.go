@@ -82,7 +82,7 @@ func (r *Reconciler) occupy(s *corev1.Service, takenBack []netip.Addr) (frees bo
 // whyNotServed completes the sentence about a Service that is not served.
 func whyNotServed(s *corev1.Service) string {
 	if s.DeletionTimestamp == nil {
-		return "is not served here"
+		return "this controller does not serve"
 	}
 	if len(s.Finalizers) == 0 {
 		return "is being deleted"

@@ -34,7 +34,7 @@ var (
 	poolInUse4 = described("ipv4_addresses_in_use_total", "IPv4 addresses of the pool that are assigned.", "pool")
 	poolInUse6 = described("ipv6_addresses_in_use_total", "IPv6 addresses of the pool that are assigned.", "pool")
 	poolServed = described("services_allocated_total", "Services that have addresses of the pool.", "pool")
-	waiting    = described("services_waiting", "Services that wait for an address, by reason.", "reason")
+	waiting    = described("services_waiting", "Services without an address, by reason.", "reason")
 )
 
 // metrics are what the controller reports of its work. Gauges are read off the board when somebody asks, so nothing is counted along the
@@ -57,7 +57,7 @@ func newMetrics(b *board, r *rivals) *metrics {
 		rivals:        r,
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "metallb_allocator_allocation_duration_seconds",
-			Help:    "Time from when the controller saw that a Service lacks an address until one was written into its status.",
+			Help:    "Time in seconds from the observation of a Service without an address to the write of the address to its status.",
 			Buckets: durations,
 		}),
 		lacking: map[allocation.Key]time.Time{},
@@ -70,7 +70,7 @@ func (m *metrics) publish(ctx context.Context, registry prometheus.Registerer, l
 		if taken := (prometheus.AlreadyRegisteredError{}); !errors.As(err, &taken) {
 			return fmt.Errorf("registering metrics: %w", err)
 		}
-		log.Info("Another controller of this process reports its metrics")
+		log.Info("Metrics are registered already, this controller reports none")
 		<-ctx.Done()
 		return nil
 	}

@@ -151,7 +151,7 @@ func (r *Reconciler) all(ctx context.Context) error {
 	r.settleKept()
 	r.countAll()
 	if !r.loaded.Swap(true) {
-		r.log.Info("First pass done", "services", len(r.records), "pools", len(in.pools))
+		r.log.Info("First reconciliation finished", "services", len(r.records), "pools", len(in.pools))
 	}
 	return nil
 }
@@ -253,7 +253,7 @@ func (r *Reconciler) decide(key allocation.Key) (frees bool) {
 	}
 	r.taken = append(r.taken, d.Granted...)
 	if len(d.Granted)+len(d.Lost) > 0 {
-		r.log.Info("Addresses changed", "service", key.String(), "pool", d.Pool, "granted", d.Granted, "lost", d.Lost)
+		r.log.Info("Addresses of the Service changed", "service", key.String(), "pool", d.Pool, "granted", d.Granted, "lost", d.Lost)
 		r.track(key)
 		r.count(append(r.poolsOn(d.Lost), before.Pool, d.Pool)...)
 	}

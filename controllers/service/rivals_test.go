@@ -281,7 +281,7 @@ var _ = Describe("A foreign writer of the status", func() {
 		stop := rival(ctx, s)
 		Eventually(fresh(ctx, s)).Should(yields)
 		condition := meta.FindStatusCondition(s.Status.Conditions, v1beta1.ConditionAddressAllocated)
-		Expect(condition.Message).To(ContainSubstring("this Service, which has no address of ours: "))
+		Expect(condition.Message).To(ContainSubstring("this Service, to which no address is assigned: "))
 		Eventually(writes.Load).Should(BeEquivalentTo(3)) // counted only after the API shows it
 		Consistently(writes.Load, "300ms").Should(BeEquivalentTo(3))
 		stop()

@@ -134,7 +134,7 @@ func readiness(elected <-chan struct{}, r *Reconciler) healthz.Checker {
 			return nil
 		}
 		if !r.Loaded() {
-			return errors.New("not everything was read yet")
+			return errors.New("the first reconciliation has not finished yet")
 		}
 		return nil
 	}

@@ -33,15 +33,15 @@ func (s sighting) sentence(a netip.Addr, node string) string {
 	if !s.stranger() {
 		return cmp.Or(s.detail, s.why.Text().Sentence)
 	}
-	outcome := "it is announced in spite of this"
+	outcome := "the address stays announced"
 	switch {
 	case s.withdrawn:
-		outcome = "it is withdrawn because of this"
+		outcome = "the address is withdrawn"
 	case s.elsewhere:
-		outcome = "it is announced in spite of this, since it belongs to a subnet of another interface: switch off proxy ARP for it on the router there"
+		outcome = "the address stays announced, because its subnet is on another interface: turn off proxy ARP for it on the router there"
 	}
-	return fmt.Sprintf("address %s is used by another machine (hardware address %s), heard on interface %s of node %s, and %s",
-		a, cmp.Or(s.hardware, "not known"), cmp.Or(s.nic, "not known"), node, outcome)
+	return fmt.Sprintf("address %s is used by another host (hardware address %s heard on interface %s of node %s, and %s",
+		a, cmp.Or(s.hardware, "unknown"), cmp.Or(s.nic, "unknown"), node, outcome)
 }
 
 // report is one sighting with the time of it.

@@ -119,7 +119,7 @@ func (s *Status) createConflict(ctx context.Context, a netip.Addr, now time.Time
 		return s.patchConflict(ctx, a, now, object)
 	case err != nil:
 		s.ledger.wrote(time.Time{}, a)
-		return fmt.Errorf("telling of the conflict on %s: %w", a, err)
+		return fmt.Errorf("reporting the conflict on %s: %w", a, err)
 	}
 	return nil
 }
@@ -133,7 +133,7 @@ func (s *Status) patchConflict(ctx context.Context, a netip.Addr, now time.Time,
 	}
 	if err != nil {
 		s.ledger.wrote(time.Time{}, a)
-		return fmt.Errorf("telling of the conflict on %s: %w", a, err)
+		return fmt.Errorf("reporting the conflict on %s: %w", a, err)
 	}
 	s.ledger.met(now, a)
 	return nil
@@ -158,7 +158,7 @@ func wholly(object *v1beta1.AddressConflict) ([]byte, error) {
 func (s *Status) updateConflict(ctx context.Context, a netip.Addr, now time.Time, object *v1beta1.AddressConflict, want v1beta1.AddressConflictStatus) error {
 	object.Status, object.OwnerReferences = want, s.owner
 	if err := s.client.Update(ctx, object); err != nil {
-		return fmt.Errorf("telling of the conflict on %s: %w", a, err)
+		return fmt.Errorf("reporting the conflict on %s: %w", a, err)
 	}
 	s.ledger.wrote(now, a)
 	return nil

@@ -60,7 +60,7 @@ func sharedAddresses(services []Service) map[netip.Addr][]*Service {
 func crowded(s allocation.Tenant, stay []allocation.Tenant, address netip.Addr) *reason.Problem {
 	for _, other := range stay {
 		if why := allocation.MayShare(s, other, address); why != nil {
-			return reason.New(reason.AddressDuplicate, "%s is announced for Service %s, which has had it for longer (%s)", address, other.Key, why.Reason)
+			return reason.New(reason.AddressDuplicate, "%s is announced for the older Service %s (%s)", address, other.Key, why.Reason)
 		}
 	}
 	return nil

@@ -100,12 +100,12 @@ func (e *events) nobody(key string, o serviceOutcome) ([]event, time.Duration) {
 
 // untold returns the event that routers are not told of a Service, or not of all of it. What keeps everybody from announcing it is told once.
 func (e *events) untold(key string, o serviceOutcome) ([]event, time.Duration) {
-	problem, what := o.Verdict.SharedProblem, "routers are not told of the Service"
+	problem, what := o.Verdict.SharedProblem, "no BGP router receives a route to the Service"
 	if !o.Verdict.SharedSpeaks || problem == o.Verdict.Problem {
 		problem = nil
 	}
 	if len(o.Verdict.Peers) > 0 {
-		what = "routers are told of a part of the Service only"
+		what = "BGP routers receive routes to some addresses of the Service only"
 	}
 	return e.lasting(key+"@routers", problem, what)
 }

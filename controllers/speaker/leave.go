@@ -53,7 +53,7 @@ func (s *Speaker) Leave(ctx context.Context, why func(announcer string) reason.R
 		if !able || r == "" {
 			continue
 		}
-		s.Log.Info("Announcer takes leave", "announcer", m.Name(), "reason", r)
+		s.Log.Info("Announcer shuts down its sessions", "announcer", m.Name(), "reason", r)
 		left++
 		group.Go(func() { l.Leave(ctx) })
 	}

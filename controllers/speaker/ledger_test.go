@@ -103,7 +103,7 @@ func TestAClaimElsewhereIsToldAsProxyARP(t *testing.T) {
 	address := netip.MustParseAddr("192.0.2.10")
 	o := Outcome{Conflicts: []announcers.Conflict{{Addr: address, Interface: "eth0", HardwareAddress: "02:00:00:00:00:66", Elsewhere: true}}}
 	s := o.sightings(time.Unix(0, 0))[address]
-	const want = "address 192.0.2.10 is used by another machine (hardware address 02:00:00:00:00:66), heard on interface eth0 of node n1, and it is announced in spite of this, since it belongs to a subnet of another interface: switch off proxy ARP for it on the router there"
+	const want = "address 192.0.2.10 is used by another host (hardware address 02:00:00:00:00:66 heard on interface eth0 of node n1, and the address stays announced, because its subnet is on another interface: turn off proxy ARP for it on the router there"
 	if got := s.sentence(address, "n1"); got != want {
 		t.Errorf("told is %q, want %q", got, want)
 	}
@@ -116,7 +116,7 @@ func TestAStrangerIsToldOfOnceAndUntilItIsForgotten(t *testing.T) {
 	if again != announcers.ConflictTTL {
 		t.Errorf("again after %v", again)
 	}
-	if want := "address 192.0.2.10 is used by another machine (hardware address " + theirs + "), heard on interface eth0 of node n1, and it is withdrawn because of this"; b.have.Message != want {
+	if want := "address 192.0.2.10 is used by another host (hardware address " + theirs + " heard on interface eth0 of node n1, and the address is withdrawn"; b.have.Message != want {
 		t.Errorf("the message is %q", b.have.Message)
 	}
 	first := b.have.FirstSeen

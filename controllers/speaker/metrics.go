@@ -25,7 +25,7 @@ func NewMetrics(registerer prometheus.Registerer, node string) *Metrics {
 		announced: prometheus.NewDesc("metallb_speaker_announced", "1 for every address that this node announces.",
 			[]string{"service", "protocol", "ip"}, prometheus.Labels{"node": node}),
 		problems: prometheus.NewDesc("metallb_speaker_problems",
-			"Number of problems that this speaker knows, by severity (error: a part of the configuration is left out; fault: a part of the speaker or its node does not work; warning) and reason.",
+			"Number of current problems of this speaker, by severity (error: a part of the configuration is left out; fault: a part of the speaker or its node does not work; warning) and reason.",
 			[]string{"severity", "reason"}, prometheus.Labels{"node": node}),
 		client: kube.NewClientMetrics(),
 	}

@@ -36,7 +36,7 @@ func TestMetricsSayWhetherTheConfigurationIsInUse(t *testing.T) {
 	} {
 		m.update(Outcome{Node: "n1", World: World{Policy: row.policy}, Plan: row.plan})
 		want := `
-# HELP metallb_k8s_client_config_loaded_bool 1 once a configuration was read and taken into use.
+# HELP metallb_k8s_client_config_loaded_bool 1 once a configuration is loaded and in use.
 # TYPE metallb_k8s_client_config_loaded_bool gauge
 metallb_k8s_client_config_loaded_bool ` + row.loaded + `
 # HELP metallb_k8s_client_config_stale_bool 1 while a part of the configuration is left out: an object that is not valid, or one whose Secret cannot be used.
@@ -59,7 +59,7 @@ func TestMetricsCountTheProblemsOfTheNode(t *testing.T) {
 		Reports: map[string]announcers.Report{"l2": {Problem: reason.New(reason.RawSocketDenied, "")}, "bgp": {}},
 	})
 	want := `
-# HELP metallb_speaker_problems Number of problems that this speaker knows, by severity (error: a part of the configuration is left out; fault: a part of the speaker or its node does not work; warning) and reason.
+# HELP metallb_speaker_problems Number of current problems of this speaker, by severity (error: a part of the configuration is left out; fault: a part of the speaker or its node does not work; warning) and reason.
 # TYPE metallb_speaker_problems gauge
 metallb_speaker_problems{node="n1",reason="NoCarrier",severity="fault"} 1
 metallb_speaker_problems{node="n1",reason="PasswordEmpty",severity="warning"} 1

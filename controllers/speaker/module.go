@@ -64,7 +64,7 @@ func (m *module) failed(err error) {
 		problem.Detail += ": " + err.Error()
 	}
 	m.failure.Store(problem)
-	m.log.Error(err, "Announcer stopped, will be started again", "announcer", m.Name(), "reason", problem.Reason)
+	m.log.Error(err, "Announcer stopped, will restart", "announcer", m.Name(), "reason", problem.Reason)
 	m.trigger.Fire()
 }
 

@@ -176,7 +176,7 @@ func patched(patch map[string]any, write func(client.Patch) error, name string) 
 		err = write(client.RawPatch(types.MergePatchType, content))
 	}
 	if err != nil {
-		return fmt.Errorf("writing over %s: %w", name, err)
+		return fmt.Errorf("overwriting %s: %w", name, err)
 	}
 	return nil
 }

@@ -175,7 +175,7 @@ func (p *Passwords) learn(name string, read Password, exists bool) {
 	if !exists && s.known && s.Problem == nil && s.missed < spared {
 		s.missed++
 		s.due = p.Clock.Now().Add(wait.Jitter(missingAfter, rereadJitter))
-		p.Log.V(1).Info("Secret is not there, its password stays in use for now", "name", name)
+		p.Log.V(1).Info("Secret not found, the last password stays in use until the cache is current", "name", name)
 		return
 	}
 	s.missed = 0
@@ -211,7 +211,7 @@ func (p *Passwords) fail(name string, err error) {
 		return
 	}
 	if s.known {
-		p.Log.V(1).Info("Secret not read, will be tried again", "name", name, "error", err.Error())
+		p.Log.V(1).Info("Reading the Secret failed, will retry", "name", name, "error", err.Error())
 		return
 	}
 	s.known = true

@@ -119,7 +119,7 @@ func (w World) speakerMissing(node string) string {
 	if why := w.Placement.excludes(node, n.Labels, n.Taints); why != "" {
 		return why
 	}
-	return "its speaker is not running, or the other speakers do not reach it"
+	return "its speaker is not running or is not reachable from other speakers"
 }
 
 // endpointsWithoutSpeaker returns the problem that a Service with externalTrafficPolicy Local has endpoints on selected nodes, none of which

@@ -68,7 +68,7 @@ func Decide(w World) Plan {
 	plan.LeftOut, plan.Warned, plan.Pending = neighbours.leftOut, neighbours.warned, neighbours.pending
 	refused := w.withheld()
 	w.subnets, w.pools = w.onSubnets(), map[string]*reason.Problem{}
-	w.unserved = reason.New(reason.ComponentDisabled, "no announcer runs that announces what L2Advertisements select")
+	w.unserved = reason.New(reason.ComponentDisabled, "no announcer for L2Advertisements is running")
 	if len(refused) > 0 {
 		w.Services = slices.Clone(w.Services)
 	}

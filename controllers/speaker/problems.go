@@ -93,7 +93,7 @@ func (o Outcome) parts() []part {
 		all = append(all, part{name + "Announcer", fault, o.Reports[name].Problem, "announcer " + name + " does not work on node " + o.Node})
 	}
 	all = append(all, part{conditionNodeAble, fault, o.Unable, "node " + o.Node + " cannot announce"})
-	member := part{conditionMembership, fault, nil, "the speaker of node " + o.Node + " does not reach others as it should"}
+	member := part{conditionMembership, fault, nil, "the speaker of node " + o.Node + " has a problem with the connection to other speakers"}
 	if len(o.Membership) > 0 {
 		member.problem = o.Membership[0]
 		if member.problem.Reason == reason.GossipDelayed {

@@ -50,39 +50,39 @@ func TestWhatUsersAreToldOfAServiceThatIsNotAnnounced(t *testing.T) {
 			w.Services[0].ServingNodes, w.Routed = nil, false
 		}, []string{"n1 NoEndpoints no node announces the Service at layer 2:"}},
 		{"no endpoint, and nothing runs", func(w *World) { w.Services[0].ServingNodes, w.Routed = nil, false }, nil},
-		{"every node is excluded", func(w *World) { w.Nodes = all(Node{Excluded: true}) }, []string{"n1 NodeExcluded routers are not told of the Service:"}},
+		{"every node is excluded", func(w *World) { w.Nodes = all(Node{Excluded: true}) }, []string{"n1 NodeExcluded no BGP router receives a route to the Service:"}},
 		{"every node is excluded, and that is ignored", func(w *World) { w.Nodes, w.IgnoreExcludeLabel = all(Node{Excluded: true}), true }, nil},
 		{"one node is excluded", func(w *World) { w.Nodes = node{"n1": {Excluded: true}} }, nil},
-		{"every network is down", func(w *World) { w.Nodes = all(Node{NetworkUnavailable: true}) }, []string{"n1 NodeNetworkUnavailable routers"}},
+		{"every network is down", func(w *World) { w.Nodes = all(Node{NetworkUnavailable: true}) }, []string{"n1 NodeNetworkUnavailable no BGP router"}},
 		{"one network is down", func(w *World) { w.Nodes = node{"n2": {NetworkUnavailable: true}} }, nil},
 		{"each node for its own reason", func(w *World) {
 			w.Nodes = node{"n1": {Excluded: true}, "n3": {NetworkUnavailable: true}}
 			w.Services[0].Local, w.Services[0].ServingNodes = true, map[string]bool{"n3": true}
-		}, []string{"n1 NodeExcluded routers"}},
+		}, []string{"n1 NodeExcluded no BGP router"}},
 		{"local traffic, endpoints on some nodes", func(w *World) { w.Services[0].Local = true }, nil},
 		{"local traffic, endpoints on a node that is not there", func(w *World) {
 			w.Services[0].Local, w.Services[0].ServingNodes = true, map[string]bool{"n4": true}
-		}, []string{"n1 NoLocalEndpoints routers"}},
+		}, []string{"n1 NoLocalEndpoints no BGP router"}},
 		{"local traffic, endpoints on a node that has no speaker", func(w *World) {
 			w.Services[0].Local, w.Services[0].ServingNodes, w.Members = true, map[string]bool{"n1": true}, w.Members[1:]
-		}, []string{"n2 NoSpeakerOnNode routers are not told of the Service: the Service has externalTrafficPolicy Local and endpoints on no node with a live speaker, only node n1 ("}},
+		}, []string{"n2 NoSpeakerOnNode no BGP router receives a route to the Service: the Service has externalTrafficPolicy Local and endpoints on no node with a live speaker, only node n1 ("}},
 		{"local traffic, endpoints on a node without and on one with a speaker", func(w *World) {
 			w.Services[0].Local, w.Services[0].ServingNodes, w.Members = true, map[string]bool{"n1": true, "n2": true}, w.Members[1:]
 		}, nil},
 		{"local traffic, endpoints on a node that is not selected", func(w *World) {
 			w.Policy = routed([]v1beta1.BGPAdvertisement{bgpAd("some", v1beta1.BGPAdvertisementSpec{NodeSelectors: onNode("n2", "n3")})}, bgpPeer("tor-a", "198.51.100.1"))
 			w.Services[0].Local, w.Services[0].ServingNodes = true, map[string]bool{"n1": true}
-		}, []string{"n2 NoLocalEndpoints routers"}},
+		}, []string{"n2 NoLocalEndpoints no BGP router"}},
 		{"a node that is cut off knows nothing of the others", func(w *World) {
 			w.Services[0].Local, w.Isolated, w.Members = true, true, w.Members[:1]
 		}, nil},
 		{"the selected node has no speaker", func(w *World) {
 			w.Policy = routed([]v1beta1.BGPAdvertisement{bgpAd("one", v1beta1.BGPAdvertisementSpec{NodeSelectors: onNode("n3")})}, bgpPeer("tor-a", "198.51.100.1"))
 			w.Members = w.Members[:2]
-		}, []string{"n1 NoSpeakerOnNode routers are not told of the Service: BGPAdvertisements select no node with a live speaker, only node n3 ("}},
+		}, []string{"n1 NoSpeakerOnNode no BGP router receives a route to the Service: BGPAdvertisements select no node with a live speaker, only node n3 ("}},
 		{"no node is selected", func(w *World) {
 			w.Policy = routed([]v1beta1.BGPAdvertisement{bgpAd("none", v1beta1.BGPAdvertisementSpec{NodeSelectors: onNode("n9")})}, bgpPeer("tor-a", "198.51.100.1"))
-		}, []string{"n1 NoMatchingAdvertisement routers are not told of the Service: BGPAdvertisement none selects no node"}},
+		}, []string{"n1 NoMatchingAdvertisement no BGP router receives a route to the Service: BGPAdvertisement none selects no node"}},
 		{"layer 2 alone is kept from it", func(w *World) {
 			layer2(w, v1beta1.L2AdvertisementSpec{NodeSelectors: onNode("n3")})
 			w.Nodes = node{"n3": {Excluded: true}}
@@ -95,15 +95,15 @@ func TestWhatUsersAreToldOfAServiceThatIsNotAnnounced(t *testing.T) {
 		{"both are kept from it", func(w *World) {
 			layer2(w, v1beta1.L2AdvertisementSpec{})
 			w.Nodes = all(Node{Excluded: true})
-		}, []string{"n1 NodeExcluded no node announces the Service at layer 2:", "n1 NodeExcluded routers are not told of the Service:"}},
+		}, []string{"n1 NodeExcluded no node announces the Service at layer 2:", "n1 NodeExcluded no BGP router receives a route to the Service:"}},
 		{"only routers of the other family", func(w *World) {
 			only4(w)
 			w.Services[0].Addresses = []netip.Addr{six}
-		}, []string{"n1 NoPeers routers are not told of the Service: no BGPPeer takes the IPv6 addresses that BGPAdvertisement all announces, on any node: a session with an IPv4 peer carries IPv6 only with dualStackAddressFamily"}},
+		}, []string{"n1 NoPeers no BGP router receives a route to the Service: no BGPPeer accepts the IPv6 addresses that BGPAdvertisement all announces, on any node: a session with an IPv4 peer carries IPv6 only with dualStackAddressFamily"}},
 		{"only routers of one family", func(w *World) {
 			only4(w)
 			w.Services[0].Addresses = append(w.Services[0].Addresses, six)
-		}, []string{"n1 NoPeers routers are told of a part of the Service only: no BGPPeer takes the IPv6 addresses"}},
+		}, []string{"n1 NoPeers BGP routers receive routes to some addresses of the Service only: no BGPPeer accepts the IPv6 addresses"}},
 		{"routers of one family whose sessions carry both", func(w *World) {
 			only4(w)
 			*w = bothFamilies(*w)
@@ -112,7 +112,7 @@ func TestWhatUsersAreToldOfAServiceThatIsNotAnnounced(t *testing.T) {
 		{"no router at all", func(w *World) {
 			w.Policy = routed([]v1beta1.BGPAdvertisement{bgpAd("all", v1beta1.BGPAdvertisementSpec{})})
 			w.Services[0].Addresses = append(w.Services[0].Addresses, six)
-		}, []string{"n1 NoPeers routers are not told of the Service: no BGPPeer takes what BGPAdvertisement all announces, on any node"}},
+		}, []string{"n1 NoPeers no BGP router receives a route to the Service: no BGPPeer accepts the routes of BGPAdvertisement all announces, on any node"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var got []string

@@ -140,7 +140,7 @@ func (s *Speaker) Ready() error {
 	if why := s.unable.Load(); why != nil {
 		return fmt.Errorf("node %s cannot announce: %w", s.Node, why)
 	}
-	return fmt.Errorf("node %s does not take part yet", s.Node)
+	return fmt.Errorf("node %s has not joined the membership yet", s.Node)
 }
 
 func (s *Speaker) loop(ctx context.Context) error {
@@ -191,7 +191,7 @@ func rest(pass time.Duration) time.Duration {
 func (s *Speaker) step(ctx context.Context) time.Duration {
 	world, ok, err := s.Observer.World(ctx)
 	if err != nil {
-		s.Log.Error(err, "Observing failed, will be tried again")
+		s.Log.Error(err, "Reading the cluster state failed, will retry")
 		return firstRestart
 	}
 	if !ok {

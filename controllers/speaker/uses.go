@@ -173,7 +173,7 @@ func (w World) used() map[netip.Addr]*reason.Problem {
 	}
 	for a, nodes := range internal {
 		if of := w.tellers(a); out[a] == nil && 2*len(nodes) <= of {
-			out[a] = reason.New(reason.LocalAddress, "address %s is configured on node %s (%d of %d nodes, not on most of them as a service proxy would have it)",
+			out[a] = reason.New(reason.LocalAddress, "address %s is configured on node %s (%d of %d nodes; a service proxy would configure it on most nodes)",
 				a, nodes[0], len(nodes), of)
 		}
 	}

@@ -369,8 +369,8 @@ func TestOccupied(t *testing.T) {
 	foreign, other := Key{"default", "foreign"}, Key{"default", "other"}
 	holder := service("holder", has("a", "192.0.2.2"))
 	a.Adopt(holder)
-	a.Occupy(foreign, addrs("192.0.2.1", "192.0.2.2"), "is not served here")
-	a.Occupy(other, addrs("192.0.2.1"), "is not served here")
+	a.Occupy(foreign, addrs("192.0.2.1", "192.0.2.2"), "this controller does not serve")
+	a.Occupy(other, addrs("192.0.2.1"), "this controller does not serve")
 	d := a.Decide(holder)
 	if texts(d.Addresses) != "192.0.2.2" || reasonOf(d.Problem) != reason.AddressInUse {
 		t.Errorf("the holder has %v (%v)", d.Addresses, d.Problem)
@@ -386,7 +386,7 @@ func TestOccupied(t *testing.T) {
 	if reasonOf(d.Problem) != reason.AddressInUse || !strings.Contains(d.Problem.Message(), "default/foreign") {
 		t.Errorf("refused with %v", d.Problem)
 	}
-	if a.Occupy(foreign, addrs("192.0.2.2"), "is not served here") {
+	if a.Occupy(foreign, addrs("192.0.2.2"), "this controller does not serve") {
 		t.Error("the other one still bears the address")
 	}
 	if !a.Release(other) {
@@ -447,7 +447,7 @@ func TestRefusalsName(t *testing.T) {
 		{"only withheld ones", pool("a", "192.0.2.1-192.0.2.1"), nil, service("s", asksPool("a")),
 			reason.PoolExhausted, "no IPv4 address is free in pool a; passed over: 192.0.2.1 (NodeAddress)"},
 		{"an address that its pool leaves out", buggyFree(pool("a", "192.0.2.0-192.0.2.9")), nil, service("s", asks("192.0.2.0")),
-			reason.AddressNotInPool, "pool a leaves 192.0.2.0 out (avoidBuggyIPs)"},
+			reason.AddressNotInPool, "pool a excludes 192.0.2.0 (spec.avoidBuggyIPs)"},
 		{"an address of no pool", buggyFree(pool("a", "192.0.2.0-192.0.2.9")), nil, service("s", asks("192.0.3.0")),
 			reason.AddressNotInPool, "192.0.3.0 is in no pool"},
 	}
@@ -456,7 +456,7 @@ func TestRefusalsName(t *testing.T) {
 			a := New()
 			a.SetPools([]Pool{tt.pool})
 			a.SetWithheld(withheld)
-			a.Occupy(Key{"default", "foreign"}, addrs("192.0.2.4"), "is not served here")
+			a.Occupy(Key{"default", "foreign"}, addrs("192.0.2.4"), "this controller does not serve")
 			for _, s := range tt.before {
 				a.Decide(s)
 			}

@@ -28,7 +28,7 @@ func (a *Allocator) retain(s *request) ([]netip.Addr, *poolState, *reason.Proble
 	}
 	kept := oneOfEach(held, s.Families)
 	if len(kept) == 0 {
-		return nil, nil, reason.New(reason.FamilyMismatch, "%s is of no family of the Service", join(held))
+		return nil, nil, reason.New(reason.FamilyMismatch, "%s is of an address family that the Service does not have", join(held))
 	}
 	pool, problem := a.keepable(s, kept, hint)
 	if problem == nil {
@@ -75,7 +75,7 @@ func (a *Allocator) fitting(s *request, kept []netip.Addr, hint string) (*poolSt
 		problem = disagreement(s, kept, pool)
 	}
 	if problem == nil && pool.Frozen == nil && !pool.admits(s.Key.Namespace, s.Labels) {
-		problem = reason.New(reason.PoolNotAllowed, "pool %s is not for this Service any more", pool.Name)
+		problem = reason.New(reason.PoolNotAllowed, "pool %s no longer allows this Service", pool.Name)
 	}
 	return pool, problem
 }
@@ -94,7 +94,7 @@ func oneOfEach(addresses []netip.Addr, families []Family) []netip.Addr {
 // disagreement returns how what is kept differs from what is asked for by name. A request that cannot be understood asks for nothing.
 func disagreement(s *request, kept []netip.Addr, pool *poolState) *reason.Problem {
 	if s.RequestedPool != "" && s.RequestedPool != pool.Name {
-		return reason.New(reason.RequestChanged, "the Service asks for pool %s and has addresses of pool %s", s.RequestedPool, pool.Name)
+		return reason.New(reason.RequestChanged, "the Service requests pool %s and has addresses of pool %s", s.RequestedPool, pool.Name)
 	}
 	if s.Invalid != nil || len(s.Requested) == 0 || sameSet(s.Requested, kept) {
 		return nil
@@ -102,7 +102,7 @@ func disagreement(s *request, kept []netip.Addr, pool *poolState) *reason.Proble
 	if _, oneIsEnough := s.wants(); oneIsEnough && len(without(kept, s.Requested)) == 0 {
 		return nil
 	}
-	return reason.New(reason.RequestChanged, "the Service asks for %s and has %s", join(s.Requested), join(kept))
+	return reason.New(reason.RequestChanged, "the Service requests %s and has %s", join(s.Requested), join(kept))
 }
 
 // poolHolding returns the one pool to which all addresses belong. The pool that granted them goes first; while it is frozen its word
@@ -131,10 +131,10 @@ func (a *Allocator) poolHolding(addresses []netip.Addr, hint string) (*poolState
 func (a *Allocator) homeless(address netip.Addr) *reason.Problem {
 	for _, p := range a.pools {
 		if slices.ContainsFunc(p.Excluded, func(r netipx.IPRange) bool { return r.Contains(address) }) {
-			return reason.New(reason.AddressNotInPool, "pool %s leaves %s out (exclude)", p.Name, address)
+			return reason.New(reason.AddressNotInPool, "pool %s excludes %s (spec.exclude)", p.Name, address)
 		}
 		if p.covers(address) {
-			return reason.New(reason.AddressNotInPool, "pool %s leaves %s out (avoidBuggyIPs)", p.Name, address)
+			return reason.New(reason.AddressNotInPool, "pool %s excludes %s (spec.avoidBuggyIPs)", p.Name, address)
 		}
 	}
 	return reason.New(reason.AddressNotInPool, "%s is in no pool", address)

@@ -421,7 +421,7 @@ func drive(t *testing.T, r *rand.Rand, steps int) {
 		case n == 3:
 			key := Key{"foreign", fmt.Sprint(r.IntN(3))}
 			m.foreign[key] = randomAddr(r)
-			a.Occupy(key, []netip.Addr{m.foreign[key]}, "is not served here")
+			a.Occupy(key, []netip.Addr{m.foreign[key]}, "this controller does not serve")
 		case n == 6:
 			m.conflicts = randomConflicts(r)
 			a.SetConflicts(m.conflicts)
@@ -491,7 +491,7 @@ func restarted(t *testing.T, m *model, a *Allocator) *Allocator {
 	}
 	fresh.SetReservations(m.reserved)
 	for key, address := range m.foreign {
-		fresh.Occupy(key, []netip.Addr{address}, "is not served here")
+		fresh.Occupy(key, []netip.Addr{address}, "this controller does not serve")
 	}
 	for _, key := range keys {
 		fresh.Adopt(withStatus(m.services[key], m.held[key]))

@@ -49,7 +49,7 @@ func (a *Allocator) spare(key Key, address netip.Addr) *reason.Problem {
 	if s == nil || s.reservation.isFor(key) || a.holdings[address] != nil {
 		return nil
 	}
-	return reason.New(reason.AddressReserved, "%s is kept by IPReservation %s", address, s.reservation.Name)
+	return reason.New(reason.AddressReserved, "%s is reserved by IPReservation %s", address, s.reservation.Name)
 }
 
 // favour grants what is reserved for the Service: from the first pool, by name, that may serve it and has some of it.
@@ -96,5 +96,5 @@ func (a *Allocator) keepers(s *request, families []Family, pools []*poolState) s
 	if len(names) > most {
 		names = append(names[:most], "others")
 	}
-	return "; kept by IPReservation " + strings.Join(names, ", ")
+	return "; reserved by IPReservation " + strings.Join(names, ", ")
 }

@@ -37,9 +37,9 @@ func TestReservations(t *testing.T) {
 		{name: "kept in the middle", pools: []Pool{pool("a", four)}, reservations: []Reservation{keeps("r", "192.0.2.2-192.0.2.3")},
 			before: []Service{service("x")}, service: service("s"), want: "192.0.2.4", wantPool: "a"},
 		{name: "not even on request", pools: []Pool{pool("a", four)}, reservations: []Reservation{keeps("r", "192.0.2.1-192.0.2.2")},
-			service: service("s", asks("192.0.2.2")), problem: reason.AddressReserved, says: "192.0.2.2 is kept by IPReservation r"},
+			service: service("s", asks("192.0.2.2")), problem: reason.AddressReserved, says: "192.0.2.2 is reserved by IPReservation r"},
 		{name: "exhausted says who keeps", pools: []Pool{pool("a", four)}, reservations: []Reservation{keeps("r", four)},
-			service: service("s"), problem: reason.PoolExhausted, says: "kept by IPReservation r"},
+			service: service("s"), problem: reason.PoolExhausted, says: "reserved by IPReservation r"},
 		{name: "first to whom it is for", pools: []Pool{pool("a", four)}, reservations: []Reservation{keeps("r", "192.0.2.3-192.0.2.4", "s")},
 			service: service("s"), want: "192.0.2.3", wantPool: "a"},
 		{name: "on request to whom it is for", pools: []Pool{pool("a", four)}, reservations: []Reservation{keeps("r", "192.0.2.3-192.0.2.4", "s")},
@@ -119,7 +119,7 @@ func TestRefusalNamesExclusion(t *testing.T) {
 	p.Excluded = pool("", "192.0.2.5-192.0.2.9").Ranges
 	a.SetPools([]Pool{p})
 	d := a.Decide(service("s", asks(netip.MustParseAddr("192.0.2.7").String())))
-	if reasonOf(d.Problem) != reason.AddressNotInPool || !strings.Contains(d.Problem.Message(), "pool a leaves 192.0.2.7 out (exclude)") {
+	if reasonOf(d.Problem) != reason.AddressNotInPool || !strings.Contains(d.Problem.Message(), "pool a excludes 192.0.2.7 (spec.exclude)") {
 		t.Fatalf("got %v", d.Problem)
 	}
 }

@@ -30,7 +30,7 @@ func (a *Allocator) search(s *request) ([]netip.Addr, *poolState, *reason.Proble
 func (a *Allocator) requested(s *request) ([]netip.Addr, *poolState, *reason.Problem) {
 	addresses := oneOfEach(s.Requested, s.Families)
 	if len(addresses) != len(s.Families) || len(addresses) != len(s.Requested) {
-		return nil, nil, reason.New(reason.FamilyMismatch, "the Service is %s and asks for %s", joinFamilies(s.Families), join(s.Requested))
+		return nil, nil, reason.New(reason.FamilyMismatch, "the Service is %s and requests %s", joinFamilies(s.Families), join(s.Requested))
 	}
 	for _, address := range addresses {
 		if problem := a.barred(s, address); problem != nil {
@@ -64,7 +64,7 @@ func (a *Allocator) mayGrant(s *request, pool *poolState) *reason.Problem {
 		return frozen(pool)
 	}
 	if !pool.admits(s.Key.Namespace, s.Labels) {
-		return reason.New(reason.PoolNotAllowed, "pool %s is not for this Service", pool.Name)
+		return reason.New(reason.PoolNotAllowed, "pool %s does not allow this Service", pool.Name)
 	}
 	return nil
 }
@@ -208,7 +208,7 @@ func (a *Allocator) firstFree(p *poolState, f Family, right func(*Reservation) b
 func (p *poolState) usable(address netip.Addr) bool { return !p.AvoidBuggyIPs || !buggy(address) }
 
 func frozen(p *poolState) *reason.Problem {
-	return reason.New(reason.PoolFrozen, "pool %s is invalid (%s) and grants nothing new", p.Name, p.Frozen.Reason)
+	return reason.New(reason.PoolFrozen, "pool %s is invalid (%s) and assigns no new addresses", p.Name, p.Frozen.Reason)
 }
 
 // explain says why none of the pools that are for the Service served it.

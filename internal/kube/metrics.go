@@ -27,9 +27,9 @@ func NewClientMetrics() *ClientMetrics {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "metallb", Subsystem: "k8s_client", Name: name, Help: help})
 	}
 	return &ClientMetrics{
-		updates:  counter("updates_total", "Writes to the API server that were tried."),
-		failures: counter("update_errors_total", "Writes to the API server that failed, conflicts included. Each is tried again."),
-		loaded:   gauge("config_loaded_bool", "1 once a configuration was read and taken into use."),
+		updates:  counter("updates_total", "Attempted writes to the API server."),
+		failures: counter("update_errors_total", "Failed writes to the API server, including conflicts; each is retried."),
+		loaded:   gauge("config_loaded_bool", "1 once a configuration is loaded and in use."),
 		stale:    gauge("config_stale_bool", "1 while a part of the configuration is left out: an object that is not valid, or one whose Secret cannot be used."),
 	}
 }

@@ -86,5 +86,5 @@ func (w *Writer[K]) tell(ctx context.Context, key K, err error) {
 	if apierrors.IsConflict(err) || ctx.Err() != nil {
 		log = log.V(1)
 	}
-	log.Info("Write failed, will be tried again", "key", key, "error", err.Error())
+	log.Info("Write failed, will retry", "key", key, "error", err.Error())
 }

@@ -52,7 +52,7 @@ func (d delegate) MergeRemoteState(b []byte, _ bool) {
 	}
 	records, err := decodeRecords(b)
 	if err != nil {
-		d.options.Log.V(1).Info("Ignored the states that a member sent", "error", err.Error())
+		d.options.Log.V(1).Info("Invalid state of a member is ignored", "error", err.Error())
 		return
 	}
 	d.merge(records)

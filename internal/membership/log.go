@@ -19,10 +19,10 @@ var notable = []struct {
 	fragment, message string
 	reason            reason.Reason
 }{
-	{"could decrypt the message", "Refused a member with another key", reason.GossipKeyDiffers},
-	{"is not encrypted", "Refused a member that does not encrypt", reason.GossipKeyDiffers},
+	{"could decrypt the message", "Member with another key rejected", reason.GossipKeyDiffers},
+	{"is not encrypted", "Member without encryption rejected", reason.GossipKeyDiffers},
 	{"UDP probes failed", "Member answered a probe over TCP but not over UDP", reason.GossipUDPBlocked},
-	{"Conflicting address", "Refused a second member of the same name", reason.MemberNameTaken},
+	{"Conflicting address", "Second member of the same name rejected", reason.MemberNameTaken},
 }
 
 // worstFirst is the order of the problems of a membership.
@@ -102,7 +102,7 @@ func (w *logWriter) Write(line []byte) (int, error) {
 			return len(line), nil
 		}
 	}
-	w.log.V(verbosity(level)).Info("Memberlist said", "detail", text)
+	w.log.V(verbosity(level)).Info("Memberlist log line", "detail", text)
 	return len(line), nil
 }
 
@@ -125,7 +125,7 @@ func (w *logWriter) cause(r reason.Reason, text string) reason.Reason {
 func (w *logWriter) tell(message string, r reason.Reason, text string) {
 	verbosity, now := 0, time.Now()
 	if from, known := sender(text); known && r == reason.GossipKeyDiffers && !w.expects(from) {
-		w.log.V(1).Info("Message with another key from where no speaker is expected", "address", from)
+		w.log.V(1).Info("Message encrypted with an unknown key from an unexpected address is ignored", "address", from)
 		return
 	}
 	w.mu.Lock()

@@ -22,10 +22,10 @@ func TestLogWriter(t *testing.T) {
 	log := funcr.New(func(_, args string) { lines = append(lines, args) }, funcr.Options{Verbosity: 2})
 	w := newLogWriter(log, func() {}, everybody)
 	for _, test := range []struct{ line, level, message string }{
-		{"[DEBUG] memberlist: Stream connection from=10.0.0.1", "2", "Memberlist said"},
-		{"[INFO] memberlist: Suspect b has failed, no acks received", "1", "Memberlist said"},
-		{"[ERR] memberlist: Failed fallback TCP ping: EOF", "1", "Memberlist said"},
-		{"Err: Could not set the deadline: x", "1", "Memberlist said"},
+		{"[DEBUG] memberlist: Stream connection from=10.0.0.1", "2", "Memberlist log line"},
+		{"[INFO] memberlist: Suspect b has failed, no acks received", "1", "Memberlist log line"},
+		{"[ERR] memberlist: Failed fallback TCP ping: EOF", "1", "Memberlist log line"},
+		{"Err: Could not set the deadline: x", "1", "Memberlist log line"},
 		{"[ERR] memberlist: Decrypt packet failed: no installed keys could decrypt the message from=10.0.0.1:7946", "0", "another key"},
 		{"[ERR] memberlist: Decrypt packet failed: no installed keys could decrypt the message from=10.0.0.2:7946", "1", "another key"},
 		{"[WARN] memberlist: Was able to connect to b over TCP but UDP probes failed, network may be misconfigured", "0", "GossipDelayed"},

@@ -215,7 +215,7 @@ var _ = Describe("Membership", func() {
 			defer mu.Unlock()
 			return slices.Clone(lines)
 		}
-		Eventually(logged).Should(ConsistOf(And(ContainSubstring("Refused a member with another key"), ContainSubstring(string(reason.GossipKeyDiffers)))))
+		Eventually(logged).Should(ConsistOf(And(ContainSubstring("Member with another key rejected"), ContainSubstring(string(reason.GossipKeyDiffers)))))
 		Consistently(func() int { return len(first.Members()) + len(second.Members()) }).WithTimeout(600 * time.Millisecond).Should(Equal(2))
 		Expect(logged()).To(HaveLen(1), "the same line must not be repeated every 250 ms")
 		for n, other := range map[*node]string{first: s.address(2).String(), second: s.address(1).String()} {

@@ -19,15 +19,15 @@ func newMetrics() metrics {
 	m := metrics{
 		members: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "metallb_speaker_members",
-			Help: "Number of speakers that are alive as this one sees them, itself included.",
+			Help: "Number of live speakers in this speaker's membership, including itself.",
 		}),
 		losses: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "metallb_speaker_member_losses_total",
-			Help: "Number of times that a speaker was lost or left.",
+			Help: "Number of times that a speaker failed or left the membership.",
 		}),
 		undecryptable: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "metallb_speaker_gossip_undecryptable_total",
-			Help: "Number of messages from other speakers that were encrypted with a key which this one does not have.",
+			Help: "Number of messages from other speakers that no key of this speaker decrypts.",
 		}),
 	}
 	m.members.Set(1)

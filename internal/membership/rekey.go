@@ -54,7 +54,7 @@ func (m *Membership) readKeys(now time.Time) {
 		signal(m.changed)
 	}
 	if err != nil && before == nil {
-		m.options.Log.Error(err, "Gossip key was not read again, the speaker keeps the keys that it has")
+		m.options.Log.Error(err, "Reading the gossip key failed, the previous keys stay in use")
 	}
 }
 
@@ -65,15 +65,15 @@ func (m *Membership) turn(now time.Time, keys Keys) error {
 		if err := m.keyring.AddKey(key); err != nil {
 			return fmt.Errorf("adding a gossip key: %w", err)
 		}
-		m.options.Log.Info("Gossip key added, messages with it are read from now on")
+		m.options.Log.Info("Gossip key added for decryption")
 	}
 	if len(c.use) == 0 {
 		return nil
 	}
 	if err := m.keyring.UseKey(c.use); err != nil {
-		return fmt.Errorf("changing over to a gossip key: %w", err)
+		return fmt.Errorf("changing the gossip key: %w", err)
 	}
-	m.options.Log.Info("Gossip key changed, messages are encrypted with the new one")
+	m.options.Log.Info("Gossip key changed for encryption")
 	return nil
 }
 

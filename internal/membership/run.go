@@ -99,7 +99,7 @@ func (m *Membership) tend(ctx context.Context, list *memberlist.Memberlist, join
 			joins.Go(func() { m.join(list, address) })
 		}
 		for _, address := range p.tired {
-			m.options.Log.Info("Peer does not answer, trying less often", "address", address)
+			m.options.Log.Info("Speaker does not answer, will retry less often", "address", address)
 		}
 		next.Reset(min(p.wait, m.lapse()))
 	}
@@ -144,14 +144,14 @@ func (m *Membership) outdated() []netip.Addr {
 func (m *Membership) join(list *memberlist.Memberlist, address netip.Addr) {
 	at := netip.AddrPortFrom(address, m.options.Bind.Port())
 	if _, err := list.Join([]string{at.String()}); err != nil {
-		m.options.Log.V(1).Info("Peer does not answer", "address", address, "error", err.Error())
+		m.options.Log.V(1).Info("Speaker does not answer", "address", address, "error", err.Error())
 	}
 }
 
 // stop says goodbye so that the others need not find out, then closes the sockets.
 func (m *Membership) stop(list *memberlist.Memberlist) {
 	if err := list.Leave(leaveWithin); err != nil {
-		m.options.Log.V(1).Info("Said goodbye less often than intended", "error", err.Error())
+		m.options.Log.V(1).Info("Broadcasting the departure of this member timed out", "error", err.Error())
 	}
 	if err := list.Shutdown(); err != nil {
 		m.options.Log.Error(err, "Closing the membership failed")

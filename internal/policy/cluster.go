@@ -172,7 +172,7 @@ func Overlap(pool allocation.Pool, ranges []allocation.Withheld) *reason.Problem
 	if len(texts) == 0 {
 		return nil
 	}
-	detail := fmt.Sprintf("pool %q has addresses that are granted to nobody: %s", pool.Name, strings.Join(texts, "; "))
+	detail := fmt.Sprintf("pool %q has addresses that are never assigned: %s", pool.Name, strings.Join(texts, "; "))
 	if more > 0 {
 		detail += fmt.Sprintf("; and %d more ranges", more)
 	}

@@ -123,7 +123,7 @@ func TestPoolsThatOverlapTheCluster(t *testing.T) {
 	} {
 		compiled := Compile(Objects{Pools: []v1beta1.IPAddressPool{{ObjectMeta: metav1.ObjectMeta{Name: "blue"}, Spec: row.spec}}})
 		if row.want != "" {
-			row.want = `pool "blue" has addresses that are granted to nobody: ` + row.want
+			row.want = `pool "blue" has addresses that are never assigned: ` + row.want
 		}
 		got := ""
 		if p := Overlap(compiled.Pools[0], ranges); p != nil {

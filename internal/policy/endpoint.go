@@ -41,7 +41,7 @@ func (p *Peer) wrongAddresses() *reason.Problem {
 		return reason.New(reason.InvalidBGPPeer, "invalid BGPPeer router ID %q: it has the form of an IPv4 address", p.Spec.RouterID)
 	case p.Address.Is6() && p.Address.IsLinkLocalUnicast():
 		return reason.New(reason.InvalidBGPPeer,
-			"invalid BGPPeer address %q: a link-local address says nothing without its link; name the link in interface in place of peerAddress", p.Spec.PeerAddress)
+			"invalid BGPPeer address %q: a link-local address needs its interface; set interface in place of peerAddress", p.Spec.PeerAddress)
 	case p.Source.IsValid() && p.Address.IsValid() && p.Source.Is4() != p.Address.Is4():
 		return reason.New(reason.InvalidBGPPeer, "the source address %s is not of the family of the peer's address %s", p.Source, p.Address)
 	case p.Source.IsValid() && p.Spec.Interface != "" && !(p.Source.Is6() && p.Source.IsLinkLocalUnicast()):

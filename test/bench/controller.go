@@ -82,7 +82,7 @@ func (l load) restart(ctx context.Context, name string, parts map[string][]float
 		last = at
 	}
 	for _, step := range []struct{ part, text string }{
-		{partStart, "Starting"}, {partRead, "Attempting to acquire leader lease"}, {partLease, "uccessfully acquired lease"}, {partDecide, "First pass done"},
+		{partStart, "Starting"}, {partRead, "Attempting to acquire leader lease"}, {partLease, "uccessfully acquired lease"}, {partDecide, "First reconciliation finished"},
 	} {
 		at, err := l.logged(ctx, step.text)
 		if err != nil {

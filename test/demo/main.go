@@ -46,14 +46,14 @@ func (d *demo) run(ctx context.Context) error {
 		steps.Step{Name: "start a Kubernetes of three nodes", Run: d.LabUp},
 		steps.Step{Name: "install the operator", Run: d.install},
 		steps.Step{Name: "apply one MetalLB resource", Run: d.metallb},
-		steps.Step{Name: "make a pool and an L2Advertisement", Run: d.pool},
+		steps.Step{Name: "create a pool and an L2Advertisement", Run: d.pool},
 		steps.Step{Name: "deploy three HTTP servers", Run: d.Deploy},
 		steps.Step{Name: "create a LoadBalancer Service", Run: d.service},
-		steps.Step{Name: "ask by ARP who has its address", Run: d.askARP},
+		steps.Step{Name: "resolve its address by ARP", Run: d.askARP},
 		steps.Step{Name: "HTTP from the client", Run: d.http},
 		steps.Step{Name: "cut the owner's link", Run: d.cut},
 		steps.Step{Name: "HTTP from the client", Run: d.http},
-		steps.Step{Name: "give the link back", Run: d.heal},
+		steps.Step{Name: "restore the link", Run: d.heal},
 	)
 }
 

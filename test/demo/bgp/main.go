@@ -49,15 +49,15 @@ func (d *demo) run(ctx context.Context) error {
 		steps.Step{Name: "start a Kubernetes of three nodes", Run: d.labUp},
 		steps.Step{Name: "install the operator", Run: d.install},
 		steps.Step{Name: "deploy three HTTP servers", Run: d.Deploy},
-		steps.Step{Name: "make an IPAddressPool of one address", Run: d.pool},
-		steps.Step{Name: "make a BGPPeer and an advertisement", Run: d.peer},
+		steps.Step{Name: "create an IPAddressPool with one address", Run: d.pool},
+		steps.Step{Name: "create a BGPPeer and an advertisement", Run: d.peer},
 		steps.Step{Name: "create a LoadBalancer Service", Run: d.service},
-		steps.Step{Name: "ask FRR for the ways to its address", Run: d.ways},
-		steps.Step{Name: "ask the router's kernel", Run: d.kernel},
+		steps.Step{Name: "list the routes to its address in FRR", Run: d.ways},
+		steps.Step{Name: "read the router's kernel routes", Run: d.kernel},
 		steps.Step{Name: "HTTP from behind the router", Run: d.http},
 		steps.Step{Name: "cut a node's link", Run: d.cut},
 		steps.Step{Name: "HTTP from behind the router", Run: d.http},
-		steps.Step{Name: "give the link back", Run: d.heal},
+		steps.Step{Name: "restore the link", Run: d.heal},
 	)
 }
 
@@ -114,7 +114,7 @@ func (d *demo) service(ctx context.Context) (string, error) {
 	}
 	addresses, err := d.Suite.AwaitAddresses(ctx, namespace, "http-service", patience)
 	if err == nil && !slices.Contains(addresses, d.addr) {
-		err = fmt.Errorf("it got %v", addresses)
+		err = fmt.Errorf("the Service has the addresses %v", addresses)
 	}
 	return "EXTERNAL-IP " + d.addr.String(), err
 }
@@ -131,13 +131,13 @@ func (d *demo) ways(ctx context.Context) (string, error) {
 			}
 		}
 		if used != len(d.Suite.Lab.Nodes()) {
-			return errors.Join(fmt.Errorf("FRR uses %d ways of %+v", used, paths), err)
+			return errors.Join(fmt.Errorf("FRR uses %d paths of %+v", used, paths), err)
 		}
 		return err
 	})
 	out, errShow := d.Suite.Lab.FRR().Run(ctx, "show ip bgp")
 	fmt.Print(out)
-	return fmt.Sprintf("%s: three ways, equally good, path 1001", prefix), errors.Join(err, errShow)
+	return fmt.Sprintf("%s: three equal-cost paths, AS_PATH 1001", prefix), errors.Join(err, errShow)
 }
 
 func (d *demo) kernel(ctx context.Context) (string, error) {
@@ -145,7 +145,7 @@ func (d *demo) kernel(ctx context.Context) (string, error) {
 	err := suite.Await(ctx, patience, func(context.Context) error {
 		var err error
 		if hops, err = d.Suite.Lab.Router().NextHops(netip.PrefixFrom(d.addr, 32)); err == nil && len(hops) != len(d.Suite.Lab.Nodes()) {
-			err = fmt.Errorf("it sends packets to %v", hops)
+			err = fmt.Errorf("the next hops are %v", hops)
 		}
 		return err
 	})
@@ -176,11 +176,11 @@ func (d *demo) cut(ctx context.Context) (string, error) {
 	err := suite.Await(ctx, patience, func(context.Context) error {
 		hops, err := d.Suite.Lab.Router().NextHops(prefix)
 		if err == nil && slices.Contains(hops, address) {
-			err = fmt.Errorf("it sends packets to %v", hops)
+			err = fmt.Errorf("the next hops are %v", hops)
 		}
 		return err
 	})
-	return fmt.Sprintf("%s is no next hop any more after %.1f s (BFD, 300 ms x 3)", address, time.Since(begin).Seconds()), err
+	return fmt.Sprintf("%s is removed from the next hops after %.1f s (BFD, 300 ms x 3)", address, time.Since(begin).Seconds()), err
 }
 
 func (d *demo) heal(ctx context.Context) (string, error) {

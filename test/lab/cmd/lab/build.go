@@ -20,7 +20,7 @@ func buildCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			names, ok := map[string][]string{"all": binaries.All, "envtest": binaries.Envtest}[only]
 			if !ok {
-				return fmt.Errorf("--only %s: say all or envtest", only)
+				return fmt.Errorf("--only %s: want all or envtest", only)
 			}
 			root, err := checkout.Root()
 			if err != nil {

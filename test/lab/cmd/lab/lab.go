@@ -26,7 +26,7 @@ func inputs() (topology.Inputs, error) {
 		if value := os.Getenv(name); value != "" {
 			parsed, err := strconv.Atoi(value)
 			if err != nil {
-				return in, fmt.Errorf("%s=%s: say a number", name, value)
+				return in, fmt.Errorf("%s=%s: want a number", name, value)
 			}
 			*number = parsed
 		}
@@ -41,7 +41,7 @@ func upCommand() *cobra.Command {
 	without := false
 	cmd := &cobra.Command{
 		Use:   "up",
-		Short: "Make sure that a healthy lab runs (inputs: NODES, API_SERVERS, PROXY_MODE) and write .lab/env",
+		Short: "Start the lab unless a healthy one runs (inputs: NODES, API_SERVERS, PROXY_MODE) and write .lab/env",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			in, err := inputs()
@@ -78,7 +78,7 @@ func cutCommand() *cobra.Command {
 	silent := false
 	cmd := &cobra.Command{
 		Use:   "cut NODE",
-		Short: "Take a node's link on the segment away",
+		Short: "Cut a node's link on the segment",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if silent {
@@ -87,14 +87,14 @@ func cutCommand() *cobra.Command {
 			return onNode(cmd.Context(), args[0], cluster.Cut)
 		},
 	}
-	cmd.Flags().BoolVar(&silent, "silent", false, "block the bridge's port and leave the carrier up")
+	cmd.Flags().BoolVar(&silent, "silent", false, "block the bridge port and keep the carrier up")
 	return cmd
 }
 
 func healCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "heal NODE",
-		Short: "Give a node's link back",
+		Short: "Restore a node's link",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return onNode(cmd.Context(), args[0], cluster.Heal)
@@ -108,7 +108,7 @@ func onNode(ctx context.Context, name string, act func(context.Context, string) 
 		return fmt.Errorf("no lab runs on this machine; start one with: lab up")
 	}
 	if !slices.ContainsFunc(owner.Inputs.NodeList(), func(node topology.Node) bool { return node.Name == name }) {
-		return fmt.Errorf("%s is no node of the lab; it has n1 to n%d", name, owner.Inputs.Nodes)
+		return fmt.Errorf("%s is not a node of the lab; the nodes are n1 to n%d", name, owner.Inputs.Nodes)
 	}
 	return act(ctx, name)
 }
@@ -177,7 +177,7 @@ func printImages(ctx context.Context, builder image.Builder, all bool) error {
 func statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
-		Short: "Say what runs on this machine; exit 1 if it is not a whole lab",
+		Short: "Show the state of the lab on this machine; exit 1 unless the lab is complete",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cluster.Status(cmd.Context(), cmd.OutOrStdout())

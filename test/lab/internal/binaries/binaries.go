@@ -77,7 +77,7 @@ func (b Builder) Build(ctx context.Context, names []string) (string, error) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return "", fmt.Errorf("making the cache folder: %w", err)
 	}
-	unlock, err := machine.Lock(ctx, filepath.Join(folder, "lock"), func() { b.Progress("waiting for another build to end") })
+	unlock, err := machine.Lock(ctx, filepath.Join(folder, "lock"), func() { b.Progress("waiting for another build to finish") })
 	if err != nil {
 		return "", err
 	}

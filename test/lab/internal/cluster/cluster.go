@@ -48,10 +48,10 @@ func (l *Lab) start(name, namespace string, command ...string) error {
 func (l *Lab) await(ctx context.Context, daemon string, timeout time.Duration, ready func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	last := fmt.Errorf("never asked")
+	last := fmt.Errorf("not checked yet")
 	err := wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		if !machine.Alive(daemon) {
-			return false, fmt.Errorf("%s has ended: %s", daemon, lastLine(l.log(daemon)))
+			return false, fmt.Errorf("%s has exited: %s", daemon, lastLine(l.log(daemon)))
 		}
 		last = ready(ctx)
 		return last == nil, nil

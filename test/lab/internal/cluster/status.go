@@ -30,10 +30,10 @@ func Status(ctx context.Context, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "daemons   %d of %d run\n", len(names)-len(dead), len(names))
 	if len(dead) > 0 {
-		return fmt.Errorf("ended: %s", strings.Join(dead, " "))
+		return fmt.Errorf("exited: %s", strings.Join(dead, " "))
 	}
 	if !owner.Complete {
-		return errors.New("the lab was not finished")
+		return errors.New("the lab is incomplete")
 	}
 	lab := &Lab{Checkout: owner.Checkout, Inputs: owner.Inputs, bin: owner.Binaries}
 	if err := lab.awaitReady(ctx, 3*time.Second); err != nil {

@@ -215,7 +215,7 @@ func (l *Lab) awaitReady(ctx context.Context, timeout time.Duration) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	last := errors.New("never asked")
+	last := errors.New("not checked yet")
 	err = wait.PollUntilContextCancel(ctx, 200*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		dead, err := deadDaemons()
 		if err != nil {
