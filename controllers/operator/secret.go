@@ -82,9 +82,14 @@ func (r *Reconciler) createKey(ctx context.Context, cr *v1beta1.MetalLB) error {
 	if len(r.key.value) > 0 {
 		secret.Data[formerKeyEntry] = r.key.value
 	}
-	if err := r.Client.Create(ctx, secret); err != nil && !apierrors.IsAlreadyExists(err) {
+	err := r.Client.Create(ctx, secret)
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("creating secret %s: %w", GossipSecret, err)
 	}
+	r.key = gossipKey{version: secret.ResourceVersion, value: secret.Data[gossipKeyEntry]}
 	return nil
 }
 

@@ -279,11 +279,8 @@ func (e *epitaph) words(err error) string {
 	return out
 }
 
-// outOfMemory says whether the process ended because it could get no more memory, in the words of the Go runtime or of its race detector.
+// outOfMemory says whether the process ended because it could get no more memory, in the words of the Go runtime.
 func (e *epitaph) outOfMemory() bool {
-	if len(e.tail) > 0 && strings.Contains(e.tail[len(e.tail)-1], "ThreadSanitizer failed to allocate") {
-		return true
-	}
 	return strings.HasPrefix(e.cause, "fatal error: ") && (strings.Contains(e.cause, "out of memory") || strings.Contains(e.cause, "cannot allocate memory"))
 }
 
