@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/internal/allocation"
 	"metalsuite.io/internal/kube"
@@ -117,12 +118,16 @@ var _ = Describe("A Service whose status the API server refuses to write", func(
 			}
 		})
 		c.start()
-		blue := c.pool(ctx, "blue", "198.18.2.1-198.18.2.1")
+		blue := c.pool(ctx, "blue", "198.18.2.1-198.18.2.2")
 		c.service(ctx, "refused")
 		Eventually(refusals.Load).Should(BeNumerically(">=", 1))
+		witness := c.service(ctx, "witness")
+		Eventually(fresh(ctx, witness)).Should(haveIPs("198.18.2.2"))
 
 		By("giving the address to a Service that asks for a pool which is only for those that do")
 		Expect(api.Delete(ctx, blue)).To(Succeed())
+		// A pool that takes the place of another one in the same pass takes over the addresses of its Services.
+		Eventually(fresh(ctx, witness)).Should(beRefused(reason.NoPools))
 		no := false
 		Expect(api.Create(ctx, &v1beta1.IPAddressPool{
 			ObjectMeta: metav1.ObjectMeta{Name: "green", Namespace: c.namespace},
