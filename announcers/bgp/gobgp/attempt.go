@@ -148,6 +148,8 @@ func (a *attempt) follow() {
 			a.note(event)
 		case <-a.clues.dialed:
 			a.notConnected()
+		case <-a.clues.reached:
+			a.connected()
 		case <-a.silent:
 			a.noOpen()
 		case cease := <-a.leave:
@@ -171,6 +173,15 @@ func (a *attempt) notConnected() {
 	}
 }
 
+// connected reports OpenSent before GoBGP does: the router has accepted the connection, and the OPEN message follows as soon as GoBGP has
+// connected to the relay, up to two seconds later. An attempt that is still in Active would be begun afresh when BFD comes up, which a router
+// with dynamic neighbours starts at this moment, and that would end both.
+func (a *attempt) connected() {
+	if a.at < announcers.OpenSent && a.clues.connected() {
+		a.tell(bgp.Event{Phase: announcers.OpenSent})
+	}
+}
+
 // note takes a step of the session.
 func (a *attempt) note(event *api.WatchEventResponse_PeerEvent) {
 	if a.over || event.GetType() != api.WatchEventResponse_PeerEvent_STATE {
@@ -190,7 +201,9 @@ func (a *attempt) note(event *api.WatchEventResponse_PeerEvent) {
 		a.silent = time.After(a.run.options.openWait)
 		a.tell(bgp.Event{Phase: phase})
 	default:
-		a.tell(bgp.Event{Phase: phase})
+		if !a.clues.connected() {
+			a.tell(bgp.Event{Phase: phase})
+		}
 	}
 }
 

@@ -17,7 +17,8 @@ import (
 type clues struct {
 	settings bgp.Settings
 	// dialed receives a value after an attempt to connect has failed, ended after a session did.
-	dialed, ended chan struct{}
+	// dialed receives a value after a failed dial, reached after the router has accepted the connection, ended after the session has ended.
+	dialed, reached, ended chan struct{}
 
 	mu             sync.Mutex
 	sent, received *notification
@@ -44,7 +45,7 @@ type relayState struct {
 type dropped struct{ messages, bytes, standIns uint64 }
 
 func newClues(s bgp.Settings) *clues {
-	return &clues{settings: s, dialed: make(chan struct{}, 1), ended: make(chan struct{}, 1), news: make(chan struct{}, 1)}
+	return &clues{settings: s, dialed: make(chan struct{}, 1), reached: make(chan struct{}, 1), ended: make(chan struct{}, 1), news: make(chan struct{}, 1)}
 }
 
 // hear takes a line.
@@ -58,6 +59,9 @@ func (c *clues) hear(l line) {
 	case textReady, textConnected, textGone, textDropped:
 		c.relay.hear(l)
 		signalTo(c.news)
+		if l.Message == textConnected {
+			signalTo(c.reached)
+		}
 	case textDialFailed:
 		c.dial = dialProblem(c.settings, l.Fields["Error"])
 		signalTo(c.dialed)
@@ -70,6 +74,13 @@ func (c *clues) hear(l line) {
 	case textState:
 		c.change(l)
 	}
+}
+
+// connected reports whether the router has accepted the connection of the present attempt and keeps it.
+func (c *clues) connected() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.relay.local.IsValid() && !c.relay.gone
 }
 
 func (c *clues) change(l line) {
