@@ -53,15 +53,25 @@ func TestEveryRoleHasItsServiceAccount(t *testing.T) {
 	}
 }
 
+// Operands run the image of the operator's own pod unless RELATED_IMAGE_METALSUITE names another one, so a mirror that replaces the operator's
+// image replaces theirs.
 func TestOperandsRunTheRelatedImage(t *testing.T) {
 	csv := load(t).CSV
 	container := csv.Spec.InstallStrategy.StrategySpec.DeploymentSpecs[0].Spec.Template.Spec.Containers[0]
-	for _, variable := range container.Env {
-		if variable.Name == "RELATED_IMAGE_METALSUITE" && variable.Value == container.Image && csv.Spec.RelatedImages[0].Image == container.Image {
-			return
-		}
+	if len(csv.Spec.RelatedImages) != 1 || csv.Spec.RelatedImages[0].Image != container.Image {
+		t.Errorf("the related images are %v, want the operator's %s alone", csv.Spec.RelatedImages, container.Image)
 	}
-	t.Errorf("the operator's image %s is not what its operands get or not a related image", container.Image)
+	knowsItsPod := false
+	for _, variable := range container.Env {
+		if variable.Name == "RELATED_IMAGE_METALSUITE" && variable.Value != container.Image {
+			t.Errorf("operands would run %s, which is not a related image", variable.Value)
+		}
+		from := variable.ValueFrom
+		knowsItsPod = knowsItsPod || variable.Name == "METALLB_POD_NAME" && from != nil && from.FieldRef != nil && from.FieldRef.FieldPath == "metadata.name"
+	}
+	if !knowsItsPod {
+		t.Error("the operator does not know the name of its pod, whose image its operands run")
+	}
 }
 
 func TestDockerfileAndAnnotationsAgree(t *testing.T) {
