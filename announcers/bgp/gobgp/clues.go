@@ -16,7 +16,6 @@ import (
 // tells, so whoever has heard an event finds the line here, or very soon.
 type clues struct {
 	settings bgp.Settings
-	// dialed receives a value after an attempt to connect has failed, ended after a session did.
 	// dialed receives a value after a failed dial, reached after the router has accepted the connection, ended after the session has ended.
 	dialed, reached, ended chan struct{}
 
@@ -40,9 +39,6 @@ type relayState struct {
 	gone    bool
 	dropped dropped
 }
-
-// dropped counts UPDATE messages of the peer that GoBGP did not get, and the KEEPALIVE messages that it got in their place.
-type dropped struct{ messages, bytes, standIns uint64 }
 
 func newClues(s bgp.Settings) *clues {
 	return &clues{settings: s, dialed: make(chan struct{}, 1), reached: make(chan struct{}, 1), ended: make(chan struct{}, 1), news: make(chan struct{}, 1)}
@@ -113,19 +109,16 @@ func notificationOf(l line) *notification {
 }
 
 func (r *relayState) hear(l line) {
-	number := func(field string) uint64 {
-		n, _ := strconv.ParseUint(l.Fields[field], 10, 64) // the child writes numbers only
-		return n
-	}
 	switch l.Message {
 	case textReady:
-		r.port = uint16(number("Port"))
+		port, _ := strconv.ParseUint(l.Fields["Port"], 10, 16) // the child writes numbers only
+		r.port = uint16(port)
 	case textConnected:
 		r.local, _ = netip.ParseAddrPort(l.Fields["Local"]) // not valid when it is not told
 	case textGone:
 		r.gone = true
 	case textDropped:
-		r.dropped = dropped{messages: number("Messages"), bytes: number("Bytes"), standIns: number("StandIns")}
+		r.dropped = droppedOf(l)
 	}
 }
 
@@ -152,10 +145,6 @@ func (c *clues) droppedSoFar() (all, now dropped) {
 	defer c.mu.Unlock()
 	now = c.relay.dropped
 	return c.earlier.plus(now), now
-}
-
-func (d dropped) plus(o dropped) dropped {
-	return dropped{messages: d.messages + o.messages, bytes: d.bytes + o.bytes, standIns: d.standIns + o.standIns}
 }
 
 // reset forgets everything; a new attempt begins. It returns its number.

@@ -26,7 +26,7 @@ const (
 	// standInInterval is the least time between two KEEPALIVE messages that stand for dropped ones. The shortest hold time is 3 s
 	// (RFC 4271 4.2).
 	standInInterval = time.Second
-	// refreshInterval is the least time between two ROUTE-REFRESH messages that are passed on: each has GoBGP send everything anew.
+	// refreshInterval is the least time between two ROUTE-REFRESH messages of a family that are passed on: each has GoBGP send everything anew.
 	refreshInterval = time.Second
 )
 
@@ -256,49 +256,80 @@ func (p *passage) notified(m message) error {
 
 // established passes on what GoBGP is to know, and drops routes.
 func (p *passage) established(ctx context.Context, from io.Reader, buffer []byte, open opening) error {
+	complete := map[wireFamily]bool{}
 	for {
 		m, err := readMessage(from, buffer)
 		if err != nil {
 			return err
 		}
 		now := time.Now()
-		var next message
-		switch m.kind() {
-		case typeNotification:
-			return p.notified(m)
-		case typeOpen:
-			return invalid(codeStateMachine, 3, []byte{m.kind()}, "a second OPEN message")
-		case typeKeepalive:
-			next = newMessage(typeKeepalive, nil)
-			p.passed(now)
-		case typeRouteRefresh:
-			f, ok := refreshed(m)
-			if !ok || !p.carries(f, open) {
-				continue // RFC 2918 4: of a family that was not agreed on it is ignored
-			}
-			if err := pause(ctx, p.refresh(now)); err != nil {
-				return err
-			}
-			next = newMessage(typeRouteRefresh, []byte{byte(f.afi >> 8), byte(f.afi), 0, f.safi})
-		case typeUpdate:
-			if f, ok := endOfRIB(m.body()); ok && p.carries(f, open) {
-				next = newEndOfRIB(f)
-				p.passed(now)
-				break
-			}
-			standIn, wait := p.drop(now, len(m))
-			if err := pause(ctx, wait); err != nil {
-				return err
-			}
-			if !standIn {
-				continue
-			}
-			next = newMessage(typeKeepalive, nil)
+		next, err := p.next(now, m, open, complete)
+		if err != nil {
+			return err
 		}
-		if _, err := p.engine.Write(next); err != nil {
+		if next != nil {
+			if _, err := p.engine.Write(next); err != nil {
+				return err
+			}
+		}
+		var wait time.Duration
+		p.count(now, func(t *traffic) { wait = t.read(now, len(m)) })
+		if err := pause(ctx, wait); err != nil {
 			return err
 		}
 	}
+}
+
+// next returns what GoBGP gets for a message of the router, nil for nothing. complete are the families whose End-of-RIB it got: there is one in
+// a session (RFC 4724 2).
+func (p *passage) next(now time.Time, m message, open opening, complete map[wireFamily]bool) (message, error) {
+	pass := false
+	switch m.kind() {
+	case typeNotification:
+		return nil, p.notified(m)
+	case typeOpen:
+		return nil, invalid(codeStateMachine, 3, []byte{m.kind()}, "a second OPEN message")
+	case typeRouteRefresh:
+		return p.refresh(now, m, open), nil
+	case typeKeepalive:
+		p.count(now, func(t *traffic) { pass = t.keepalive(now) })
+	case typeUpdate:
+		if f, ok := endOfRIB(m.body()); ok && p.carries(f, open) && !complete[f] {
+			complete[f] = true
+			p.count(now, func(t *traffic) { t.passed(now) })
+			return newEndOfRIB(f), nil
+		}
+		p.count(now, func(t *traffic) { pass = t.drop(now, len(m)) })
+	}
+	if !pass {
+		return nil, nil
+	}
+	return newMessage(typeKeepalive, nil), nil
+}
+
+// refresh returns a ROUTE-REFRESH for GoBGP, nil when there is none to be passed on now. One that comes too early is passed on later, while the
+// messages behind it go on: GoBGP's hold timer runs on, for only KEEPALIVE and UPDATE start it anew (RFC 4271 8.2.2). Those of a family that was
+// not agreed on are ignored (RFC 2918 4).
+func (p *passage) refresh(now time.Time, m message, open opening) message {
+	f, ok := refreshed(m)
+	var wait time.Duration
+	pass := ok && p.carries(f, open)
+	p.count(now, func(t *traffic) {
+		if pass {
+			wait, pass = t.refresh(now, f)
+		} else {
+			t.lost.refreshes++
+		}
+	})
+	if !pass {
+		return nil
+	}
+	next := newMessage(typeRouteRefresh, []byte{byte(f.afi >> 8), byte(f.afi), 0, f.safi})
+	if wait == 0 {
+		return next
+	}
+	time.AfterFunc(wait, func() { _, _ = p.engine.Write(next) }) // fails only when the connection has ended
+	return nil
 }
 
 // carries says whether both sides have offered a family (RFC 4760 8).

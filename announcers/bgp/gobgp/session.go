@@ -206,11 +206,17 @@ func (s *session) Stats(ctx context.Context) (out bgp.Stats, err error) {
 	return out, nil
 }
 
-// withDropped counts what the peer sent and GoBGP did not get.
+// withDropped counts what the peer sent and GoBGP did not get, and not what only GoBGP said or heard.
 func withDropped(m announcers.MessageCounts, d dropped) announcers.MessageCounts {
+	without := func(n *uint64, less uint64) { *n -= min(less, *n) }
 	m.UpdatesReceived += d.messages
-	m.KeepalivesReceived -= min(d.standIns, m.KeepalivesReceived)
-	m.TotalReceived += d.messages - min(d.standIns, d.messages)
+	m.KeepalivesReceived += d.keepalives
+	m.RefreshesReceived += d.refreshes
+	m.TotalReceived += d.messages + d.keepalives + d.refreshes
+	without(&m.KeepalivesReceived, d.standIns)
+	without(&m.TotalReceived, d.standIns)
+	without(&m.KeepalivesSent, d.withheld)
+	without(&m.TotalSent, d.withheld)
 	return m
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"time"
 
 	. "github.com/onsi/gomega"
 	packet "github.com/osrg/gobgp/v3/pkg/packet/bgp"
@@ -137,36 +136,4 @@ func FuzzOpen(f *testing.F) {
 			t.Errorf("%x becomes %x: %v", body, open.packet(), err)
 		}
 	})
-}
-
-func TestRoutesAreReadAtABoundedRateAndTheSessionStaysUp(t *testing.T) {
-	g := NewWithT(t)
-	began := time.Unix(1000, 0)
-	now := began
-	c := newTraffic(now)
-	standIns := 0
-	var read int
-	for now.Sub(began) < 5*time.Minute {
-		standIn, wait := c.dropped(now, longestMessage)
-		read += longestMessage
-		if standIn {
-			standIns++
-		}
-		now = now.Add(wait + 10*time.Microsecond)
-	}
-	took := now.Sub(began).Seconds()
-	g.Expect(read).To(BeNumerically("<=", droppedBurst+took*droppedPerSecond+2*longestMessage))
-	g.Expect(read).To(BeNumerically(">=", 0.9*(droppedBurst+took*droppedPerSecond)))
-	g.Expect(standIns).To(BeNumerically("~", took, 5), "one KEEPALIVE a second")
-	g.Expect(c.bytes).To(BeEquivalentTo(read))
-
-	g.Expect(c.refresh(now)).To(BeZero())
-	g.Expect(c.refresh(now)).To(Equal(refreshInterval))
-	g.Expect(c.refresh(now.Add(3 * refreshInterval))).To(BeZero())
-
-	g.Expect(c.reportDue(now, false)).To(BeTrue())
-	c.dropped(now, 23)
-	g.Expect(c.reportDue(now, false)).To(BeFalse())
-	g.Expect(c.reportDue(now, true)).To(BeTrue())
-	g.Expect(c.reportDue(now, true)).To(BeFalse(), "nothing is new")
 }
