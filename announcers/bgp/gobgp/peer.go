@@ -20,8 +20,8 @@ const (
 	// longestHold is what an OPEN message can carry. GoBGP takes 0 for "not given", so a session without keepalives cannot be asked for;
 	// with this the peer's own hold time counts.
 	longestHold = 65535 * time.Second
-	// restartTime is how long the peer is to keep the routes while this side is away, deferral how long GoBGP waits for the peer's routes
-	// before it sends its own after a restart (RFC 4724 4.1).
+	// restartTime is how long the peer is to keep the routes while this side is away; there are 12 bits for it, in seconds (RFC 4724 3).
+	// deferral is how long GoBGP waits for the peer's routes before it sends its own after a restart (RFC 4724 4.1).
 	restartTime = 120 * time.Second
 	deferral    = 3 * time.Second
 )
@@ -67,14 +67,16 @@ func seconds(d time.Duration) uint64 { return uint64(d / time.Second) }
 
 // restartOf asks for graceful restart without the extension of RFC 8538: with it a peer would keep the routes of a node that died, beyond
 // the hold time. Without graceful restart the capability is offered all the same, as a helper and for no family, as FRR does: the peer then
-// says when its routes are complete, and keeps nothing of ours (RFC 4724 3).
+// says when its routes are complete, and keeps nothing of ours (RFC 4724 3). The restart time means nothing then, but it must be given: GoBGP
+// would take the hold time, whose upper bits would become flags.
 func restartOf(s bgp.Settings, restarting bool) *api.GracefulRestart {
+	out := &api.GracefulRestart{Enabled: true, RestartTime: uint32(seconds(restartTime))}
 	if !s.GracefulRestart {
-		return &api.GracefulRestart{Enabled: true, HelperOnly: true}
+		out.HelperOnly = true
+		return out
 	}
-	return &api.GracefulRestart{
-		Enabled: true, RestartTime: uint32(seconds(restartTime)), DeferralTime: uint32(seconds(deferral)), LocalRestarting: restarting,
-	}
+	out.DeferralTime, out.LocalRestarting = uint32(seconds(deferral)), restarting
+	return out
 }
 
 func familiesOf(s bgp.Settings) []*api.AfiSafi {

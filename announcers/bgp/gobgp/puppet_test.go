@@ -28,6 +28,8 @@ type puppet struct {
 	listener *net.TCPListener
 	conn     net.Conn
 	hold     uint16
+	// open is the body of the last OPEN that came.
+	open []byte
 }
 
 func newPuppet(t testing.TB, address string) *puppet {
@@ -59,8 +61,9 @@ func (p *puppet) accept() net.Conn {
 		}
 		p.t.Cleanup(func() { conn.Close() })
 		p.conn = conn
-		switch _, err := p.next(messageOpen); {
+		switch body, err := p.next(messageOpen); {
 		case err == nil:
+			p.open = body
 			return conn
 		case !errors.Is(err, io.EOF):
 			p.t.Fatal(err)
