@@ -240,8 +240,11 @@ func (a *attempt) open(phase announcers.SessionPhase, event *api.Peer) {
 	defer cancel()
 	p, err := a.server.peer(ctx)
 	opened := openedOf(a.settings, p, event)
-	relay, _ := a.clues.await(ctx, func(r relayState) bool { return r.local.IsValid() })
+	relay, _ := a.clues.await(ctx, func(r relayState) bool { return r.local.IsValid() && r.opened })
 	opened.Local = netip.AddrPortFrom(nextHopOf(relay.local.Addr()), relay.local.Port())
+	if relay.endless {
+		opened.HoldTime, opened.KeepaliveTime = 0, 0
+	}
 	if err == nil && opened.RemoteASN != 0 {
 		err = a.table.settle(ctx, opened)
 	}

@@ -34,10 +34,12 @@ type clues struct {
 // relayState is how far the relay has come with an attempt.
 type relayState struct {
 	// port is where GoBGP is to connect to; 0 as long as it is not known. local is our address on the connection.
-	port    uint16
-	local   netip.AddrPort
-	gone    bool
-	dropped dropped
+	port  uint16
+	local netip.AddrPort
+	// opened is whether the router's OPEN has come, endless whether it asks for a session without hold time.
+	opened, endless bool
+	gone            bool
+	dropped         dropped
 }
 
 func newClues(s bgp.Settings) *clues {
@@ -52,7 +54,7 @@ func (c *clues) hear(l line) {
 		return
 	}
 	switch l.Message {
-	case textReady, textConnected, textGone, textDropped:
+	case textReady, textConnected, textPassed, textGone, textDropped:
 		c.relay.hear(l)
 		signalTo(c.news)
 		if l.Message == textConnected {
@@ -115,6 +117,8 @@ func (r *relayState) hear(l line) {
 		r.port = uint16(port)
 	case textConnected:
 		r.local, _ = netip.ParseAddrPort(l.Fields["Local"]) // not valid when it is not told
+	case textPassed:
+		r.opened, r.endless = true, l.Fields[fieldHold] == "0"
 	case textGone:
 		r.gone = true
 	case textDropped:

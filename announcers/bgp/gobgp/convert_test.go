@@ -35,7 +35,8 @@ func TestTimers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := timersOf(row.settings)
 			NewWithT(t).Expect([]uint64{got.HoldTime, got.KeepaliveInterval}).To(Equal([]uint64{row.hold, row.keepalive}))
-			NewWithT(t).Expect(wayOf(bgp.Settings{PeerSettings: row.settings}).Retry).To(Equal(row.connect))
+			way := wayOf(bgp.Settings{PeerSettings: row.settings})
+			NewWithT(t).Expect([]time.Duration{way.Retry, way.Hold}).To(Equal([]time.Duration{row.connect, time.Duration(row.hold) * time.Second}))
 		})
 	}
 }
@@ -50,7 +51,7 @@ func TestWayToThePeer(t *testing.T) {
 	unnumbered.Port, unnumbered.VRF, unnumbered.Interface = 179, "red", "eth1"
 	want := way{
 		Remote: netip.MustParseAddrPort("192.0.2.9:1179"), Source: netip.MustParseAddr("192.0.2.1"), Device: "red", TTL: 1, Password: "secret",
-		Retry: defaultConnect, IPv4: true,
+		Retry: defaultConnect, Hold: defaultHold, IPv4: true,
 	}
 	ttl := func(n int) way { w := want; w.TTL = n; return w }
 	for name, row := range map[string]struct {
@@ -63,7 +64,7 @@ func TestWayToThePeer(t *testing.T) {
 		"a peer whose ASN is not known":    {unknown, ttl(0)},
 		"an unnumbered session": {unnumbered, way{
 			Remote: netip.MustParseAddrPort("[fe80::9%eth1]:179"), Source: netip.MustParseAddr("fe80::1%eth1"), Device: "eth1", Retry: defaultConnect,
-			IPv4: true, IPv6: true,
+			Hold: defaultHold, IPv4: true, IPv6: true,
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -30,8 +30,9 @@ type way struct {
 	// TTL is that of what is sent, 0 for the kernel's. Password signs the connection (RFC 2385), empty for none.
 	TTL      int    `json:"ttl,omitempty"`
 	Password string `json:"password,omitempty"`
-	// Retry is the time between two attempts. IPv4 and IPv6 are the families of the session.
+	// Retry is the time between two attempts, Hold the hold time that GoBGP has. IPv4 and IPv6 are the families of the session.
 	Retry time.Duration `json:"retry"`
+	Hold  time.Duration `json:"hold"`
 	IPv4  bool          `json:"ipv4"`
 	IPv6  bool          `json:"ipv6"`
 }
@@ -45,6 +46,7 @@ func wayOf(s bgp.Settings) way {
 		Remote: netip.AddrPortFrom(s.Remote, s.Port), Source: s.Source, Device: s.VRF, Password: string(s.Password),
 		Retry: connectTime(s.PeerSettings), IPv4: s.IPv4, IPv6: s.IPv6,
 	}
+	w.Hold, _ = timesOf(s.PeerSettings)
 	if s.LinkLocal.IsValid() {
 		w.Source = s.LinkLocal
 	}

@@ -48,6 +48,8 @@ const (
 	textGone       = "relay gone"
 
 	fieldAttempt = "Attempt"
+	// fieldHold is the hold time in the OPEN of the router, in seconds.
+	fieldHold = "Hold"
 )
 
 func (l line) encode() []byte {

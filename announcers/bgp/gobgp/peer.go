@@ -18,7 +18,7 @@ const (
 	defaultKeepalive = 30 * time.Second
 	defaultConnect   = 5 * time.Second
 	// longestHold is what an OPEN message can carry. GoBGP takes 0 for "not given", so a session without keepalives cannot be asked for;
-	// with this the peer's own hold time counts.
+	// with this the peer's own hold time counts. A peer that asks for one has it: the relay sees to that.
 	longestHold = 65535 * time.Second
 	// restartTime is how long the peer is to keep the routes while this side is away; there are 12 bits for it, in seconds (RFC 4724 3).
 	// deferral is how long GoBGP waits for the peer's routes before it sends its own after a restart (RFC 4724 4.1).
@@ -49,14 +49,19 @@ func peerOf(s bgp.Settings, restarting bool, port uint16) *api.Peer {
 	}
 }
 
+// timesOf returns the hold time that is sent to the peer, and the time between two KEEPALIVE messages; 0 is that GoBGP chooses.
+func timesOf(s announcers.PeerSettings) (hold, keepalive time.Duration) {
+	switch {
+	case !s.Timers:
+		return defaultHold, defaultKeepalive
+	case s.HoldTime == 0:
+		return longestHold, 0
+	}
+	return s.HoldTime, s.KeepaliveTime
+}
+
 func timersOf(s announcers.PeerSettings) *api.TimersConfig {
-	hold, keepalive := defaultHold, defaultKeepalive
-	if s.Timers {
-		hold, keepalive = s.HoldTime, s.KeepaliveTime
-	}
-	if hold == 0 {
-		hold, keepalive = longestHold, 0
-	}
+	hold, keepalive := timesOf(s)
 	// The relay is near: GoBGP looks every one to two seconds whether it has a connection.
 	return &api.TimersConfig{
 		ConnectRetry: 1, HoldTime: seconds(hold), KeepaliveInterval: seconds(keepalive), IdleHoldTimeAfterReset: 1,

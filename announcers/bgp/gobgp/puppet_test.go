@@ -82,22 +82,26 @@ func (p *puppet) read(kind byte) []byte {
 }
 
 func (p *puppet) next(kind byte) ([]byte, error) {
-	if err := p.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		return nil, err
-	}
 	for {
-		header := make([]byte, 19)
-		if _, err := io.ReadFull(p.conn, header); err != nil {
-			return nil, err
-		}
-		body := make([]byte, int(binary.BigEndian.Uint16(header[16:]))-len(header))
-		if _, err := io.ReadFull(p.conn, body); err != nil {
-			return nil, err
-		}
-		if header[18] == kind {
-			return body, nil
+		got, body, err := p.message()
+		if err != nil || got == kind {
+			return body, err
 		}
 	}
+}
+
+// message reads the next message.
+func (p *puppet) message() (kind byte, body []byte, err error) {
+	if err := p.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return 0, nil, err
+	}
+	header := make([]byte, 19)
+	if _, err := io.ReadFull(p.conn, header); err != nil {
+		return 0, nil, err
+	}
+	body = make([]byte, int(binary.BigEndian.Uint16(header[16:]))-len(header))
+	_, err = io.ReadFull(p.conn, body)
+	return header[18], body, err
 }
 
 func (p *puppet) send(kind byte, body []byte) {

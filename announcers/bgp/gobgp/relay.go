@@ -12,6 +12,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -54,6 +55,8 @@ type passage struct {
 	router, engine *net.TCPConn
 	from           *bufio.Reader
 	sending        sync.Mutex
+	// endless is whether the router has asked for a session without hold time.
+	endless atomic.Bool
 	// counting guards traffic and late, the next report that waits for its time.
 	counting sync.Mutex
 	traffic  traffic
@@ -153,13 +156,21 @@ func (p *passage) guard(f func()) {
 	f()
 }
 
-// up passes on what GoBGP sends, until it closes.
+// up passes on what GoBGP sends, until it closes. On a session without hold time a KEEPALIVE only answers the OPEN (RFC 4271 4.4).
 func (p *passage) up() {
 	from, buffer := bufio.NewReader(p.engine), make([]byte, longestMessage)
+	answered := false
 	for {
 		m, err := readMessage(from, buffer)
 		if err != nil {
 			return
+		}
+		if m.kind() == typeKeepalive {
+			if answered && p.endless.Load() {
+				p.count(time.Now(), func(t *traffic) { t.lost.withheld++ })
+				continue
+			}
+			answered = true
 		}
 		if err := p.send(m); err != nil {
 			return
@@ -208,9 +219,14 @@ func (p *passage) exchange(ctx context.Context, from io.Reader, buffer []byte) e
 	if err != nil {
 		return err
 	}
+	hold := open.hold
+	if hold == 0 {
+		open.hold = uint16(seconds(longestHold))
+		p.endless.Store(true)
+	}
 	passed := open.packet()
 	// GoBGP judges what the OPEN says, so this is the one message that may still harm it.
-	p.say(levelDebug, textPassed, map[string]string{"Data": hex.EncodeToString(passed)})
+	p.say(levelDebug, textPassed, map[string]string{"Data": hex.EncodeToString(passed), fieldHold: strconv.Itoa(int(hold))})
 	if _, err := p.engine.Write(passed); err != nil {
 		return err
 	}
@@ -225,7 +241,30 @@ func (p *passage) exchange(ctx context.Context, from io.Reader, buffer []byte) e
 	if _, err := p.engine.Write(newMessage(typeKeepalive, nil)); err != nil {
 		return err
 	}
+	if hold == 0 {
+		feeding, stop := context.WithCancel(ctx)
+		defer stop()
+		go p.feed(feeding)
+	}
 	return p.established(ctx, from, buffer, open)
+}
+
+// feed keeps GoBGP's hold timer from firing on a session that has none: the smaller hold time counts, and 0 is that of no timer (RFC 4271 4.2).
+// GoBGP is not told of the 0, because with it every message that it sends is late at once.
+func (p *passage) feed(ctx context.Context) {
+	ticker := time.NewTicker(max(p.way.Hold/3, time.Second))
+	defer ticker.Stop()
+	for {
+		select {
+		case now := <-ticker.C:
+			if _, err := p.engine.Write(newMessage(typeKeepalive, nil)); err != nil {
+				return
+			}
+			p.count(now, func(t *traffic) { t.standIn(now) })
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // expect reads the message that is to come, or a NOTIFICATION. Out of turn is told with a subcode of RFC 6608.
