@@ -67,7 +67,9 @@ func (s *session) Connect(ctx context.Context) error {
 
 // dial has the relay connect to the peer, and returns the port where GoBGP meets it.
 func (s *session) dial(ctx context.Context) (uint16, error) {
-	if err := s.child.dial(s.server.number, s.clues.reset(), wayOf(s.settings)); err != nil {
+	s.server.attempts++
+	s.clues.begin(s.server.attempts)
+	if err := s.child.dial(s.server.number, s.server.attempts, wayOf(s.settings)); err != nil {
 		return 0, err
 	}
 	relay, ok := s.clues.await(ctx, func(r relayState) bool { return r.port != 0 })

@@ -23,12 +23,18 @@ type clues struct {
 	sent, received *notification
 	dial, end      *reason.Problem
 	hasEnd         bool
-	// attempt is the number of the attempt that the relay's lines are about; others are late. relay is what they told.
+	// attempt is the number of the attempt that the relay's lines are about; others are late. relay is what they told. A relay serves one
+	// session after another, so the number is that of an attempt of the relay, and 0 before the first of this session.
 	attempt int
 	relay   relayState
-	// earlier is what was dropped in earlier attempts. news receives a value after relay has changed.
+	// past is the attempt before, if it was one of this session; its last line may come late. earlier is what was dropped in those before it.
+	past struct {
+		attempt int
+		dropped dropped
+	}
 	earlier dropped
-	news    chan struct{}
+	// news receives a value after relay has changed.
+	news chan struct{}
 }
 
 // relayState is how far the relay has come with an attempt.
@@ -50,11 +56,17 @@ func newClues(s bgp.Settings) *clues {
 func (c *clues) hear(l line) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if attempt, ok := l.Fields[fieldAttempt]; ok && attempt != strconv.Itoa(c.attempt) {
-		return
+	if text, ok := l.Fields[fieldAttempt]; ok {
+		if attempt, err := strconv.Atoi(text); err != nil || attempt != c.attempt {
+			c.hearLate(attempt, l)
+			return
+		}
 	}
 	switch l.Message {
 	case textReady, textConnected, textPassed, textGone, textDropped:
+		if l.Message == textReady {
+			c.forget() // lines that came before are about an earlier peer of the server: GoBGP has none of this attempt yet
+		}
 		c.relay.hear(l)
 		signalTo(c.news)
 		if l.Message == textConnected {
@@ -71,6 +83,13 @@ func (c *clues) hear(l line) {
 		}
 	case textState:
 		c.change(l)
+	}
+}
+
+// hearLate takes a line of another attempt: the last report of the one before comes when the next one may have begun.
+func (c *clues) hearLate(attempt int, l line) {
+	if l.Message == textDropped && attempt != 0 && attempt == c.past.attempt {
+		c.past.dropped = droppedOf(l)
 	}
 }
 
@@ -148,19 +167,25 @@ func (c *clues) droppedSoFar() (all, now dropped) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now = c.relay.dropped
-	return c.earlier.plus(now), now
+	return c.earlier.plus(c.past.dropped).plus(now), now
 }
 
-// reset forgets everything; a new attempt begins. It returns its number.
-func (c *clues) reset() int {
+// begin forgets everything but what was dropped; an attempt of this number begins.
+func (c *clues) begin(attempt int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.earlier, c.relay = c.earlier.plus(c.relay.dropped), relayState{}
-	c.attempt++
-	c.sent, c.received, c.dial, c.end, c.hasEnd = nil, nil, nil, nil, false
+	c.earlier = c.earlier.plus(c.past.dropped)
+	c.past.attempt, c.past.dropped = c.attempt, c.relay.dropped
+	c.attempt, c.relay = attempt, relayState{}
+	c.forget()
 	drain(c.dialed)
+	drain(c.reached)
+}
+
+// forget forgets why something ended. The caller holds mu.
+func (c *clues) forget() {
+	c.sent, c.received, c.dial, c.end, c.hasEnd = nil, nil, nil, nil, false
 	drain(c.ended)
-	return c.attempt
 }
 
 // failure returns why the last attempt to connect failed; nil when none did since it was asked.

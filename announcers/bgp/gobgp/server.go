@@ -23,6 +23,8 @@ type server struct {
 	number int
 	conn   *grpc.ClientConn
 	api    api.GobgpApiClient
+	// attempts counts what its relay was told to begin, for all sessions that have had the server one after another.
+	attempts int
 }
 
 // socketWait bounds the pause between two looks whether a new server listens; stopWait bounds how long one is waited for that is to stop.
