@@ -4,6 +4,7 @@ package gobgp
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -24,7 +25,8 @@ type attempt struct {
 	leave  chan bgp.Cease
 	done   chan struct{}
 
-	// at is the phase of the connection, over that GoBGP has no peer any more. silent fires when the peer sends no OPEN message.
+	// at is the phase of GoBGP's connection, over that GoBGP has no peer any more. silent fires when the peer sends no OPEN message, or GoBGP
+	// does not come for it.
 	at     announcers.SessionPhase
 	over   bool
 	silent <-chan time.Time
@@ -72,9 +74,12 @@ func (s *session) dial(ctx context.Context) (uint16, error) {
 	if err := s.child.dial(s.server.number, s.server.attempts, wayOf(s.settings)); err != nil {
 		return 0, err
 	}
-	relay, ok := s.clues.await(ctx, func(r relayState) bool { return r.port != 0 })
-	if !ok {
+	relay, ok := s.clues.await(ctx, func(r relayState) bool { return r.port != 0 || r.fault != nil })
+	switch {
+	case !ok:
 		return 0, context.Cause(ctx)
+	case relay.port == 0:
+		return 0, errors.New(relay.fault.Message())
 	}
 	return relay.port, nil
 }
@@ -152,6 +157,8 @@ func (a *attempt) follow() {
 			a.notConnected()
 		case <-a.clues.reached:
 			a.connected()
+		case <-a.clues.failed:
+			a.failed()
 		case <-a.silent:
 			a.noOpen()
 		case cease := <-a.leave:
@@ -179,7 +186,8 @@ func (a *attempt) notConnected() {
 // connected to the relay, up to two seconds later. An attempt that is still in Active would be begun afresh when BFD comes up, which a router
 // with dynamic neighbours starts at this moment, and that would end both.
 func (a *attempt) connected() {
-	if a.at < announcers.OpenSent && a.clues.connected() {
+	if !a.over && a.at < announcers.OpenSent && a.clues.connected() {
+		a.silent = time.After(engineComes + a.run.options.openWait)
 		a.tell(bgp.Event{Phase: announcers.OpenSent})
 	}
 }
@@ -193,11 +201,13 @@ func (a *attempt) note(event *api.WatchEventResponse_PeerEvent) {
 	if phase == a.at {
 		return
 	}
-	a.at, a.silent = phase, nil
+	a.at = phase
 	switch phase {
 	case announcers.Idle:
+		a.silent = nil
 		a.dropped()
 	case announcers.OpenConfirm, announcers.Established:
+		a.silent = nil
 		a.open(phase, event.GetPeer())
 	case announcers.OpenSent:
 		a.silent = time.After(a.run.options.openWait)
@@ -209,13 +219,31 @@ func (a *attempt) note(event *api.WatchEventResponse_PeerEvent) {
 	}
 }
 
+// engineComes is after how long GoBGP comes for a connection: it tries every one to two seconds.
+const engineComes = 3 * time.Second
+
 // noOpen gives up on a peer that took the connection and says nothing.
 func (a *attempt) noOpen() {
+	problem := reason.New(reason.HoldTimerExpired, "the peer accepted the connection and sent no OPEN message in %s", a.run.options.openWait)
+	if a.at < announcers.OpenSent {
+		problem = reason.New(reason.SessionEnded, "the peer accepted the connection, and GoBGP does not come for it")
+	}
+	a.giveUp(problem)
+}
+
+// failed gives up on a connection that the relay has given up.
+func (a *attempt) failed() {
+	if p := a.clues.fault(); p != nil && !a.over {
+		a.giveUp(p)
+	}
+}
+
+// giveUp ends the attempt for a reason that GoBGP does not know.
+func (a *attempt) giveUp(problem *reason.Problem) {
 	ctx, cancel := context.WithTimeout(a.life, callWait)
 	defer cancel()
 	a.at, a.silent = announcers.Idle, nil
-	a.tell(bgp.Event{Phase: announcers.Idle, Problem: reason.New(reason.HoldTimerExpired,
-		"the peer accepted the connection and sent no OPEN message in %s", a.run.options.openWait)})
+	a.tell(bgp.Event{Phase: announcers.Idle, Problem: problem})
 	a.remove(ctx)
 }
 

@@ -16,8 +16,9 @@ import (
 // tells, so whoever has heard an event finds the line here, or very soon.
 type clues struct {
 	settings bgp.Settings
-	// dialed receives a value after a failed dial, reached after the router has accepted the connection, ended after the session has ended.
-	dialed, reached, ended chan struct{}
+	// dialed receives a value after a failed dial, reached after the router has accepted the connection, failed after the relay has given up,
+	// ended after the session has ended.
+	dialed, reached, failed, ended chan struct{}
 
 	mu             sync.Mutex
 	sent, received *notification
@@ -45,11 +46,14 @@ type relayState struct {
 	// opened is whether the router's OPEN has come, endless whether it asks for a session without hold time.
 	opened, endless bool
 	gone            bool
-	dropped         dropped
+	// fault is why the relay has given up; nil as long as it has not.
+	fault   *reason.Problem
+	dropped dropped
 }
 
 func newClues(s bgp.Settings) *clues {
-	return &clues{settings: s, dialed: make(chan struct{}, 1), reached: make(chan struct{}, 1), ended: make(chan struct{}, 1), news: make(chan struct{}, 1)}
+	signal := func() chan struct{} { return make(chan struct{}, 1) }
+	return &clues{settings: s, dialed: signal(), reached: signal(), failed: signal(), ended: signal(), news: signal()}
 }
 
 // hear takes a line.
@@ -63,14 +67,18 @@ func (c *clues) hear(l line) {
 		}
 	}
 	switch l.Message {
-	case textReady, textConnected, textPassed, textGone, textDropped:
+	case textReady, textConnected, textPassed, textGone, textDropped, textFault:
 		if l.Message == textReady {
 			c.forget() // lines that came before are about an earlier peer of the server: GoBGP has none of this attempt yet
 		}
 		c.relay.hear(l)
 		signalTo(c.news)
-		if l.Message == textConnected {
+		switch l.Message {
+		case textConnected:
 			signalTo(c.reached)
+		case textFault:
+			signalTo(c.failed)
+		default:
 		}
 	case textDialFailed:
 		c.dial = dialProblem(c.settings, l.Fields["Error"])
@@ -109,6 +117,8 @@ func (c *clues) change(l line) {
 		c.end = c.received.received()
 	case c.sent != nil:
 		c.end = c.sent.sent()
+	case c.relay.fault != nil:
+		c.end = c.relay.fault
 	default:
 		c.end = brokenProblem(l.Fields["old"], l.Fields["reason"])
 	}
@@ -140,6 +150,8 @@ func (r *relayState) hear(l line) {
 		r.opened, r.endless = true, l.Fields[fieldHold] == "0"
 	case textGone:
 		r.gone = true
+	case textFault:
+		r.fault = reason.New(reason.SessionEnded, "the BGP process cannot use the connection: %s", l.Fields["Error"])
 	case textDropped:
 		r.dropped = droppedOf(l)
 	}
@@ -180,12 +192,20 @@ func (c *clues) begin(attempt int) {
 	c.forget()
 	drain(c.dialed)
 	drain(c.reached)
+	drain(c.failed)
 }
 
 // forget forgets why something ended. The caller holds mu.
 func (c *clues) forget() {
 	c.sent, c.received, c.dial, c.end, c.hasEnd = nil, nil, nil, nil, false
 	drain(c.ended)
+}
+
+// fault returns why the relay has given up the present attempt; nil when it has not.
+func (c *clues) fault() *reason.Problem {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.relay.fault
 }
 
 // failure returns why the last attempt to connect failed; nil when none did since it was asked.

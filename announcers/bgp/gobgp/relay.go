@@ -67,12 +67,13 @@ type passage struct {
 func (r *relay) begin(number int, w way) {
 	r.hangUp()
 	entrance, port, err := newDoor()
+	ctx, cancel := context.WithCancel(context.Background())
+	p := newPassage(r, number, w, cancel)
 	if err != nil {
-		r.say(levelError, textDialFailed, map[string]string{"Error": err.Error()})
+		cancel()
+		p.fault(err)
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	p := &passage{relay: r, number: number, way: w, cancel: cancel, proceed: make(chan struct{}), traffic: newTraffic(time.Now())}
 	r.mu.Lock()
 	r.current = p
 	r.mu.Unlock()
@@ -82,6 +83,10 @@ func (r *relay) begin(number int, w way) {
 		defer entrance.close()
 		p.run(ctx, entrance)
 	}()
+}
+
+func newPassage(r *relay, number int, w way, cancel context.CancelFunc) *passage {
+	return &passage{relay: r, number: number, way: w, cancel: cancel, proceed: make(chan struct{}), traffic: newTraffic(time.Now())}
 }
 
 // pass lets the session become established.
@@ -123,6 +128,9 @@ func (p *passage) run(ctx context.Context, entrance *door) {
 	p.say(levelDebug, textConnected, map[string]string{"Local": p.router.LocalAddr().String()})
 	var err error
 	if p.engine, err = entrance.accept(ctx); err != nil {
+		if ctx.Err() == nil {
+			p.fault(err)
+		}
 		return
 	}
 	defer func() { _ = p.engine.Close() }()
@@ -144,11 +152,17 @@ func (p *passage) run(ctx context.Context, entrance *door) {
 	p.report(time.Now(), true)
 }
 
+// fault tells that the relay cannot go on with the attempt: GoBGP waits for it in vain, so the parent is to end it.
+func (p *passage) fault(err error) {
+	p.say(levelError, textFault, map[string]string{"Error": err.Error()})
+	p.say(levelDebug, textGone, map[string]string{})
+}
+
 // guard keeps a fault of ours to the one session.
 func (p *passage) guard(f func()) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			p.say(levelError, textFault, map[string]string{"Error": fmt.Sprint(fault)})
+			p.fault(fmt.Errorf("a panic: %v", fault))
 			_ = p.engine.Close()
 			_ = p.router.Close()
 		}
