@@ -25,9 +25,10 @@ type attempt struct {
 	leave  chan bgp.Cease
 	done   chan struct{}
 
-	// at is the phase of GoBGP's connection, over that GoBGP has no peer any more. silent fires when the peer sends no OPEN message, or GoBGP
-	// does not come for it.
+	// at is the phase of GoBGP's connection, came that it has had one, over that GoBGP has no peer any more. silent fires when the peer sends no
+	// OPEN message, or GoBGP does not come for it.
 	at     announcers.SessionPhase
+	came   bool
 	over   bool
 	silent <-chan time.Time
 }
@@ -201,7 +202,7 @@ func (a *attempt) note(event *api.WatchEventResponse_PeerEvent) {
 	if phase == a.at {
 		return
 	}
-	a.at = phase
+	a.at, a.came = phase, a.came || phase >= announcers.OpenSent
 	switch phase {
 	case announcers.Idle:
 		a.silent = nil
@@ -245,6 +246,7 @@ func (a *attempt) giveUp(problem *reason.Problem) {
 	a.at, a.silent = announcers.Idle, nil
 	a.tell(bgp.Event{Phase: announcers.Idle, Problem: problem})
 	a.remove(ctx)
+	a.leftRelay(ctx)
 }
 
 func phaseOf(s api.PeerState_SessionState) announcers.SessionPhase {
@@ -288,7 +290,8 @@ func (a *attempt) open(phase announcers.SessionPhase, event *api.Peer) {
 	a.tell(bgp.Event{Phase: phase, Opened: opened})
 }
 
-// dropped tells why the connection has ended, and takes the peer away.
+// dropped tells why the connection has ended, and takes the peer away. The relay may still have words of GoBGP for the peer, or be stuck with a
+// peer that takes nothing.
 func (a *attempt) dropped() {
 	ctx, cancel := context.WithTimeout(a.life, callWait)
 	defer cancel()
@@ -301,6 +304,7 @@ func (a *attempt) dropped() {
 	done()
 	a.tell(bgp.Event{Phase: announcers.Idle, Problem: problem})
 	a.remove(ctx)
+	a.leftRelay(ctx)
 }
 
 // remove takes the peer away, and keeps what was counted with it.

@@ -185,8 +185,11 @@ func (c *child) dial(server, attempt int, w way) error {
 	return c.tell(dialCommand, server, strconv.Itoa(attempt)+" "+string(packed))
 }
 
-// pass lets the session of a server become established, hangUp ends its connection.
+// pass lets the session of a server become established, part gives its router a bounded time for taking what it was sent, hangUp ends its
+// connection.
 func (c *child) pass(server int) error { return c.tell(passCommand, server, "") }
+
+func (c *child) part(server int) error { return c.tell(partCommand, server, "") }
 
 func (c *child) hangUp(server int) error { return c.tell(hangUpCommand, server, "") }
 

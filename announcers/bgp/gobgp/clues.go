@@ -67,19 +67,22 @@ func (c *clues) hear(l line) {
 		}
 	}
 	switch l.Message {
-	case textReady, textConnected, textPassed, textGone, textDropped, textFault:
+	case textReady, textConnected, textPassed, textGone, textDropped:
 		if l.Message == textReady {
 			c.forget() // lines that came before are about an earlier peer of the server: GoBGP has none of this attempt yet
 		}
 		c.relay.hear(l)
 		signalTo(c.news)
-		switch l.Message {
-		case textConnected:
+		if l.Message == textConnected {
 			signalTo(c.reached)
-		case textFault:
-			signalTo(c.failed)
-		default:
 		}
+	case textFault, textLost:
+		c.relay.fault = dialProblem(c.settings, l.Fields["Error"])
+		if l.Message == textFault {
+			c.relay.fault = reason.New(reason.SessionEnded, "the BGP process cannot use the connection: %s", l.Fields["Error"])
+		}
+		signalTo(c.news)
+		signalTo(c.failed)
 	case textDialFailed:
 		c.dial = dialProblem(c.settings, l.Fields["Error"])
 		signalTo(c.dialed)
@@ -150,8 +153,6 @@ func (r *relayState) hear(l line) {
 		r.opened, r.endless = true, l.Fields[fieldHold] == "0"
 	case textGone:
 		r.gone = true
-	case textFault:
-		r.fault = reason.New(reason.SessionEnded, "the BGP process cannot use the connection: %s", l.Fields["Error"])
 	case textDropped:
 		r.dropped = droppedOf(l)
 	}

@@ -50,7 +50,9 @@ func TestWhyAnEarlierSessionEndedIsNotTakenForTheEndOfTheNext(t *testing.T) {
 func TestLastReportOfWhatWasDroppedCountsThoughItComesLate(t *testing.T) {
 	g := NewWithT(t)
 	c := newClues(bgp.Settings{})
-	report := func(attempt int, messages string) { c.hear(relayed(attempt, textDropped, map[string]string{"Messages": messages})) }
+	report := func(attempt int, messages string) {
+		c.hear(relayed(attempt, textDropped, map[string]string{"Messages": messages}))
+	}
 	so := func() []uint64 {
 		all, now := c.droppedSoFar()
 		return []uint64{all.messages, now.messages}

@@ -179,12 +179,17 @@ func (d *door) close() { _ = unix.Close(d.fd) } // nothing was written
 // engineBuffer bounds what GoBGP may have sent that the router has not taken, so that GoBGP notices early.
 const engineBuffer = 64 << 10
 
-// accept lets GoBGP in. Other processes of the machine can connect as well; they are turned away.
-func (d *door) accept(ctx context.Context) (*net.TCPConn, error) {
+// open lets connections wait for accept.
+func (d *door) open() error {
 	_ = unix.SetsockoptInt(d.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, engineBuffer) // a larger buffer does too
 	if err := unix.Listen(d.fd, 1); err != nil {
-		return nil, fmt.Errorf("listening: %w", err)
+		return fmt.Errorf("listening: %w", err)
 	}
+	return nil
+}
+
+// accept lets GoBGP in through an open door. Other processes of the machine can connect as well; they are turned away.
+func (d *door) accept(ctx context.Context) (*net.TCPConn, error) {
 	f, err := fileListener(d.fd)
 	if err != nil {
 		return nil, err
@@ -197,10 +202,14 @@ func (d *door) accept(ctx context.Context) (*net.TCPConn, error) {
 		if err != nil {
 			return nil, fmt.Errorf("waiting for GoBGP: %w", err)
 		}
-		if ownSocket(conn) {
+		own, err := ownSocket(conn)
+		if own {
 			return conn, nil
 		}
 		_ = conn.Close()
+		if err != nil {
+			return nil, err
+		}
 	}
 }
 
@@ -220,10 +229,10 @@ func fileListener(fd int) (*net.TCPListener, error) {
 }
 
 // openFiles returns the descriptors that this process has.
-func openFiles() []int {
+func openFiles() ([]int, error) {
 	found, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("listing the open files: %w", err)
 	}
 	out := make([]int, 0, len(found))
 	for _, f := range found {
@@ -231,22 +240,26 @@ func openFiles() []int {
 			out = append(out, fd)
 		}
 	}
-	return out
+	return out, nil
 }
 
 // ownSocket says whether the other end of a connection is a socket of this process. A connection of TCP is known by its two ends.
-func ownSocket(conn *net.TCPConn) bool {
+func ownSocket(conn *net.TCPConn) (bool, error) {
 	near, far := conn.LocalAddr().(*net.TCPAddr).AddrPort(), conn.RemoteAddr().(*net.TCPAddr).AddrPort()
-	for _, fd := range openFiles() {
+	files, err := openFiles()
+	if err != nil {
+		return false, err
+	}
+	for _, fd := range files {
 		local, err := unix.Getsockname(fd)
 		if err != nil || socketAddress(local) != far {
 			continue
 		}
 		if remote, err := unix.Getpeername(fd); err == nil && socketAddress(remote) == near {
-			return true
+			return true, nil
 		}
 	}
-	return false
+	return false, nil
 }
 
 func socketAddress(a unix.Sockaddr) netip.AddrPort {

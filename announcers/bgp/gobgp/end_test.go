@@ -88,20 +88,6 @@ func TestConnectAfterADrop(t *testing.T) {
 	s.Expect(messages.OpensSent).To(BeEquivalentTo(2))
 }
 
-// A router that was just left closes connections at once until it is ready for the next session.
-func TestRouterThatIsNotReadyYetIsTriedAgainWithinTheAttempt(t *testing.T) {
-	t.Parallel()
-	p := newPuppet(t, "127.0.0.1")
-	s := startEngine(t, 2).open(t, p.settings())
-	s.connect()
-	conn, err := p.listener.Accept()
-	s.Expect(err).NotTo(HaveOccurred())
-	s.Expect(conn.Close()).To(Succeed())
-	p.establish(p.accept())
-	_, before := s.until("Established", func(e bgp.Event) bool { return e.Phase == announcers.Established })
-	s.Expect(before).To(HaveEach(HaveField("Problem", BeNil())))
-}
-
 func TestNothingGoesOnAfterADrop(t *testing.T) {
 	t.Parallel()
 	p := newPuppet(t, "127.0.0.1")
@@ -285,7 +271,7 @@ func TestPeerThatSendsNoOpen(t *testing.T) {
 	e := startEngineWith(t, Options{MaxChildren: 2, openWait: time.Second})
 	s := e.open(t, p.settings())
 	s.connect()
-	p.accept()
+	p.acceptOnly()
 	event := s.problem()
 	s.Expect(event.Phase).To(Equal(announcers.Idle))
 	s.Expect(event.Problem).To(Equal(reason.New(reason.HoldTimerExpired, "the peer accepted the connection and sent no OPEN message in 1s")))
@@ -311,37 +297,4 @@ func TestProcessThatHangs(t *testing.T) {
 	s.Close()
 	e.open(t, p.settings()).connect()
 	p.accept()
-}
-
-// A peer that reads nothing any more has our updates in its buffers, and the NOTIFICATION cannot be sent.
-func TestPeerThatTakesNothing(t *testing.T) {
-	t.Parallel()
-	p := newPuppet(t, "127.0.0.1")
-	e := startEngine(t, 8)
-	s := e.open(t, p.settings())
-	s.connect()
-	p.establish(p.accept())
-	s.phase(announcers.Established)
-	const n = 2000
-	for total := uint64(n); ; total += n {
-		s.announce(manyRoutes(n)...)
-		if s.stats().Messages.UpdatesSent+2*n < total { // the buffers are full, for nobody reads
-			break
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	s.Expect(s.Disconnect(ctx, bgp.AdministrativeShutdown)).To(MatchError(errStuck))
-	s.Expect(s.ended()).To(MatchError(errStuck))
-	s.Close()
-}
-
-// manyRoutes differ in everything, so that each needs a message.
-func manyRoutes(n int) []bgp.Announcement {
-	out := make([]bgp.Announcement, n)
-	for i := range out {
-		out[i] = route(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32).String())
-		out[i].HasMED, out[i].MED = true, uint32(time.Now().UnixNano())
-	}
-	return out
 }

@@ -45,6 +45,7 @@ const (
 	textPassed     = "OPEN message passed on"
 	textDropped    = "routes dropped"
 	textFault      = "relay failed"
+	textLost       = "the peer takes no connection any more"
 	textGone       = "relay gone"
 
 	fieldAttempt = "Attempt"

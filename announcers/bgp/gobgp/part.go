@@ -20,7 +20,8 @@ const (
 	textReset    = "metalsuite: session reset"
 )
 
-// part ends the connection, with a NOTIFICATION if there is a session, and takes the peer away.
+// part ends the connection, with a NOTIFICATION if there is a session, and takes the peer away. The relay bounds how long the peer may take
+// for what it was sent; callWait is for GoBGP and the relay themselves.
 func (a *attempt) part(cease bgp.Cease) {
 	if a.over {
 		return
@@ -44,26 +45,27 @@ func (a *attempt) part(cease bgp.Cease) {
 	}
 }
 
-// leftRelay ends the connection to the peer once it has taken what GoBGP had to say; false when it does not take it.
+// leftRelay ends the connection to the peer once it has taken what GoBGP had to say, or the time for that is over; false when that cannot be
+// told. GoBGP has no peer any more.
 func (a *attempt) leftRelay(ctx context.Context) bool {
 	taken := true
-	if a.at != announcers.Idle && a.at != announcers.Active && a.at != announcers.Connect {
-		wait, cancel := context.WithTimeout(ctx, partWait)
-		_, taken = a.clues.await(wait, func(r relayState) bool { return r.gone })
-		cancel()
+	if a.came {
+		_ = a.child.part(a.server.number) // fails only when the process has ended
+		_, taken = a.clues.await(ctx, func(r relayState) bool { return r.gone })
 	}
 	_ = a.child.hangUp(a.server.number) // fails only when the process has ended
 	return taken
 }
 
-// cease sends a NOTIFICATION and waits until the connection is closed; false when that took too long, because the peer takes nothing.
+// cease sends a NOTIFICATION and waits until the connection is closed; false when GoBGP does not do it.
 func (a *attempt) cease(ctx context.Context, why bgp.Cease) bool {
-	ctx, cancel := context.WithTimeout(ctx, partWait)
-	defer cancel()
 	_, err := a.keepCounts(ctx) // GoBGP forgets what it has counted when a peer is disabled
 	a.counting.Lock()
 	a.base = a.base.Plus(announcers.MessageCounts{NotificationsSent: 1, TotalSent: 1})
 	a.counting.Unlock()
+	if err == nil {
+		err = a.child.part(a.server.number)
+	}
 	if err == nil {
 		err = a.order(ctx, why)
 	}

@@ -25,8 +25,10 @@ const (
 	serveCommand = "serve"
 	// dialCommand has the numbers of a server and an attempt and a way as JSON: the relay of the server is to connect.
 	dialCommand = "dial"
-	// passCommand and hangUpCommand have the number of a server: its session may become established; the attempt is over.
+	// passCommand, partCommand and hangUpCommand have the number of a server: its session may become established; it is to end; the attempt is
+	// over.
 	passCommand   = "pass"
+	partCommand   = "part"
 	hangUpCommand = "hangup"
 )
 
@@ -70,7 +72,7 @@ func (c *servers) obey(order string) error {
 	command, rest, _ := strings.Cut(order, " ")
 	if command == serveCommand {
 		n := len(c.relays)
-		c.relays = append(c.relays, &relay{out: c.out, server: n})
+		c.relays = append(c.relays, &relay{out: c.out, server: n, times: usualTimes})
 		s := gobgp.NewBgpServer(gobgp.LoggerOption(serverLogger{output: c.out, server: n}), gobgp.GrpcListenAddress("unix://"+rest))
 		go s.Serve() // ends with the process: a server that is not needed any more is stopped and used again
 		return nil
@@ -85,6 +87,8 @@ func (c *servers) obey(order string) error {
 		return c.dial(c.relays[n], rest)
 	case passCommand:
 		c.relays[n].pass()
+	case partCommand:
+		c.relays[n].part()
 	case hangUpCommand:
 		c.relays[n].hangUp()
 	default:

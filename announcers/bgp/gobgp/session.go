@@ -23,15 +23,15 @@ const (
 	// settleWait bounds how long the routes may take to get the form that the peer takes, before the session goes on: 10,000 take half a second
 	// of a processor, and the peer is sent KEEPALIVE meanwhile.
 	settleWait = 30 * time.Second
-	// partWait is how long a peer has for taking our NOTIFICATION.
-	partWait = time.Second
+	// closeWait is how long the end of a session may take that is closed: a peer has flushWait for taking the NOTIFICATION.
+	closeWait = 2 * flushWait
 	// wordWait is how long the words for something may come after it.
 	wordWait = 200 * time.Millisecond
 )
 
 var (
 	errClosed = errors.New("the session is closed")
-	errStuck  = errors.New("the peer stopped reading, so its BGP process was stopped")
+	errStuck  = errors.New("GoBGP did not end the session in time, so its process was stopped")
 )
 
 // session is one started GoBGP server with at most one peer.
@@ -273,7 +273,7 @@ func (s *session) fail(err error) error {
 // Close implements bgp.Session.
 func (s *session) Close() {
 	s.once.Do(func() {
-		ctx, cancel := context.WithTimeout(s.life, 2*partWait)
+		ctx, cancel := context.WithTimeout(s.life, closeWait)
 		_ = s.Disconnect(ctx, bgp.PeerDeconfigured) // what does not go peacefully goes now
 		cancel()
 		s.end(errClosed)

@@ -65,7 +65,7 @@ func TestKeepalivesOfTheShortestHoldTimeAreAllPassedOn(t *testing.T) {
 	c := newTraffic(now)
 	for range 1000 {
 		g.Expect(c.keepalive(now)).To(BeTrue())
-		g.Expect(c.keepalive(now.Add(10 * time.Millisecond))).To(BeTrue(), "two that a slow network delivers together")
+		g.Expect(c.keepalive(now.Add(10*time.Millisecond))).To(BeTrue(), "two that a slow network delivers together")
 		now = now.Add(750 * time.Millisecond) // RFC 4271 10: jitter takes up to a quarter
 	}
 }
@@ -125,7 +125,7 @@ func TestRouterThatAsksForEverythingAgainAndAgainKeepsItsSession(t *testing.T) {
 	s.Expect(s.Events()).NotTo(Receive())
 	s.Eventually(func() uint64 { return s.stats().Messages.RefreshesReceived - before.RefreshesReceived }, patience).
 		Should(BeEquivalentTo(rounds*(refreshes+1)), "all are counted")
-	s.Expect(s.stats().Messages.UpdatesSent - before.UpdatesSent).To(BeNumerically("<", rounds*refreshes/2), "one answer a second")
+	s.Expect(s.stats().Messages.UpdatesSent-before.UpdatesSent).To(BeNumerically("<", rounds*refreshes/2), "one answer a second")
 }
 
 // A flood of what costs a router nothing is neither passed on nor held against its session.

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gobgp
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"golang.org/x/sys/unix"
+
+	"metalsuite.io/announcers"
+	"metalsuite.io/announcers/bgp"
+	"metalsuite.io/api/reason"
+)
+
+// A peer that reads nothing any more has our updates in its buffers, and the NOTIFICATION cannot be sent. The session ends all the same, and
+// nothing else does.
+func TestPeerThatTakesNothing(t *testing.T) {
+	t.Parallel()
+	p, other := newPuppet(t, "127.0.0.1"), newPuppet(t, "127.0.0.1")
+	e := startEngine(t, 1)
+	s, bystander := e.open(t, p.settings()), e.open(t, other.settings())
+	bystander.connect()
+	other.establish(other.accept())
+	bystander.phase(announcers.Established)
+	s.connect()
+	p.establish(p.accept())
+	s.phase(announcers.Established)
+	s.fill()
+	s.disconnect(bgp.AdministrativeShutdown)
+	s.phase(announcers.Idle)
+	s.connect()
+	p.establish(p.accept())
+	s.phase(announcers.Established)
+	bystander.Expect(bystander.stats().Messages.OpensSent).To(BeEquivalentTo(1))
+	bystander.Expect(bystander.Events()).NotTo(Receive())
+}
+
+// A session that ends by itself has no connection any more, though nobody has asked to disconnect and the peer takes nothing.
+func TestSessionThatEndsByItselfLeavesNoConnection(t *testing.T) {
+	t.Parallel()
+	p := newPuppet(t, "127.0.0.1")
+	s := startEngine(t, 8).open(t, p.settings())
+	files := func() int { return holdingsOf(t, s.Session.(*session).child.command.Process.Pid).Files }
+	before := files()
+	p.hold = 3
+	s.connect()
+	p.establish(p.accept())
+	s.phase(announcers.Established)
+	stop := p.keepAlive(time.Second)
+	defer stop()
+	s.fill()
+	s.Expect(s.problem().Problem).To(Equal(reason.New(reason.SessionEnded, "the peer stopped reading from the connection")))
+	s.Eventually(files, patience).Should(BeNumerically("<=", before))
+}
+
+// keepAlive sends a KEEPALIVE in each interval until it is told to stop or cannot.
+func (p *puppet) keepAlive(interval time.Duration) (stop func()) {
+	ticker, done, conn := time.NewTicker(interval), make(chan struct{}), p.conn
+	go func() {
+		for {
+			select {
+			case <-ticker.C:
+				_, _ = conn.Write(newMessage(typeKeepalive, nil))
+			case <-done:
+				ticker.Stop()
+				return
+			}
+		}
+	}()
+	return func() { close(done) }
+}
+
+// fill announces routes until the peer, which reads nothing, takes no more.
+func (s *testSession) fill() {
+	s.t.Helper()
+	const n = 2000
+	for total := uint64(n); ; total += n {
+		s.announce(manyRoutes(n)...)
+		if s.stats().Messages.UpdatesSent+2*n < total { // the buffers are full, for nobody reads
+			return
+		}
+	}
+}
+
+// A child that may open no more files cannot let GoBGP in to the connection that it has made. Sooner or later, that is told.
+func TestConnectionThatCannotBeUsedEndsTheAttemptWithAReason(t *testing.T) {
+	t.Parallel()
+	p := newPuppet(t, "127.0.0.1")
+	s := startEngineWith(t, Options{MaxChildren: 8, openWait: time.Second}).open(t, p.settings())
+	s.connect()
+	p.acceptOnly()
+	allow := s.forbidFiles()
+	event := s.problem()
+	s.Expect([]any{event.Phase, event.Problem.Reason}).To(Equal([]any{announcers.Idle, reason.SessionEnded}))
+	allow()
+	s.disconnect(bgp.AdministrativeReset)
+	s.connect()
+	p.establish(p.accept())
+	s.phase(announcers.Established)
+}
+
+func TestConnectFailsWhereTheRelayHasNoSocket(t *testing.T) {
+	t.Parallel()
+	s := startEngine(t, 8).open(t, newPuppet(t, "127.0.0.1").settings())
+	s.forbidFiles()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	s.Expect(s.Connect(ctx)).To(MatchError(ContainSubstring("too many open files")))
+	s.Expect(s.ended()).To(MatchError(ContainSubstring("too many open files")))
+}
+
+// forbidFiles has the child open no more files until that is allowed again.
+func (s *testSession) forbidFiles() (allow func()) {
+	s.t.Helper()
+	pid := s.Session.(*session).child.command.Process.Pid
+	var before unix.Rlimit
+	s.Expect(unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &before)).To(Succeed())
+	s.Expect(unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: before.Max}, nil)).To(Succeed())
+	return func() { s.Expect(unix.Prlimit(pid, unix.RLIMIT_NOFILE, &before, nil)).To(Succeed()) }
+}
+
+// manyRoutes differ in everything, so that each needs a message.
+func manyRoutes(n int) []bgp.Announcement {
+	out := make([]bgp.Announcement, n)
+	for i := range out {
+		out[i] = route(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32).String())
+		out[i].HasMED, out[i].MED = true, uint32(time.Now().UnixNano())
+	}
+	return out
+}
