@@ -24,7 +24,7 @@ import (
 )
 
 // childEnvironment keeps a child small, unless the administrator has chosen with GOGC: it has little to do, and nothing to do fast. 10,000
-// routes need 25 MiB this way.
+// routes need 25 MiB this way. GOMEMLIMIT is not passed on: that of the speaker is not that of a child, which sets its own.
 func childEnvironment() []string {
 	return []string{"GOMAXPROCS=2", "GOGC=" + cmp.Or(os.Getenv("GOGC"), "30"), "GOTRACEBACK=single"}
 }
@@ -121,12 +121,17 @@ func (c *child) hear(text []byte) {
 		c.last.peer, c.last.message = hearer.settings.Name, l.Fields["Data"]
 	}
 	c.mu.Unlock()
-	if hearer == nil {
-		return
+	peer := ""
+	if hearer != nil {
+		peer = hearer.settings.Name
+		hearer.hear(l)
 	}
-	hearer.hear(l)
-	if l.Level != levelDebug {
-		c.log.V(1).Info("GoBGP log line", "peer", hearer.settings.Name, "reason", l.text())
+	switch {
+	case !ok || l.Level == levelDebug:
+	case l.Server == wholeProcess:
+		c.log.Info("BGP process reports a problem; all its sessions go on", "reason", l.text())
+	default:
+		c.log.V(1).Info("GoBGP log line", "peer", peer, "reason", l.text())
 	}
 }
 

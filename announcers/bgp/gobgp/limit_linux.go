@@ -3,6 +3,7 @@
 package gobgp
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -32,16 +33,17 @@ func memoryLimit(limit string) uint64 {
 	return max(leastMemory, min(mostMemory, container/2))
 }
 
-// limitMemory bounds the memory of this process, a child, and has the kernel end it before its parent. RLIMIT_DATA counts what is mapped to
-// be written to, so that the addresses that Go only reserves are free.
+// limitMemory bounds the memory of this process, a child, and has the kernel end it before its parent. Either is of use without the other.
+// RLIMIT_DATA counts what is mapped to be written to, so that the addresses that Go only reserves are free.
 func limitMemory(most uint64) error {
+	var limit, score error
 	if err := unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: most, Max: most}); err != nil {
-		return fmt.Errorf("limiting memory: %w", err)
+		limit = fmt.Errorf("setting RLIMIT_DATA to %d: %w", most, err)
 	}
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte(firstKilled), 0o600); err != nil {
-		return fmt.Errorf("setting oom_score_adj: %w", err)
+		score = fmt.Errorf("setting oom_score_adj to %s: %w", firstKilled, err)
 	}
-	return nil
+	return errors.Join(limit, score)
 }
 
 // containerLimit returns the text of the container's memory limit; empty when there is none to be found.

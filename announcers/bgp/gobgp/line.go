@@ -9,7 +9,7 @@ import (
 
 // line is what a child writes to its standard error for one message of a GoBGP server; everything else there is a panic or noise.
 type line struct {
-	// Server is the number of the server in the child, from 0.
+	// Server is the number of the server in the child, from 0; wholeProcess for what concerns all of them.
 	Server int `json:"server"`
 	// Level is one of the levels below.
 	Level level `json:"level"`
@@ -17,6 +17,8 @@ type line struct {
 	Message string            `json:"message"`
 	Fields  map[string]string `json:"fields,omitempty"`
 }
+
+const wholeProcess = -1
 
 type level string
 
@@ -36,6 +38,9 @@ const (
 	textHoldTimer       = "hold timer expired"
 	textNothingToRemove = "No matching path for withdraw found"
 )
+
+// textUnlimited is what a child tells of itself.
+const textUnlimited = "the memory of the process is not limited as it should be"
 
 // Texts of our own relay. Each of its lines has the number of the attempt that it belongs to.
 const (

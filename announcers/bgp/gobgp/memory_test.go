@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-logr/logr/funcr"
 	. "github.com/onsi/gomega"
 	"golang.org/x/sys/unix"
 
@@ -49,6 +50,25 @@ func TestChildOverItsMemoryLimitEndsAloneWithAReason(t *testing.T) {
 	s.Expect(s.ended()).To(MatchError(bgp.ErrOutOfMemory))
 	bystander.Expect(bystander.stats().Messages.OpensSent).To(BeEquivalentTo(1))
 	bystander.Consistently(bystander.Events()).ShouldNot(Receive())
+}
+
+// A child whose hard limit is below the bound cannot set it: that is said, and the kernel still ends the child before the speaker.
+func TestChildThatCannotLimitItsMemorySaysSo(t *testing.T) {
+	t.Parallel()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan string, 100)
+	e := startEngineWith(t, Options{
+		MaxChildren: 1, Executable: "/bin/sh", Args: []string{"-c", fmt.Sprintf("ulimit -d %d; exec %s %s", 200<<10, program, childArgument)},
+		Log: funcr.New(func(_, text string) { told <- text }, funcr.Options{}),
+	})
+	s := e.open(t, newPuppet(t, "127.0.0.1").settings())
+	s.Eventually(told, patience).Should(Receive(And(ContainSubstring(textUnlimited), ContainSubstring("operation not permitted"))))
+	score, err := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", s.Session.(*session).child.command.Process.Pid))
+	s.Expect(err).NotTo(HaveOccurred())
+	s.Expect(strings.TrimSpace(string(score))).To(Equal(firstKilled))
 }
 
 // mapped returns how much memory of a process RLIMIT_DATA counts, in bytes.

@@ -37,8 +37,8 @@ type testRelay struct {
 	done   chan struct{}
 }
 
-// patient are times after which nothing happens in a test.
-var patient = reachTimes{engine: patience, look: patience, again: time.Millisecond, impatience: patience}
+// unhurried are times after which nothing happens in a test.
+var unhurried = reachTimes{engine: patience, look: patience, again: time.Millisecond, impatience: patience}
 
 func startRelay(t testing.TB, p *puppet, times reachTimes) *testRelay {
 	t.Helper()
@@ -134,9 +134,9 @@ func (p *puppet) acceptOnly() net.Conn {
 // A router that was just left closes connections at once until it is ready for the next session. GoBGP waits meanwhile.
 func TestRouterThatIsNotReadyYetIsTriedAgainWithinTheAttempt(t *testing.T) {
 	t.Parallel()
-	late := patient
+	late := unhurried
 	late.engine = 0
-	for name, times := range map[string]reachTimes{"before GoBGP comes": patient, "after GoBGP may have come": late} {
+	for name, times := range map[string]reachTimes{"before GoBGP comes": unhurried, "after GoBGP may have come": late} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPuppet(t, "127.0.0.1")
@@ -159,7 +159,7 @@ func TestRouterThatIsNotReadyYetIsTriedAgainWithinTheAttempt(t *testing.T) {
 func TestRouterThatTakesNoConnectionAnyMoreEndsTheAttempt(t *testing.T) {
 	t.Parallel()
 	p := newPuppet(t, "127.0.0.1")
-	r := startRelay(t, p, patient)
+	r := startRelay(t, p, unhurried)
 	conn := p.acceptOnly()
 	r.Expect(p.listener.Close()).To(Succeed())
 	r.Expect(conn.Close()).To(Succeed())
@@ -170,7 +170,7 @@ func TestRouterThatTakesNoConnectionAnyMoreEndsTheAttempt(t *testing.T) {
 func TestRelayThatCannotLetGoBGPInSaysWhy(t *testing.T) {
 	t.Parallel()
 	p := newPuppet(t, "127.0.0.1")
-	r := startRelayAt(t, p, patient, &door{fd: -1}, 0)
+	r := startRelayAt(t, p, unhurried, &door{fd: -1}, 0)
 	p.acceptOnly()
 	r.Expect(r.told(textGone)).To(Equal([]string{textFault, textGone}))
 	r.ends()

@@ -39,11 +39,9 @@ func Serve(in io.Reader, report io.Writer) error {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	out := newOutput(report, time.Now, os.Exit)
 	most := memoryLimit(containerLimit())
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(most / 2)) // what Go does not return at once has room beside it
-	}
+	debug.SetMemoryLimit(int64(most / 2)) // what Go does not return at once has room beside it
 	if err := limitMemory(most); err != nil {
-		out.write(line{Level: levelWarning, Message: "memory is not limited", Fields: map[string]string{"Error": err.Error()}}, false)
+		out.write(line{Server: wholeProcess, Level: levelWarning, Message: textUnlimited, Fields: map[string]string{"Error": err.Error()}}, true)
 	}
 	return obey(in, out)
 }

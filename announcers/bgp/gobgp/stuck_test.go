@@ -46,32 +46,13 @@ func TestSessionThatEndsByItselfLeavesNoConnection(t *testing.T) {
 	s := startEngine(t, 8).open(t, p.settings())
 	files := func() int { return holdingsOf(t, s.Session.(*session).child.command.Process.Pid).Files }
 	before := files()
-	p.hold = 3
 	s.connect()
 	p.establish(p.accept())
 	s.phase(announcers.Established)
-	stop := p.keepAlive(time.Second)
-	defer stop()
 	s.fill()
-	s.Expect(s.problem().Problem).To(Equal(reason.New(reason.SessionEnded, "the peer stopped reading from the connection")))
+	p.send(messageNotification, []byte{6, 2})
+	s.Expect(s.problem().Problem).To(Equal(reason.New(reason.PeerClosedSession, "the peer sent Cease/Administrative Shutdown")))
 	s.Eventually(files, patience).Should(BeNumerically("<=", before))
-}
-
-// keepAlive sends a KEEPALIVE in each interval until it is told to stop or cannot.
-func (p *puppet) keepAlive(interval time.Duration) (stop func()) {
-	ticker, done, conn := time.NewTicker(interval), make(chan struct{}), p.conn
-	go func() {
-		for {
-			select {
-			case <-ticker.C:
-				_, _ = conn.Write(newMessage(typeKeepalive, nil))
-			case <-done:
-				ticker.Stop()
-				return
-			}
-		}
-	}()
-	return func() { close(done) }
 }
 
 // fill announces routes until the peer, which reads nothing, takes no more.

@@ -76,7 +76,13 @@ func startEngineWith(t testing.TB, o Options) *testEngine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Log, o.Executable, o.Args, o.Folder = logTo(t), os.Getenv(childExecutable), []string{childArgument}, folder
+	if o.Executable == "" {
+		o.Executable, o.Args = os.Getenv(childExecutable), []string{childArgument}
+	}
+	if o.Log.GetSink() == nil {
+		o.Log = logTo(t)
+	}
+	o.Folder = folder
 	e := &testEngine{Engine: New(o)}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

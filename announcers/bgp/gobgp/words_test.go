@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-logr/logr/funcr"
 	. "github.com/onsi/gomega"
 
 	"metalsuite.io/announcers"
@@ -132,6 +133,23 @@ func TestExitReportNamesThePeerAndItsMessage(t *testing.T) {
 	crashed := &child{}
 	crashed.hear([]byte("panic: out of memory, says a map\n"))
 	g.Expect(crashed.last.end(errors.New("exit status 2"), false)).NotTo(MatchError(bgp.ErrOutOfMemory))
+}
+
+func TestLinesOfAChildAreLoggedAlsoWhereNoSessionHearsThem(t *testing.T) {
+	g := NewWithT(t)
+	var got []string
+	c := &child{hearers: map[int]*clues{}, log: funcr.New(func(_, text string) { got = append(got, text) }, funcr.Options{Verbosity: 1})}
+	for _, l := range []line{
+		{Server: wholeProcess, Level: levelWarning, Message: textUnlimited, Fields: map[string]string{"Error": "operation not permitted"}},
+		{Server: 3, Level: levelWarning, Message: "left over"},
+		{Server: 3, Level: levelDebug, Message: textState},
+	} {
+		c.hear(l.encode())
+	}
+	g.Expect(got).To(ConsistOf(
+		And(ContainSubstring(`"level"=0`), ContainSubstring(textUnlimited+" error=operation not permitted")),
+		And(ContainSubstring(`"level"=1`), ContainSubstring("left over")),
+	))
 }
 
 func FuzzHear(f *testing.F) {
