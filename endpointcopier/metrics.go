@@ -69,3 +69,10 @@ func (m *Metrics) forget(target types.NamespacedName) {
 	m.source.DeletePartialMatch(labels)
 	m.target.DeletePartialMatch(labels)
 }
+
+// ForgetTargets ends the series that tell the present state of targets. Counters stay: they count what this process did.
+func (m *Metrics) ForgetTargets() {
+	m.refused.Reset()
+	m.source.Reset()
+	m.target.Reset()
+}

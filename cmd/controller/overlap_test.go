@@ -5,13 +5,9 @@ package controller
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -27,11 +23,13 @@ import (
 
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/cmd/process/processtest"
 	"metalsuite.io/internal/kube"
 )
 
 // Two leaders at a time: the real program, stopped and continued by signals.
 var _ = Describe("An overlap of two leaders", Ordered, func() {
+	const host = "127.0.0.1"
 	var binary string
 
 	BeforeAll(func() {
@@ -68,8 +66,8 @@ var _ = Describe("An overlap of two leaders", Ordered, func() {
 	It("ends with the leader that was stopped, which writes nothing any more", func(ctx SpecContext) {
 		const services, late = 120, 30
 		blue := pool(ctx, "blue", "198.18.4.0/24")
-		wire := tap()
-		first, firstName := leader(ctx, wire.kubeconfigFile())
+		wire := processtest.NewWire(roleConfig)
+		first, firstName := leader(ctx, wire.KubeconfigFile())
 		second := launch(kubeconfigFile())
 		Eventually(second.Err).Should(gbytes.Say("ttempting to acquire leader lease"))
 
@@ -109,7 +107,7 @@ var _ = Describe("An overlap of two leaders", Ordered, func() {
 
 		By("letting the old one go on, which hears late of its loss, with work at hand for whoever dares")
 		before, later := versions(ctx), follow(ctx)
-		wire.marked.Store(true)
+		wire.Mark()
 		first.Signal(syscall.SIGCONT)
 		for i := range late {
 			creating.Go(func() error { create(ctx, fmt.Sprintf("late%d", i)); return nil })
@@ -117,13 +115,13 @@ var _ = Describe("An overlap of two leaders", Ordered, func() {
 		Expect(creating.Wait()).To(Succeed())
 		Eventually(later.addressed).Should(Equal(services + late))
 		told := time.Now()
-		close(wire.release)
+		wire.Release()
 		Eventually(first.Err).Should(gbytes.Say("Manager stopped.*another process acquired the Lease after this one"))
 		AddReportEntry("from the old leader hearing of its loss to the end of its manager", time.Since(told).Round(time.Millisecond).String())
 		Eventually(first.Err).Should(gbytes.Say("ttempting to acquire leader lease"))
 
 		By("looking at what the old one asked the API server for")
-		done, refused := wire.writes()
+		done, refused := wire.Writes()
 		AddReportEntry("writes of the old leader that were under way and refused", len(refused))
 		Expect(done).To(BeEmpty(), "it writes nothing any more")
 		for _, write := range refused {
@@ -149,12 +147,12 @@ var _ = Describe("An overlap of two leaders", Ordered, func() {
 
 	It("does not come about when the API server stands still: the leader loses its lead, stays, and leads again", func(ctx SpecContext) {
 		pool(ctx, "violet", "198.18.8.0/24")
-		health := freePort()
-		session := launch(kubeconfigFile(), "--health-probe-host=127.0.0.1", fmt.Sprintf("--health-probe-port=%d", health))
+		health := processtest.FreePort(host)
+		session := launch(kubeconfigFile(), "--health-probe-host="+host, fmt.Sprintf("--health-probe-port=%d", health))
 		Eventually(ctx, holder).ShouldNot(BeEmpty())
 		name, err := holder(ctx)
 		Expect(err).NotTo(HaveOccurred())
-		server := apiServer()
+		server := processtest.APIServer()
 		DeferCleanup(func() { Expect(syscall.Kill(server, syscall.SIGCONT)).To(Succeed()) })
 		for _, stall := range []string{"first", "second"} {
 			served(ctx, "before-the-"+stall)
@@ -163,8 +161,8 @@ var _ = Describe("An overlap of two leaders", Ordered, func() {
 			stopped := time.Now()
 			Eventually(session.Err).Should(gbytes.Say("Manager stopped.*the Lease was not renewed in time"))
 			AddReportEntry("from the stop of the API server to the end of the manager", time.Since(stopped).Round(time.Millisecond).String())
-			Expect(answerOf(health, "healthz")).To(Equal(http.StatusOK))
-			Expect(answerOf(health, "readyz")).To(Equal(http.StatusOK))
+			Expect(processtest.Health(host, health, "healthz")).To(Equal(http.StatusOK))
+			Expect(processtest.Health(host, health, "readyz")).To(Equal(http.StatusOK))
 			Expect(syscall.Kill(server, syscall.SIGCONT)).To(Succeed())
 			continued := time.Now()
 			served(ctx, "after-the-"+stall)
@@ -209,44 +207,6 @@ var _ = Describe("An overlap of two leaders", Ordered, func() {
 		Entry("the older one keeps it, whoever wrote it", -10*time.Second, 2, 2),
 	)
 })
-
-// freePort returns a port that nobody listens on.
-func freePort() int {
-	GinkgoHelper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	Expect(err).NotTo(HaveOccurred())
-	defer func() { Expect(listener.Close()).To(Succeed()) }()
-	return listener.Addr().(*net.TCPAddr).Port
-}
-
-// answerOf returns the status of the answer to a health check.
-func answerOf(port int, check string) (int, error) {
-	answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/%s", port, check))
-	if err != nil {
-		return 0, err
-	}
-	return answer.StatusCode, answer.Body.Close()
-}
-
-// apiServer returns the process of the API server, a child of this one.
-func apiServer() int {
-	GinkgoHelper()
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	Expect(err).NotTo(HaveOccurred())
-	for _, path := range stats {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended
-		}
-		var pid, parent int
-		var name, state string
-		if n, _ := fmt.Sscan(string(text), &pid, &name, &state, &parent); n == 4 && parent == os.Getpid() && strings.HasPrefix(name, "(kube-apiserver") {
-			return pid
-		}
-	}
-	Fail("no API server")
-	return 0
-}
 
 // versions are the resource versions of all Services.
 func versions(ctx context.Context) map[string]string {

@@ -2,9 +2,9 @@
 
 // Package endpointcopier wires the endpoint-copier role: options, clients, run group.
 //
-// It decides nothing about endpoints. Everything runs in the goroutines of a manager, which ends with the context of the command. A manager
-// that ends before, because the API server was away for longer than its lease, is followed by another: a process that ended instead would
-// be restarted later and later.
+// It decides nothing about endpoints. Everything but health and metrics runs in the goroutines of a manager, which ends with the context of
+// the command. A manager that ends before, since its Lease was not renewed or another replica has acquired it, is followed by another in the
+// same process once all of its goroutines have ended.
 package endpointcopier
 
 import (
@@ -25,11 +25,11 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"metalsuite.io/cmd/process"
 	"metalsuite.io/endpointcopier"
+	"metalsuite.io/internal/kube"
 )
 
 // leaderElectionID names the Lease by which one of several replicas writes.
@@ -42,20 +42,18 @@ type options struct {
 	annotated      bool
 	allowed        []string
 	leaderElect    bool
-	lease          lease
+	lease          process.LeaseTimes
 	registerer     prometheus.Registerer
 }
 
-// lease is how leadership is timed: how long it lasts, how long the leader tries to renew it, how often everybody tries.
-type lease struct{ duration, renew, retry time.Duration }
-
 // New returns the endpoint-copier command.
-func New() *cobra.Command {
-	o := &options{
-		lease:      lease{duration: 15 * time.Second, renew: 10 * time.Second, retry: 2 * time.Second},
+func New() *cobra.Command { return newOptions().command() }
+
+func newOptions() *options {
+	return &options{
+		lease:      process.LeaseTimes{Duration: 15 * time.Second, Renew: 10 * time.Second, Retry: 2 * time.Second},
 		registerer: metrics.Registry,
 	}
-	return o.command()
 }
 
 func (o *options) command() *cobra.Command {
@@ -121,65 +119,59 @@ func (o *options) copy(ctx context.Context, log logr.Logger, config endpointcopi
 	if err != nil {
 		return err
 	}
-	// This asks no API server, so what fails here is a mistake in flags or a port that is taken: that ends the process.
-	mgr, err := o.manager(ctx, log, config, counters)
+	server, err := o.RestConfig()
 	if err != nil {
 		return err
 	}
-	for {
-		if err := mgr.Start(ctx); err == nil || ctx.Err() != nil {
-			return err
-		} else {
-			log.Error(err, "Copying stopped, will retry")
-		}
-		if mgr = o.again(ctx, log, config, counters); mgr == nil {
-			return nil
-		}
-	}
-}
-
-// again builds a manager after one has failed, once a second until it succeeds; nil when the context ended before. The ports of the failed
-// one may be taken for a moment still.
-func (o *options) again(ctx context.Context, log logr.Logger, config endpointcopier.Config, counters *endpointcopier.Metrics) ctrl.Manager {
-	ticks := time.NewTicker(time.Second)
-	defer ticks.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticks.C:
-		}
-		mgr, err := o.manager(ctx, log, config, counters)
-		if err == nil {
-			return mgr
-		}
-		log.Error(err, "Starting the endpoint-copier failed, will retry")
-	}
-}
-
-// manager returns a manager with the reconciler in it, ready to start.
-func (o *options) manager(
-	ctx context.Context, log logr.Logger, config endpointcopier.Config, counters *endpointcopier.Metrics,
-) (ctrl.Manager, error) {
-	server, err := o.RestConfig()
+	identity, err := process.Identity()
 	if err != nil {
-		return nil, err
+		return err
 	}
+	election := process.Election{Config: server, Namespace: o.Namespace, Name: leaderElectionID, Identity: identity, Times: o.lease}
+	health := &process.Health{}
+	return o.Serve(ctx, server, log, health, func(ctx context.Context) error {
+		return process.Managers(ctx, log, func(ctx context.Context) (func(context.Context) error, error) {
+			return o.build(ctx, log, election, health, config, counters)
+		})
+	})
+}
+
+// build makes a manager with the reconciler in it and returns how to run it. It asks no API server, so an error is a mistake in flags.
+func (o *options) build(
+	ctx context.Context, log logr.Logger, election process.Election, health *process.Health, config endpointcopier.Config, counters *endpointcopier.Metrics,
+) (func(context.Context) error, error) {
 	options, err := o.managerOptions(log, config)
 	if err != nil {
 		return nil, err
 	}
-	mgr, err := o.NewManager(server, options)
+	run, mayWrite := func(ctx context.Context, mgr ctrl.Manager) error { return mgr.Start(ctx) }, (func() (time.Time, error))(nil)
+	if o.leaderElect {
+		lead, err := election.New()
+		if err != nil {
+			return nil, err
+		}
+		lead.Apply(&options)
+		run, mayWrite = lead.Run, lead.MayWrite
+	}
+	mgr, err := ctrl.NewManager(election.Config, options)
 	if err != nil {
 		return nil, fmt.Errorf("building the manager: %w", err)
 	}
-	if err := errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), addReadiness(mgr)); err != nil {
+	mgr = health.Of(mgr)
+	if err := addReadiness(mgr); err != nil {
 		return nil, fmt.Errorf("adding health checks: %w", err)
 	}
 	reconciler := &endpointcopier.Reconciler{
-		Client: mgr.GetClient(), Config: config, Events: mgr.GetEventRecorder("endpoint-copier"), Metrics: counters,
+		Client: kube.Fenced(mgr.GetClient(), mayWrite), Config: config, Events: mgr.GetEventRecorder("endpoint-copier"), Metrics: counters,
 	}
-	return mgr, reconciler.SetupWithManager(ctx, mgr)
+	if err := reconciler.SetupWithManager(ctx, mgr); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error {
+		// A replica that does not lead knows nothing of the targets.
+		defer counters.ForgetTargets()
+		return run(ctx, mgr)
+	}, nil
 }
 
 func (o *options) managerOptions(log logr.Logger, config endpointcopier.Config) (ctrl.Options, error) {
@@ -188,16 +180,11 @@ func (o *options) managerOptions(log logr.Logger, config endpointcopier.Config) 
 		return ctrl.Options{}, fmt.Errorf("building the scheme: %w", err)
 	}
 	options := o.ManagerOptions(scheme, log)
+	process.Unserved(&options)
 	options.Cache = config.CacheOptions()
 	options.MapperProvider = func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return endpointcopier.Mapper(), nil }
-	// The check is against two controllers of one name at the same time; ours follow one another.
+	// The check is against two controllers of one name at the same time; managers of this process follow one another.
 	options.Controller.SkipNameValidation = ptr.To(true)
-	options.LeaderElection = o.leaderElect
-	options.LeaderElectionID = leaderElectionID
-	options.LeaderElectionNamespace = o.Namespace
-	options.LeaseDuration, options.RenewDeadline, options.RetryPeriod = &o.lease.duration, &o.lease.renew, &o.lease.retry
-	// Nothing is written any more once the manager has ended, so the next replica need not wait for the Lease to expire.
-	options.LeaderElectionReleaseOnCancel = true
 	return options, nil
 }
 

@@ -5,74 +5,32 @@ package endpointcopier
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
+	"strings"
 	"sync"
-	"testing"
-	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/prometheus/client_golang/prometheus"
 	authorizationv1 "k8s.io/api/authorization/v1"
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
-	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
+	"metalsuite.io/cmd/process/processtest"
 	"metalsuite.io/endpointcopier"
 )
 
-const (
-	namespace = "metallb-system"
-	account   = "system:serviceaccount:" + namespace + ":endpoint-copier"
-	// probeHost is an address of this machine from which nobody connects: a port of it that is free stays free while copiers follow each other.
-	probeHost = "127.0.0.2"
-)
-
-func TestRole(t *testing.T) {
-	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(time.Minute)
-	SetDefaultEventuallyPollingInterval(50 * time.Millisecond)
-	RunSpecs(t, "endpoint-copier role")
-}
-
-// install creates objects as the package ships them, from files of a folder of config, without the kustomization around them.
-func install(ctx context.Context, api client.Client, folder string, files ...string) {
-	GinkgoHelper()
-	for _, file := range files {
-		f, err := os.Open(filepath.Join("..", "..", "config", filepath.FromSlash(folder), file))
-		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(f.Close)
-		decoder := yaml.NewYAMLOrJSONDecoder(f, 4096)
-		for {
-			object := &unstructured.Unstructured{}
-			if err := decoder.Decode(object); errors.Is(err, io.EOF) {
-				break
-			} else {
-				Expect(err).NotTo(HaveOccurred())
-			}
-			if len(object.Object) > 0 {
-				Expect(api.Create(ctx, object)).To(Succeed())
-			}
-		}
-	}
-}
+// probeHost is an address of this machine from which nobody connects: a port of it that is free stays free while copiers follow each other.
+const probeHost = "127.0.0.2"
 
 // may says what the API server would let the copier do.
-func may(ctx context.Context, api client.Client, verb, group, resource, namespace, name string) bool {
+func may(ctx context.Context, verb, group, resource, namespace, name string) bool {
 	GinkgoHelper()
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: account,
@@ -82,15 +40,6 @@ func may(ctx context.Context, api client.Client, verb, group, resource, namespac
 	}}
 	Expect(api.Create(ctx, review)).To(Succeed())
 	return review.Status.Allowed
-}
-
-// freePort is a port that nobody listened on a moment ago.
-func freePort() int {
-	GinkgoHelper()
-	l, err := net.Listen("tcp", net.JoinHostPort(probeHost, "0"))
-	Expect(err).NotTo(HaveOccurred())
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // outage is a way to the API server that can be cut.
@@ -158,51 +107,29 @@ func (o *outage) set(cut bool) {
 
 var _ = Describe("The endpoint-copier command", Ordered, func() {
 	var (
-		environment *envtest.Environment
-		api         client.Client
-		kubeconfig  []byte
-		way         *outage
+		cutKubeconfig []byte
+		way           *outage
 	)
 
 	BeforeAll(func(ctx SpecContext) {
-		logf.SetLogger(GinkgoLogr)
-		environment = &envtest.Environment{}
-		config, err := environment.Start()
-		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(environment.Stop)
-		api, err = client.New(config, client.Options{})
-		Expect(err).NotTo(HaveOccurred())
-		Expect(api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})).To(Succeed())
 		Expect(api.Create(ctx, &corev1.Service{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kubernetes-vip"},
 			Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Ports: []corev1.ServicePort{{Name: "k8s-api", Port: 6443}}},
 		})).To(Succeed())
-		install(ctx, api, "rbac/endpoint-copier", "service_account.yaml", "role.yaml", "role_binding.yaml")
-		user, err := environment.AddUser(envtest.User{
-			Name:   account,
-			Groups: []string{"system:serviceaccounts", "system:authenticated"},
-		}, nil)
-		Expect(err).NotTo(HaveOccurred())
-		server := environment.ControlPlane.APIServer.SecureServing.URL("https", "")
-		way = newOutage(server.Host)
-		kubeconfig, err = user.KubeConfig()
-		Expect(err).NotTo(HaveOccurred())
-		Expect(string(kubeconfig)).To(ContainSubstring(server.Host))
-		kubeconfig = bytes.ReplaceAll(kubeconfig, []byte(server.Host), []byte(way.listener.Addr().String()))
+		server := strings.TrimPrefix(roleConfig.Host, "https://")
+		way = newOutage(server)
+		Expect(string(kubeconfig)).To(ContainSubstring(server))
+		cutKubeconfig = bytes.ReplaceAll(kubeconfig, []byte(server), []byte(way.listener.Addr().String()))
 	})
 
 	// prepare returns a copier with the flags that the operator sets, on a port of this machine. The loggers of the process are left alone:
 	// they are set once in the life of a process, and the specs share one.
 	prepare := func(port int, flags ...string) (*options, endpointcopier.Config) {
 		GinkgoHelper()
-		path := filepath.Join(GinkgoT().TempDir(), "kubeconfig")
-		Expect(os.WriteFile(path, kubeconfig, 0o600)).To(Succeed())
-		o := &options{
-			lease:      lease{duration: 3 * time.Second, renew: 2 * time.Second, retry: 500 * time.Millisecond},
-			registerer: prometheus.NewRegistry(),
-		}
+		o := newOptions()
+		o.lease, o.registerer = shortLease, prometheus.NewRegistry()
 		Expect(o.command().ParseFlags(append([]string{
-			"--namespace=" + namespace, "--kubeconfig=" + path, "--leader-elect", "--annotated-services=false", "--port=0",
+			"--namespace=" + namespace, "--kubeconfig=" + kubeconfigFile(cutKubeconfig), "--leader-elect", "--annotated-services=false", "--port=0",
 			"--health-probe-host=" + probeHost, fmt.Sprintf("--health-probe-port=%d", port),
 		}, flags...))).To(Succeed())
 		config, err := o.config()
@@ -213,7 +140,7 @@ var _ = Describe("The endpoint-copier command", Ordered, func() {
 	// run starts a copier and returns how to stop it and what /readyz answers.
 	run := func(flags ...string) (stop func(), ready func() (int, error)) {
 		GinkgoHelper()
-		port := freePort()
+		port := processtest.FreePort(probeHost)
 		o, config := prepare(port, flags...)
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
@@ -224,13 +151,7 @@ var _ = Describe("The endpoint-copier command", Ordered, func() {
 			Eventually(ended).Should(Receive(BeNil()))
 		})
 		DeferCleanup(stop)
-		return stop, func() (int, error) {
-			answer, err := http.Get(fmt.Sprintf("http://%s:%d/readyz", probeHost, port))
-			if err != nil {
-				return 0, err
-			}
-			return answer.StatusCode, answer.Body.Close()
-		}
+		return stop, func() (int, error) { return processtest.Health(probeHost, port, "readyz") }
 	}
 
 	mirrored := func(ctx context.Context, want int) {
@@ -253,9 +174,7 @@ var _ = Describe("The endpoint-copier command", Ordered, func() {
 		}).Should(Succeed())
 
 		stop()
-		lease := &coordinationv1.Lease{}
-		Expect(api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: leaderElectionID}, lease)).To(Succeed())
-		Expect(ptr.Deref(lease.Spec.HolderIdentity, "")).To(BeEmpty())
+		Expect(holder(ctx)).To(BeEmpty())
 	})
 
 	It("waits for an API server that is away, and goes on after one was away for longer than its lease", func(ctx SpecContext) {
@@ -286,15 +205,15 @@ var _ = Describe("The endpoint-copier command", Ordered, func() {
 
 	It("may write the endpoints of its pair and its own Lease, and nothing else", func(ctx SpecContext) {
 		for _, verb := range []string{"list", "watch", "create", "update", "delete"} {
-			Expect(may(ctx, api, verb, "discovery.k8s.io", "endpointslices", "default", "")).To(BeTrue(), verb)
-			Expect(may(ctx, api, verb, "discovery.k8s.io", "endpointslices", "kube-system", "")).To(BeFalse(), verb)
+			Expect(may(ctx, verb, "discovery.k8s.io", "endpointslices", "default", "")).To(BeTrue(), verb)
+			Expect(may(ctx, verb, "discovery.k8s.io", "endpointslices", "kube-system", "")).To(BeFalse(), verb)
 		}
-		Expect(may(ctx, api, "list", "", "services", "kube-system", "")).To(BeFalse())
+		Expect(may(ctx, "list", "", "services", "kube-system", "")).To(BeFalse())
 		for _, verb := range []string{"get", "update"} {
-			Expect(may(ctx, api, verb, "coordination.k8s.io", "leases", namespace, leaderElectionID)).To(BeTrue(), verb)
-			Expect(may(ctx, api, verb, "coordination.k8s.io", "leases", namespace, "other")).To(BeFalse(), verb)
+			Expect(may(ctx, verb, "coordination.k8s.io", "leases", namespace, leaderElectionID)).To(BeTrue(), verb)
+			Expect(may(ctx, verb, "coordination.k8s.io", "leases", namespace, "other")).To(BeFalse(), verb)
 		}
-		Expect(may(ctx, api, "delete", "coordination.k8s.io", "leases", namespace, leaderElectionID)).To(BeFalse())
+		Expect(may(ctx, "delete", "coordination.k8s.io", "leases", namespace, leaderElectionID)).To(BeFalse())
 	})
 
 	It("ends with a clear error when a port is taken", func(ctx SpecContext) {
@@ -306,7 +225,7 @@ var _ = Describe("The endpoint-copier command", Ordered, func() {
 	})
 
 	It("serves annotated Services of every namespace with the rights that the overlay adds", func(ctx SpecContext) {
-		install(ctx, api, "overlays/annotated-services", "role.yaml", "deployment.yaml")
+		install(ctx, "overlays/annotated-services", "role.yaml", "deployment.yaml")
 		annotated := &corev1.Service{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "mirror", Annotations: map[string]string{
 				endpointcopier.AnnotationEnabled: "true", endpointcopier.AnnotationSourceName: "web",

@@ -25,15 +25,14 @@ func TestPermissions(t *testing.T) {
 var unseen = map[Permission]string{
 	metallb("metalsuite-operator", "metallbs/finalizers", "update"): "checked by the admission plugin OwnerReferencesPermissionEnforcement, which " +
 		"makes no request",
-	secret("memberlist", "patch"):                                                      "hands the Secret of a former version, or of MetalLB, over; the stories install on an empty cluster",
-	secret("metallb-webhook-cert", "update"):                                           "the certificate is renewed after months",
-	workload("daemonsets", "create"):                                                   "server-side apply of a new object is a patch that needs create as well",
-	workload("deployments", "create"):                                                  "server-side apply of a new object is a patch that needs create as well",
-	workload("daemonsets", "delete"):                                                   "deletes a DaemonSet of an earlier version under another name",
-	events("metalsuite-operator", "events.k8s.io"):                                     "an event that repeats within six minutes becomes a series by a patch",
-	events("controller", "events.k8s.io"):                                              "an event that repeats within six minutes becomes a series by a patch",
-	events("endpoint-copier", "events.k8s.io"):                                         "an event that repeats within six minutes becomes a series by a patch",
-	events("endpoint-copier", ""):                                                      "an event that repeats is counted by a patch",
+	secret("memberlist", "patch"):            "hands the Secret of a former version, or of MetalLB, over; the stories install on an empty cluster",
+	secret("metallb-webhook-cert", "update"): "the certificate is renewed after months",
+	workload("daemonsets", "create"):         "server-side apply of a new object is a patch that needs create as well",
+	workload("deployments", "create"):        "server-side apply of a new object is a patch that needs create as well",
+	workload("daemonsets", "delete"):         "deletes a DaemonSet of an earlier version under another name",
+	events("metalsuite-operator"):            "an event that repeats within six minutes becomes a series by a patch",
+	events("controller"):                     "an event that repeats within six minutes becomes a series by a patch",
+	events("endpoint-copier"):                "an event that repeats within six minutes becomes a series by a patch",
 	{"endpoint-copier", "default", "discovery.k8s.io", "endpointslices", "", "update"}: "an API server that joins or leaves changes a slice; the lab's has one",
 	metallb("speaker", "addressconflicts", "patch"):                                    "writes over an object that the cache has not shown yet",
 	metallb("speaker", "servicel2statuses", "patch"):                                   "writes over an object that the cache has not shown yet",
@@ -54,8 +53,8 @@ func workload(resource, verb string) Permission {
 	return Permission{"metalsuite-operator", "metallb-system", "apps", resource, "", verb}
 }
 
-func events(account, group string) Permission {
-	return Permission{account, "", group, "events", "", "patch"}
+func events(account string) Permission {
+	return Permission{account, "", "events.k8s.io", "events", "", "patch"}
 }
 
 // streamed reports whether the permission is a list beside a watch that is used: since Kubernetes 1.34 a client gets the first list by the

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package controller
+package processtest
 
 import (
 	"context"
@@ -22,8 +22,8 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// wire is the one way from a process to the API server: what the process asks for passes here.
-type wire struct {
+// Wire is the only connection of a process to the API server: every request of the process passes it.
+type Wire struct {
 	server *httptest.Server
 	marked atomic.Bool
 	// release lets the requests for the Lease through that came after the mark.
@@ -36,14 +36,14 @@ type wire struct {
 
 type afterMark struct{}
 
-// tap lays a wire with the rights of the role.
-func tap() *wire {
+// NewWire returns a wire with the rights of a role.
+func NewWire(role *rest.Config) *Wire {
 	GinkgoHelper()
-	target, err := url.Parse(roleConfig.Host)
+	target, err := url.Parse(role.Host)
 	Expect(err).NotTo(HaveOccurred())
-	transport, err := rest.TransportFor(roleConfig)
+	transport, err := rest.TransportFor(role)
 	Expect(err).NotTo(HaveOccurred())
-	w := &wire{release: make(chan struct{})}
+	w := &Wire{release: make(chan struct{})}
 	proxy := &httputil.ReverseProxy{
 		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		Transport:      transport,
@@ -65,8 +65,14 @@ func tap() *wire {
 	return w
 }
 
-// kubeconfigFile leads over the wire.
-func (w *wire) kubeconfigFile() string {
+// Mark makes the wire remember the writes that begin from now on, and hold back the requests for the Lease until Release.
+func (w *Wire) Mark() { w.marked.Store(true) }
+
+// Release lets the requests for the Lease through.
+func (w *Wire) Release() { close(w.release) }
+
+// KubeconfigFile writes the kubeconfig of a process that uses the wire and returns its path.
+func (w *Wire) KubeconfigFile() string {
 	GinkgoHelper()
 	config := clientcmdapi.NewConfig()
 	config.Clusters["api"] = &clientcmdapi.Cluster{Server: w.server.URL}
@@ -80,7 +86,7 @@ func (w *wire) kubeconfigFile() string {
 }
 
 // note keeps the answer to a write that began after the mark. Events do not count: they tell of earlier writes.
-func (w *wire) note(answer *http.Response) error {
+func (w *Wire) note(answer *http.Response) error {
 	after, _ := answer.Request.Context().Value(afterMark{}).(bool)
 	if !after || answer.Request.Method == http.MethodGet || strings.HasSuffix(answer.Request.URL.Path, "/events") {
 		return nil
@@ -96,8 +102,8 @@ func (w *wire) note(answer *http.Response) error {
 	return nil
 }
 
-// writes returns the writes that began after the mark: those that took place and those that the API server refused.
-func (w *wire) writes() (done, refused []string) {
+// Writes returns the writes that began after the mark: those that took place and those that the API server refused.
+func (w *Wire) Writes() (done, refused []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.done, w.refused
