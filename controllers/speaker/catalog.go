@@ -3,6 +3,7 @@
 package speaker
 
 import (
+	"net/netip"
 	"reflect"
 	"slices"
 	"sync"
@@ -15,38 +16,58 @@ import (
 //
 // Its methods may be called from any goroutine.
 type catalog struct {
-	mu       sync.Mutex
+	mu sync.Mutex
+	// services are those of all types.
 	services map[types.NamespacedName]*keptService
 	// slices are by the Service that their endpoints are of.
 	slices map[types.NamespacedName][]*keptSlice
-	// list is what all returns; it is made anew when it is nil.
-	list []Service
+	// list and inside are what all and clusterIPs return; each is made anew when it is nil.
+	list   []Service
+	inside []netip.Addr
 }
 
 func newCatalog() *catalog {
 	return &catalog{services: map[types.NamespacedName]*keptService{}, slices: map[types.NamespacedName][]*keptSlice{}}
 }
 
-// changeService puts a record in the place of another one; either may be nil. It says whether a decision may depend on it.
+// changeService puts a record in the place of another one; either may be nil. It says whether a decision may depend on it. Cluster IPs of
+// Services without an address of ours do not count: an announcer tells when an interface gets the first of them or loses the last.
 func (c *catalog) changeService(old, new *keptService) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var before, after *Service
 	if old != nil {
-		before = old.service
 		delete(c.services, old.key)
 	}
 	if new != nil {
-		after = new.service
-	}
-	if after != nil {
 		c.services[new.key] = new
 	}
-	if reflect.DeepEqual(before, after) {
+	before, insideBefore := old.effect()
+	after, insideAfter := new.effect()
+	moved := !slices.Equal(insideBefore, insideAfter)
+	if moved {
+		c.inside = nil
+	}
+	if reflect.DeepEqual(before, after) && (after == nil || !moved) {
 		return false
 	}
 	c.list = nil
 	return true
+}
+
+// effect is what decisions see of a Service: what they look at, nil when there is nothing to decide, and its cluster IPs.
+func (k *keptService) effect() (*Service, []netip.Addr) {
+	if k == nil {
+		return nil, nil
+	}
+	return k.service, k.clusterIPs
+}
+
+// decided returns the record of a Service that a decision looks at; nil for others.
+func (c *catalog) decided(key types.NamespacedName) *keptService {
+	if r := c.services[key]; r != nil && r.service != nil {
+		return r
+	}
+	return nil
 }
 
 // changeSlice is changeService for EndpointSlices.
@@ -65,7 +86,7 @@ func (c *catalog) changeSlice(old, new *keptSlice) bool {
 		c.slices[new.service] = append(c.slices[new.service], new)
 	}
 	before, after := old.effect(), new.effect()
-	if before.service == after.service && slices.Equal(before.nodes, after.nodes) || c.services[before.service] == nil && c.services[after.service] == nil {
+	if before.service == after.service && slices.Equal(before.nodes, after.nodes) || c.decided(before.service) == nil && c.decided(after.service) == nil {
 		return false
 	}
 	c.list = nil
@@ -88,8 +109,11 @@ func (c *catalog) all() []Service {
 		return c.list
 	}
 	sets := nodeSets{}
-	c.list = make([]Service, 0, len(c.services))
+	c.list = []Service{}
 	for key, r := range c.services {
+		if r.service == nil {
+			continue
+		}
 		service := *r.service
 		service.ServingNodes = sets.of(c.slices[key])
 		c.list = append(c.list, service)
@@ -97,11 +121,27 @@ func (c *catalog) all() []Service {
 	return c.list
 }
 
+// clusterIPs returns those of all Services, sorted and distinct. Nobody changes it.
+func (c *catalog) clusterIPs() []netip.Addr {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.inside != nil {
+		return c.inside
+	}
+	c.inside = make([]netip.Addr, 0, len(c.services))
+	for _, r := range c.services {
+		c.inside = append(c.inside, r.clusterIPs...)
+	}
+	slices.SortFunc(c.inside, netip.Addr.Compare)
+	c.inside = slices.Compact(c.inside)
+	return c.inside
+}
+
 // uid returns the identity of a Service that a decision looks at, empty for others.
 func (c *catalog) uid(key types.NamespacedName) types.UID {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if r := c.services[key]; r != nil {
+	if r := c.decided(key); r != nil {
 		return r.uid
 	}
 	return ""

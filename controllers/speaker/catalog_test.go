@@ -4,6 +4,7 @@ package speaker
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -58,6 +59,42 @@ func TestTheCatalogFollowsWhatChanges(t *testing.T) {
 	}
 	if len(c.services) > 0 || len(c.slices) != 1 {
 		t.Errorf("left are %v and %v", c.services, c.slices)
+	}
+}
+
+func TestTheCatalogKnowsTheClusterIPsOfAllServices(t *testing.T) {
+	c := newCatalog()
+	record := func(name string, s *Service, clusterIPs ...string) *keptService {
+		r := &keptService{kept: kept{key: types.NamespacedName{Namespace: "default", Name: name}}, service: s}
+		for _, text := range clusterIPs {
+			r.clusterIPs = append(r.clusterIPs, netip.MustParseAddr(text))
+		}
+		return r
+	}
+	kubernetes, db, web := record("kubernetes", nil, "10.96.0.1"), record("db", nil, "10.96.0.11"), record("web", &Service{}, "10.96.0.10", "fd00::10")
+	both, headless := record("db", nil, "10.96.0.11", "fd00::11"), record("headless", nil)
+	single, late := record("web", &Service{}, "10.96.0.10"), record("late", nil, "10.96.0.11")
+	for _, step := range []struct {
+		what     string
+		old, new *keptService
+		matters  bool
+		want     string
+	}{
+		{"nothing yet", nil, headless, false, "[]"},
+		{"a Service of another type", nil, kubernetes, false, "[10.96.0.1]"},
+		{"another one", nil, db, false, "[10.96.0.1 10.96.0.11]"},
+		{"it becomes dual-stack", db, both, false, "[10.96.0.1 10.96.0.11 fd00::11]"},
+		{"a Service that is announced", nil, web, true, "[10.96.0.1 10.96.0.10 10.96.0.11 fd00::10 fd00::11]"},
+		{"it becomes single-stack", web, single, true, "[10.96.0.1 10.96.0.10 10.96.0.11 fd00::11]"},
+		{"a successor is told before its predecessor goes", nil, late, false, "[10.96.0.1 10.96.0.10 10.96.0.11 fd00::11]"},
+		{"the predecessor goes", both, nil, false, "[10.96.0.1 10.96.0.10 10.96.0.11]"},
+	} {
+		if got := c.changeService(step.old, step.new); got != step.matters {
+			t.Errorf("%s: matters %v", step.what, got)
+		}
+		if got := fmt.Sprint(c.clusterIPs()); got != step.want {
+			t.Errorf("%s: got %s, want %s", step.what, got, step.want)
+		}
 	}
 }
 

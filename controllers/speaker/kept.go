@@ -3,6 +3,7 @@
 package speaker
 
 import (
+	"net/netip"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -43,6 +44,8 @@ type keptService struct {
 	// service is what a decision has to know, but for its endpoints; nil when there is nothing to decide. Uid is the object's.
 	service *Service
 	uid     types.UID
+	// clusterIPs are those of the Service, of whatever type it is.
+	clusterIPs []netip.Addr
 }
 
 // keptSlice is what the cache keeps of an EndpointSlice.
@@ -64,7 +67,7 @@ func slim(class string) func(any) (any, error) {
 			r.service = types.NamespacedName{Namespace: r.key.Namespace, Name: object.Labels[discoveryv1.LabelServiceName]}
 			return r, nil
 		case *corev1.Service:
-			return &keptService{kept: keptOf(object, texts), service: observeService(object, class, texts), uid: object.UID}, nil
+			return &keptService{kept: keptOf(object, texts), service: observeService(object, class, texts), uid: object.UID, clusterIPs: clusterIPs(object)}, nil
 		case *corev1.Node:
 			object.ManagedFields, object.Annotations = nil, nil
 			object.Status = corev1.NodeStatus{Conditions: object.Status.Conditions, Addresses: object.Status.Addresses}

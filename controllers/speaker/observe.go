@@ -54,15 +54,14 @@ func observeService(s *corev1.Service, class string, texts *repeated) *Service {
 		return nil
 	}
 	return &Service{
-		Key:        s.Namespace + "/" + s.Name,
-		Labels:     s.Labels,
-		Addresses:  addresses,
-		ClusterIPs: clusterIPs(s),
-		Pool:       texts.one(s.Annotations[v1beta1.AnnotationAllocatedFromPool]),
-		Tenant:     kube.Tenant(s),
-		Seniority:  kube.SeniorityOf(s),
-		Shares:     shares(s),
-		Local:      s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
+		Key:       s.Namespace + "/" + s.Name,
+		Labels:    s.Labels,
+		Addresses: addresses,
+		Pool:      texts.one(s.Annotations[v1beta1.AnnotationAllocatedFromPool]),
+		Tenant:    kube.Tenant(s),
+		Seniority: kube.SeniorityOf(s),
+		Shares:    shares(s),
+		Local:     s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
 	}
 }
 

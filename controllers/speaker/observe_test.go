@@ -28,10 +28,12 @@ func TestWhatANodeHadLeftToStrangers(t *testing.T) {
 }
 
 func TestClusterIPsOfAService(t *testing.T) {
-	service := &corev1.Service{Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, ClusterIPs: []string{"10.96.0.10", "None", "fd00::10"}}}
-	service.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "192.0.2.1"}}
-	if got := fmt.Sprint(observeService(service, "", &repeated{}).ClusterIPs); got != "[10.96.0.10 fd00::10]" {
-		t.Errorf("got %v", got)
+	service := &corev1.Service{Spec: corev1.ServiceSpec{ClusterIPs: []string{"10.96.0.10", "None", "fd00::10"}}}
+	for _, kind := range []corev1.ServiceType{corev1.ServiceTypeClusterIP, corev1.ServiceTypeLoadBalancer} {
+		service.Spec.Type = kind
+		if got := fmt.Sprint(slimmed[*keptService](t, service.DeepCopy()).clusterIPs); got != "[10.96.0.10 fd00::10]" {
+			t.Errorf("of type %s: got %v", kind, got)
+		}
 	}
 }
 

@@ -216,7 +216,7 @@ func (s *Source) World(ctx context.Context) (World, bool, error) {
 	if err := s.cache.List(ctx, &nodes); err != nil {
 		return World{}, false, fmt.Errorf("listing nodes: %w", err)
 	}
-	w := World{Placement: s.placement.Load(), Policy: s.policy, Services: s.catalog.all(), Withdrawn: s.withdrawn, Nodes: make(map[string]Node, len(nodes.Items))}
+	w := World{Placement: s.placement.Load(), Policy: s.policy, Services: s.catalog.all(), ClusterIPs: s.catalog.clusterIPs(), Withdrawn: s.withdrawn, Nodes: make(map[string]Node, len(nodes.Items))}
 	for i := range nodes.Items {
 		w.Nodes[nodes.Items[i].Name] = observeNode(&nodes.Items[i])
 	}

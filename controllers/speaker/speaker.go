@@ -292,7 +292,7 @@ func (s *Speaker) publish(w *World) time.Duration {
 	answer := s.fitness.ask(now, condition{
 		able: unable == nil, others: others, alone: alone, minority: alone && len(w.Nodes) > 2,
 	})
-	s.used = s.uses(w.Services)
+	s.used = s.uses(*w)
 	if !s.spoken {
 		s.left.restore(now, w.Withdrawn)
 	}

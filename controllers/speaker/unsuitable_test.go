@@ -49,7 +49,7 @@ func TestWhatASpeakerTellsOfUnsuitableAddresses(t *testing.T) {
 			w.Nodes = map[string]Node{"n1": {Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.5")}}, "n2": {Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.6")}}}
 			s := New(Options{Node: "n1", Modules: []announcers.Announcer{announcertest.NewFake("other", announcers.Shared), fake}})
 			s.pools.update(w.Policy)
-			s.used = s.uses(w.Services)
+			s.used = s.uses(w)
 			told, why := s.unsuitable(w)
 			if got := fmt.Sprint(told); got != row.want {
 				t.Errorf("told are %s, want %s", got, row.want)

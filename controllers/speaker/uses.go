@@ -15,22 +15,24 @@ import (
 // An address of a Service that a node has configured is the node's own, and then nobody announces it, unless a service proxy keeps it
 // there for itself. Names of interfaces do not count; these properties do:
 //
-//	| configured on                                   | beside                            | on nodes      | meaning         |
-//	|-------------------------------------------------|-----------------------------------|---------------|-----------------|
-//	| an interface with a segment, any prefix length  |                                   | one or more   | a node's own    |
-//	| any interface, with a subnet or peer            |                                   | one or more   | a node's own    |
-//	| an internal interface, as /32 or /128           | a cluster IP of the same Service  | this one      | service proxy's |
-//	| an internal interface, as /32 or /128           |                                   | most          | service proxy's |
-//	| an internal interface, as /32 or /128           |                                   | half or fewer | a node's own    |
+//	| configured on                                   | beside                      | on nodes      | meaning         |
+//	|-------------------------------------------------|-----------------------------|---------------|-----------------|
+//	| an interface with a segment, any prefix length  |                             | one or more   | a node's own    |
+//	| any interface, with a subnet or peer            |                             | one or more   | a node's own    |
+//	| an internal interface, as /32 or /128           | a cluster IP of any Service | this one      | service proxy's |
+//	| an internal interface, as /32 or /128           |                             | most          | service proxy's |
+//	| an internal interface, as /32 or /128           |                             | half or fewer | a node's own    |
 //
-// Internal are a dummy, the loopback, an interface without ARP and a bridge without ports. Nobody but a service proxy configures cluster IPs, so the third row needs
-// no other node and holds for any number of Services. The fourth row covers proxies and administrators who configure the address alone,
-// for direct server return, say: where most nodes take its traffic themselves, it is no single node's. The last row is the loopback address
-// of a router. Nodes whose speaker does not tell its uses do not count.
+// Internal are a dummy, the loopback, an interface without ARP and a bridge without ports. Nobody but a service proxy configures cluster IPs,
+// so an interface with one of them is a service proxy's with all its host addresses: the third row needs no other node and holds for any
+// number of Services. The cluster IP need not be that of the Service with the address: a proxy that stands still keeps the address where it
+// had it for an earlier Service. The fourth row covers proxies and administrators who configure the address alone, for direct server return,
+// say: where most nodes take its traffic themselves, it is no single node's. The last row is the loopback address of a router; a node of the
+// third row counts there as one that does not have the address. Nodes whose speaker does not tell its uses do not count.
 
 // uses returns for what this node itself uses addresses of Services, as its announcers know, but for what a service proxy shows to be its
 // own.
-func (s *Speaker) uses(services []Service) map[netip.Addr]announcers.Use {
+func (s *Speaker) uses(w World) map[netip.Addr]announcers.Use {
 	reporters := s.reporters()
 	if len(reporters) == 0 {
 		return nil
@@ -43,38 +45,40 @@ func (s *Speaker) uses(services []Service) map[netip.Addr]announcers.Use {
 		}
 		return announcers.Use{}
 	}
-	used, internal := map[netip.Addr]announcers.Use{}, false
-	for a := range borne(services) {
-		if u := ask(a); u.Reason != "" {
-			used[a] = u
-			internal = internal || u.Internal
+	used, internal := map[netip.Addr]announcers.Use{}, map[string]bool{}
+	for a := range borne(w.Services) {
+		u := ask(a)
+		if u.Reason == "" {
+			continue
+		}
+		used[a] = u
+		for _, nic := range u.Interfaces {
+			internal[nic] = internal[nic] || u.Internal
 		}
 	}
-	if internal {
-		forgetProxied(used, services, ask)
-	}
+	maps.DeleteFunc(internal, func(_ string, is bool) bool { return !is })
+	proxied := proxied(internal, w.ClusterIPs, ask)
+	maps.DeleteFunc(used, func(_ netip.Addr, u announcers.Use) bool {
+		return u.Internal && len(u.Interfaces) > 0 && !slices.ContainsFunc(u.Interfaces, func(nic string) bool { return !proxied[nic] })
+	})
 	return used
 }
 
-// forgetProxied removes the uses of which each interface also has a cluster IP of a Service that bears the address.
-func forgetProxied(used map[netip.Addr]announcers.Use, services []Service, ask func(netip.Addr) announcers.Use) {
-	for _, s := range services {
-		for _, a := range s.Addresses {
-			u := used[a]
-			if !u.Internal {
-				continue
-			}
-			proxied := func(nic string) bool {
-				return slices.ContainsFunc(s.ClusterIPs, func(c netip.Addr) bool {
-					beside := ask(c)
-					return beside.Internal && slices.Contains(beside.Interfaces, nic)
-				})
-			}
-			if !slices.ContainsFunc(u.Interfaces, func(nic string) bool { return !proxied(nic) }) {
-				delete(used, a)
+// proxied returns those of the interfaces that are a service proxy's: internal ones with a cluster IP.
+func proxied(interfaces map[string]bool, clusterIPs []netip.Addr, ask func(netip.Addr) announcers.Use) map[string]bool {
+	found := map[string]bool{}
+	for _, c := range clusterIPs {
+		if len(found) == len(interfaces) {
+			break
+		}
+		u := ask(c)
+		for _, nic := range u.Interfaces {
+			if u.Internal && interfaces[nic] {
+				found[nic] = true
 			}
 		}
 	}
+	return found
 }
 
 // borne are the distinct addresses that Services bear.

@@ -189,7 +189,7 @@ func TestAnInternalAddressIsANodesOwnUnlessMostNodesHaveIt(t *testing.T) {
 	}
 }
 
-func TestAServiceProxyShowsItselfByTheClusterIP(t *testing.T) {
+func TestAServiceProxyShowsItselfByAClusterIP(t *testing.T) {
 	address, six := netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("2001:db8::10")
 	cluster, other := netip.MustParseAddr("10.96.0.10"), netip.MustParseAddr("10.96.0.11")
 	internal := func(on ...string) announcers.Use {
@@ -203,25 +203,92 @@ func TestAServiceProxyShowsItselfByTheClusterIP(t *testing.T) {
 		{"with the cluster IP beside it", map[netip.Addr]announcers.Use{address: internal("kube-dummy-if"), cluster: internal("kube-dummy-if")}, "[]"},
 		{"both families, one cluster IP", map[netip.Addr]announcers.Use{address: internal("p"), six: internal("p"), cluster: internal("p")}, "[]"},
 		{"alone", map[netip.Addr]announcers.Use{address: internal("kube-dummy-if")}, "[192.0.2.10]"},
-		{"with the cluster IP of another Service", map[netip.Addr]announcers.Use{address: internal("p"), other: internal("p")}, "[192.0.2.10]"},
+		{"with the cluster IP of another Service", map[netip.Addr]announcers.Use{address: internal("p"), other: internal("p")}, "[]"},
+		{"with an address that is no cluster IP any more", map[netip.Addr]announcers.Use{address: internal("p"), netip.MustParseAddr("10.96.0.12"): internal("p")}, "[192.0.2.10]"},
 		{"with the cluster IP on another interface", map[netip.Addr]announcers.Use{address: internal("lo"), cluster: internal("p")}, "[192.0.2.10]"},
 		{"on the loopback as well", map[netip.Addr]announcers.Use{address: internal("lo", "p"), cluster: internal("p")}, "[192.0.2.10]"},
+		{"on two interfaces of proxies", map[netip.Addr]announcers.Use{address: internal("p", "q"), cluster: internal("p"), other: internal("q")}, "[]"},
+		{"one address of a proxy, another of the node", map[netip.Addr]announcers.Use{address: internal("p"), six: internal("lo"), cluster: internal("p")}, "[2001:db8::10]"},
 		{"on a segment", map[netip.Addr]announcers.Use{address: {Reason: reason.LocalAddress, Interfaces: []string{"p"}}, cluster: internal("p")}, "[192.0.2.10]"},
 		{"where a segment has the cluster IP", map[netip.Addr]announcers.Use{address: internal("p"), cluster: {Reason: reason.LocalAddress, Interfaces: []string{"p"}}}, "[192.0.2.10]"},
 		{"as a next hop", map[netip.Addr]announcers.Use{address: {Reason: reason.NextHopAddress}, cluster: internal("p")}, "[192.0.2.10]"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			fake := announcertest.NewFake("fake", announcers.Exclusive)
-			for a, u := range row.uses {
-				fake.SetUse(a, u)
-			}
-			web, db := service("web", "192.0.2.10", "2001:db8::10"), service("db", "192.0.2.11")
-			web.ClusterIPs, db.ClusterIPs = []netip.Addr{cluster}, []netip.Addr{other}
-			s := New(Options{Node: "n1", Modules: []announcers.Announcer{fake}})
-			used := s.uses([]Service{web, db})
+			w := base()
+			w.Services = []Service{service("web", "192.0.2.10", "2001:db8::10")}
+			w.ClusterIPs = []netip.Addr{cluster, other}
+			used := usesOn("n1", w, row.uses)
 			if got := fmt.Sprint(slices.SortedFunc(maps.Keys(used), netip.Addr.Compare)); got != row.used {
 				t.Errorf("used are %s, want %s", got, row.used)
 			}
 		})
 	}
+}
+
+// usesOn returns what the speaker of a node finds whose announcer tells these uses.
+func usesOn(node string, w World, uses map[netip.Addr]announcers.Use) map[netip.Addr]announcers.Use {
+	fake := announcertest.NewFake("fake", announcers.Exclusive)
+	for a, u := range uses {
+		fake.SetUse(a, u)
+	}
+	return New(Options{Node: node, Modules: []announcers.Announcer{fake}}).uses(w)
+}
+
+// Rows are the internal interfaces of nodes n1 to n3 as "name address address"; several of a node are divided by a comma. The Service web has
+// the address .10, which Service old had before. The cluster IPs are .1 of default/kubernetes, .10 of web and .11 of old; .99 was one.
+func TestAServiceProxyThatStandsStillWithdrawsNoAddress(t *testing.T) {
+	const address, kubernetes, web, old, gone = " 192.0.2.10", " 10.96.0.1", " 10.96.0.10", " 10.96.0.11", " 10.96.0.99"
+	const current, stale = "ipvs" + kubernetes + web + old + address, "ipvs" + kubernetes + old + address
+	const oneOf3 = "address 192.0.2.10 is configured on node n2 (1 of 3 nodes; a service proxy would configure it on most nodes)"
+	for _, row := range []struct {
+		name  string
+		nodes [3]string
+		why   string
+	}{
+		{"all are current", [3]string{current, current, current}, ""},
+		{"the address moved between Services and one proxy has not seen it", [3]string{current, stale, current}, ""},
+		{"two have not seen it", [3]string{stale, current, stale}, ""},
+		{"the Service was created again and one proxy knows its former cluster IP", [3]string{current, "ipvs" + kubernetes + gone + address, current}, ""},
+		{"one proxy does not know the address yet", [3]string{current, "ipvs" + kubernetes, current}, ""},
+		{"one node alone has a proxy that configures addresses", [3]string{"", stale, ""}, ""},
+		{"a proxy shows nothing but what is gone", [3]string{current, "ipvs" + gone + address, current}, oneOf3},
+		{"one node has it as its own beside proxies", [3]string{current, "ipvs" + kubernetes + web + ",lo" + address, current}, oneOf3},
+		{"one node has it as its own and from its proxy", [3]string{current, current + ",lo" + address, current}, oneOf3},
+		{"one node has it as its own and none has a proxy", [3]string{"", "lo" + address, ""}, oneOf3},
+		{"an administrator configured it on most nodes, a proxy on the other", [3]string{"lo" + address, "lo" + address, stale}, ""},
+		{"an administrator configured it on all nodes beside proxies", [3]string{current + ",lo" + address, current + ",lo" + address, stale + ",lo" + address}, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w := base()
+			w.Services = []Service{service("web", "192.0.2.10")}
+			for _, text := range strings.Fields(kubernetes + web + old) {
+				w.ClusterIPs = append(w.ClusterIPs, netip.MustParseAddr(text))
+			}
+			for i, interfaces := range row.nodes {
+				w.Members[i].State.Uses = told(usesOn(w.Members[i].Name, w, internalUses(interfaces)))
+			}
+			if got := len(announcedByAll(w)) == 1; got != (row.why == "") {
+				t.Errorf("announced: %t", got)
+			}
+			problem := w.used()[netip.MustParseAddr("192.0.2.10")]
+			if (problem == nil) != (row.why == "") || problem != nil && problem.Detail != row.why {
+				t.Errorf("told is %v, want %q", problem, row.why)
+			}
+		})
+	}
+}
+
+// internalUses returns the uses by a node with internal interfaces, each written as "name address address" and divided by commas.
+func internalUses(interfaces string) map[netip.Addr]announcers.Use {
+	uses := map[netip.Addr]announcers.Use{}
+	for _, nic := range strings.Split(interfaces, ",") {
+		for i, text := range strings.Fields(nic) {
+			if i == 0 {
+				continue
+			}
+			a := netip.MustParseAddr(text)
+			uses[a] = announcers.Use{Reason: reason.LocalAddress, Interfaces: append(uses[a].Interfaces, strings.Fields(nic)[0]), Internal: true}
+		}
+	}
+	return uses
 }

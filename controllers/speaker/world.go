@@ -24,6 +24,9 @@ type World struct {
 	Policy *policy.Policy
 	// Services have at least one address each.
 	Services []Service
+	// ClusterIPs are the addresses under which the Services of the cluster, also those of other types, are reached inside of it, sorted and
+	// distinct.
+	ClusterIPs []netip.Addr
 	// Nodes are the cluster's nodes by name.
 	Nodes map[string]Node
 	// Members are the live speakers, this one included.
@@ -102,8 +105,6 @@ type Service struct {
 	Labels map[string]string
 	// Addresses are those of its status, in order.
 	Addresses []netip.Addr
-	// ClusterIPs are the addresses under which the Service is reached inside the cluster.
-	ClusterIPs []netip.Addr
 	// Pool is where the addresses were granted from, in the word of the controller; it may be empty.
 	Pool string
 	// Tenant is what decides whether others may be on its addresses, Seniority who of several stays if they may not.
