@@ -128,8 +128,11 @@ type Conflict struct {
 	Interface, HardwareAddress string
 	// Since is when the conflict began, Last when the stranger was heard last.
 	Since, Last time.Time
-	// Withdrawn is whether the module leaves the address to the stranger. Else it announces the address in spite of it.
+	// Withdrawn is whether the module leaves the address to the stranger on Interface. Else it announces the address there in spite of it.
 	Withdrawn bool
+	// AnnouncedOn are the interfaces on which the module announces an address that it has withdrawn on Interface, sorted; empty when there
+	// are none, or Withdrawn is false.
+	AnnouncedOn []string
 	// Elsewhere is whether the address belongs to a subnet of another interface of this node, and not of Interface: there a router answers
 	// for addresses behind it (proxy ARP, RFC 1027). Such a claim never withdraws the address.
 	Elsewhere bool

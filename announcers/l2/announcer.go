@@ -233,8 +233,9 @@ func (a *Announcer) Conflicts() []announcers.Conflict {
 	defer a.mu.Unlock()
 	known := a.disputes.known(a.clock.Now(), func(addr netip.Addr) bool { _, desired := a.decided.states[addr]; return desired })
 	for i := range known {
-		// What a stranger has on one of two interfaces is announced on the other one.
-		known[i].Withdrawn = known[i].Withdrawn && a.decided.states[known[i].Addr].Phase != announcers.Effective
+		if c := &known[i]; c.Withdrawn {
+			c.AnnouncedOn = slices.Clone(a.decided.states[c.Addr].Interfaces)
+		}
 	}
 	return known
 }

@@ -80,8 +80,12 @@ func checkAnswers(t *testing.T, ports []port, a netip.Addr, answered, counts, wa
 	var told []string
 	for _, c := range n.Conflicts() {
 		told = append(told, c.Interface)
-		if c.Elsewhere != !slices.Contains(counts, c.Interface) || c.Withdrawn != (len(want) == 0 && !c.Elsewhere) {
-			t.Errorf("the conflict on %s is told as withdrawn: %t, elsewhere: %t", c.Interface, c.Withdrawn, c.Elsewhere)
+		var on []string
+		if !c.Elsewhere {
+			on = want
+		}
+		if c.Elsewhere != !slices.Contains(counts, c.Interface) || c.Withdrawn == c.Elsewhere || !slices.Equal(c.AnnouncedOn, on) {
+			t.Errorf("the conflict on %s is told as withdrawn: %t, announced on %v, elsewhere: %t", c.Interface, c.Withdrawn, c.AnnouncedOn, c.Elsewhere)
 		}
 	}
 	if !slices.Equal(told, answered) {

@@ -162,9 +162,9 @@ func (s surroundings) stances(a netip.Addr, on []port) (stands []stance, left bo
 //	| no                               | yes                            | no      |
 //	| no                               | no                             | yes     |
 //
-// In the second row the station is a router with proxy ARP, which answers for what lies behind it. In the third row the address is on the
-// link for some router at least, else nobody would look for it there; such a router must not answer for it (RFC 1027 2.4), so the station
-// is one that has the address.
+// In the second row the station is a router with proxy ARP, which answers for what lies behind it. In the third row nothing tells a router
+// with proxy ARP from a station that has the address. The claim counts: a router that has the subnet of the address on this link must not
+// answer for it (RFC 1027 2.4), and another router that does would take the traffic of some clients.
 func belongs(ports []port, p port, a netip.Addr) bool {
 	return p.hasOnLink(a) || !slices.ContainsFunc(ports, func(q port) bool { return q.hasOnLink(a) })
 }

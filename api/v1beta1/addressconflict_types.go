@@ -68,6 +68,12 @@ type AddressConflictStatus struct {
 	// +optional
 	Withdrawn bool `json:"withdrawn,omitempty"`
 
+	// PartlyWithdrawn is true while the node has withdrawn the address on Interface only, and announces it on other interfaces; Withdrawn is
+	// false then.
+	//
+	// +optional
+	PartlyWithdrawn bool `json:"partlyWithdrawn,omitempty"`
+
 	// FirstSeen is the time when the conflict began.
 	FirstSeen metav1.Time `json:"firstSeen"`
 

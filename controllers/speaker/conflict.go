@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"metalsuite.io/announcers"
@@ -19,8 +20,11 @@ type sighting struct {
 	// nic is where the stranger was heard, hardware from where it spoke; both are empty for a use by this node.
 	nic, hardware string
 	// detail says how this node uses the address; empty for a stranger.
-	detail    string
+	detail string
+	// withdrawn is whether this node announces the address nowhere because of it.
 	withdrawn bool
+	// rest are the interfaces on which this node announces the address although it has withdrawn it on nic; empty unless that is so.
+	rest string
 	// elsewhere is whether the address belongs to another interface than nic.
 	elsewhere bool
 }
@@ -37,11 +41,28 @@ func (s sighting) sentence(a netip.Addr, node string) string {
 	switch {
 	case s.withdrawn:
 		outcome = "the address is withdrawn"
+	case s.partly():
+		outcome = fmt.Sprintf("the address is withdrawn on %s and announced on %s", s.nic, s.rest)
 	case s.elsewhere:
 		outcome = "the address stays announced, because its subnet is on another interface: turn off proxy ARP for it on the router there"
 	}
-	return fmt.Sprintf("address %s is used by another host (hardware address %s heard on interface %s of node %s, and %s",
+	return fmt.Sprintf("address %s is used by another host (hardware address %s heard on interface %s of node %s), and %s",
 		a, cmp.Or(s.hardware, "unknown"), cmp.Or(s.nic, "unknown"), node, outcome)
+}
+
+// partly says whether this node has withdrawn the address on one interface and announces it on another one.
+func (s sighting) partly() bool { return s.rest != "" }
+
+// severity orders what is known of an address: withdrawn, then withdrawn on one interface, then announced.
+func (s sighting) severity() int {
+	switch {
+	case s.withdrawn:
+		return 2
+	case s.partly():
+		return 1
+	default:
+		return 0
+	}
 }
 
 // report is one sighting with the time of it.
@@ -57,11 +78,9 @@ type report struct {
 func (o Outcome) sightings(now time.Time) map[netip.Addr]report {
 	out := make(map[netip.Addr]report, len(o.Conflicts)+len(o.Uses))
 	for _, c := range o.Conflicts {
-		if known, twice := out[c.Addr]; !twice || c.Withdrawn && !known.withdrawn {
-			out[c.Addr] = report{
-				sighting: sighting{why: reason.AddressConflict, nic: c.Interface, hardware: c.HardwareAddress, withdrawn: c.Withdrawn, elsewhere: c.Elsewhere},
-				since:    c.Since, last: c.Last,
-			}
+		s := strangerOf(c)
+		if known, twice := out[c.Addr]; !twice || s.severity() > known.severity() {
+			out[c.Addr] = report{sighting: s, since: c.Since, last: c.Last}
 		}
 	}
 	for a, problem := range o.Uses {
@@ -75,6 +94,13 @@ func (o Outcome) sightings(now time.Time) map[netip.Addr]report {
 		out[a] = r
 	}
 	return out
+}
+
+func strangerOf(c announcers.Conflict) sighting {
+	return sighting{
+		why: reason.AddressConflict, nic: c.Interface, hardware: c.HardwareAddress, elsewhere: c.Elsewhere,
+		withdrawn: c.Withdrawn && len(c.AnnouncedOn) == 0, rest: strings.Join(c.AnnouncedOn, ", "),
+	}
 }
 
 // bearers are the keys of the Services that bear one of the addresses.

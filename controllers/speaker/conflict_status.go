@@ -141,7 +141,7 @@ func (s *Status) patchConflict(ctx context.Context, a netip.Addr, now time.Time,
 
 // wholly is the merge patch that leaves nothing of what an object said before, and of others' labels all.
 func wholly(object *v1beta1.AddressConflict) ([]byte, error) {
-	status := map[string]any{"interface": nil, "hardwareAddress": nil, "message": nil, "withdrawn": nil}
+	status := map[string]any{"interface": nil, "hardwareAddress": nil, "message": nil, "withdrawn": nil, "partlyWithdrawn": nil}
 	text, err := json.Marshal(object.Status)
 	if err != nil {
 		return nil, err

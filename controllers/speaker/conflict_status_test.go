@@ -88,7 +88,7 @@ func TestAnObjectThatIsNotFoundIsMadeWhatItIsToBe(t *testing.T) {
 		Client: api, Recorder: record.NewFakeRecorder(100), Node: "n1", Namespace: namespace, PodName: "speaker-x", PodUID: "123",
 		Clock: clocktesting.NewFakePassiveClock(now), Log: logr.Discard(),
 	})
-	old := &v1beta1.AddressConflict{Status: v1beta1.AddressConflictStatus{Address: disputed.String(), Interface: "eth9", HardwareAddress: another, Withdrawn: true}}
+	old := &v1beta1.AddressConflict{Status: v1beta1.AddressConflictStatus{Address: disputed.String(), Interface: "eth9", HardwareAddress: another, Withdrawn: true, PartlyWithdrawn: true}}
 	old.Name, old.Namespace, old.Labels = status.conflictName(disputed), namespace, map[string]string{"theirs": "too"}
 	if err := api.WithWatch.Create(t.Context(), old); err != nil {
 		t.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	clocktesting "k8s.io/utils/clock/testing"
+
 	"metalsuite.io/announcers"
 	"metalsuite.io/announcers/announcertest"
 	"metalsuite.io/internal/membership"
@@ -53,6 +55,7 @@ func TestWhatThisNodeHasLeft(t *testing.T) {
 	conflict := func(withdrawn bool) []announcers.Conflict {
 		return []announcers.Conflict{{Addr: a, Withdrawn: withdrawn}}
 	}
+	partly := []announcers.Conflict{{Addr: a, Interface: "eth0", Withdrawn: true, AnnouncedOn: []string{"eth1"}}, {Addr: a, Interface: "eth1"}}
 	// The members are this node and n2, which has or has not told its state, and strangers in it.
 	silent, unknown := []membership.Member{{Name: "n1", Known: true}, {Name: "n2", Known: true}}, []membership.Member{{Name: "n1", Known: true}, {Name: "n2"}}
 	telling := []membership.Member{{Name: "n1", Known: true}, {Name: "n2", Known: true, State: membership.State{Strangers: []netip.Addr{a}}}}
@@ -68,6 +71,10 @@ func TestWhatThisNodeHasLeft(t *testing.T) {
 		"an address that is withdrawn": {{0, conflict(true), silent, "n1", true, 0}, {time.Hour, conflict(true), silent, "n1", true, 0}},
 		"one that is given back":       {{0, conflict(true), silent, "n1", true, 0}, {time.Second, conflict(false), silent, "n1", false, 0}},
 		"one that is defended":         {{0, conflict(false), silent, "n1", false, 0}},
+		"one that is withdrawn on one of two interfaces": {
+			{0, partly, silent, "n1", true, 0}, {time.Hour, partly, silent, "n2", true, 0}, {time.Second, nil, silent, "n2", true, settledAfter},
+			{settledAfter, nil, silent, "n2", false, 0},
+		},
 		"one that nobody owns any more, for ten minutes": {
 			{0, conflict(true), silent, "", true, 0}, {time.Minute, nil, silent, "", true, announcers.ConflictTTL - time.Minute}, {announcers.ConflictTTL, nil, silent, "", false, 0},
 		},
@@ -102,6 +109,30 @@ func TestWhatThisNodeHasLeft(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTheNextOwnerLooksForAStrangerThatHasTheAddressOnOneInterface(t *testing.T) {
+	a := netip.MustParseAddr("192.0.2.10")
+	module := announcertest.NewFake("fake", announcers.Exclusive)
+	r := start(t, module)
+	w := base()
+	w.Nodes = map[string]Node{"n1": {}}
+	w.Services = []Service{service("web", "192.0.2.10")}
+	r.world.set(w)
+	r.trigger.Fire()
+	r.until("the address", func(o Outcome) bool { return owns(o, "192.0.2.10") })
+	module.SetConflicts(announcers.Conflict{Addr: a, Interface: "eth0", Withdrawn: true, AnnouncedOn: []string{"eth1"}})
+	var told membership.State
+	r.until("the other speakers are told", func(o Outcome) bool {
+		told = o.World.Members[0].State
+		return slices.Equal(told.Strangers, []netip.Addr{a})
+	})
+	next := New(Options{Node: "n2", Clock: clocktesting.NewFakeClock(time.Unix(1000, 0))})
+	next.contested.see(next.Clock.Now(), []membership.Member{{Name: "n1", Known: true, State: told}})
+	plan := Plan{Exclusive: []announcers.Address{{Addr: a}}}
+	if next.markFresh(plan); !plan.Exclusive[0].Fresh {
+		t.Error("the next owner takes the address without a probe")
 	}
 }
 

@@ -60,7 +60,7 @@ func (e *entry) settles() time.Time {
 	switch {
 	case !e.hidden():
 		return e.at.Add(settleConflict)
-	case e.stranger() && !e.withdrawn:
+	case e.stranger() && e.severity() == 0:
 		return e.at.Add(confirmConflict)
 	}
 	return e.at
@@ -83,7 +83,7 @@ func (e *entry) rest(now time.Time, have *v1beta1.AddressConflictStatus) time.Du
 func (e *entry) status(a netip.Addr, node string, have *v1beta1.AddressConflictStatus) v1beta1.AddressConflictStatus {
 	s := v1beta1.AddressConflictStatus{
 		Address: a.String(), Node: node, Reason: string(e.shown.why), Interface: e.shown.nic, HardwareAddress: e.shown.hardware,
-		Message: e.shown.sentence(a, node), Withdrawn: e.shown.withdrawn,
+		Message: e.shown.sentence(a, node), Withdrawn: e.shown.withdrawn, PartlyWithdrawn: e.shown.partly(),
 		FirstSeen: second(e.since), LastSeen: second(e.last),
 	}
 	if have != nil && have.Reason == s.Reason && have.FirstSeen.Before(&s.FirstSeen) && e.since.Before(have.LastSeen.Add(announcers.ConflictTTL)) {

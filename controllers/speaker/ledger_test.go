@@ -103,9 +103,59 @@ func TestAClaimElsewhereIsToldAsProxyARP(t *testing.T) {
 	address := netip.MustParseAddr("192.0.2.10")
 	o := Outcome{Conflicts: []announcers.Conflict{{Addr: address, Interface: "eth0", HardwareAddress: "02:00:00:00:00:66", Elsewhere: true}}}
 	s := o.sightings(time.Unix(0, 0))[address]
-	const want = "address 192.0.2.10 is used by another host (hardware address 02:00:00:00:00:66 heard on interface eth0 of node n1, and the address stays announced, because its subnet is on another interface: turn off proxy ARP for it on the router there"
+	const want = "address 192.0.2.10 is used by another host (hardware address 02:00:00:00:00:66 heard on interface eth0 of node n1), and the address stays announced, because its subnet is on another interface: turn off proxy ARP for it on the router there"
 	if got := s.sentence(address, "n1"); got != want {
 		t.Errorf("told is %q, want %q", got, want)
+	}
+}
+
+func TestAnAddressThatIsWithdrawnOnOneOfTwoInterfacesIsToldAsSuch(t *testing.T) {
+	b := newBook(t)
+	partly := func() Outcome {
+		o := b.heard(theirs, true, 0)
+		o.Conflicts[0].AnnouncedOn = []string{"eth1", "eth2"}
+		// Where the address is announced, a forger claims it.
+		return Outcome{Conflicts: append(o.Conflicts, announcers.Conflict{Addr: disputed, Interface: "eth1", HardwareAddress: another, Since: b.now, Last: b.now})}
+	}
+	b.see(0, partly())
+	b.shows(1, true, "AddressConflict "+theirs+" eth0 false")
+	const want = "address 192.0.2.10 is used by another host (hardware address " + theirs + " heard on interface eth0 of node n1), and the address is withdrawn on eth0 and announced on eth1, eth2"
+	if b.have.Message != want || !b.have.PartlyWithdrawn {
+		t.Errorf("partly withdrawn is %t, the message is %q", b.have.PartlyWithdrawn, b.have.Message)
+	}
+	if got := withdrawn([]v1beta1.AddressConflict{{Status: *b.have}}); len(got) != 1 || got[0] != disputed {
+		t.Errorf("the next speaker of the node reads %v", got)
+	}
+	b.see(0, b.later(settleConflict, func() Outcome { return b.heard(theirs, true, 0) }))
+	b.shows(2, true, "AddressConflict "+theirs+" eth0 true")
+	if b.have.PartlyWithdrawn {
+		t.Error("an address that is announced nowhere is told as announced")
+	}
+	b.see(0, b.later(settleConflict, func() Outcome { return b.heard(theirs, false, 0) }))
+	b.shows(3, true, "AddressConflict "+theirs+" eth0 false")
+	if b.have.PartlyWithdrawn || len(withdrawn([]v1beta1.AddressConflict{{Status: *b.have}})) > 0 {
+		t.Errorf("an address that is announced on every interface is told as %q", b.have.Message)
+	}
+}
+
+func TestTheWorstOfSeveralInterfacesIsTold(t *testing.T) {
+	announced := announcers.Conflict{Addr: disputed, Interface: "eth0"}
+	partly := announcers.Conflict{Addr: disputed, Interface: "eth1", Withdrawn: true, AnnouncedOn: []string{"eth0"}}
+	withdrawn := announcers.Conflict{Addr: disputed, Interface: "eth2", Withdrawn: true}
+	for _, row := range []struct {
+		name      string
+		conflicts []announcers.Conflict
+		want      string
+	}{
+		{"withdrawn on one of two", []announcers.Conflict{announced, partly}, "eth1"},
+		{"in another order", []announcers.Conflict{partly, announced}, "eth1"},
+		{"withdrawn everywhere it belongs", []announcers.Conflict{announced, withdrawn}, "eth2"},
+		{"told by two announcers", []announcers.Conflict{announced, partly, withdrawn}, "eth2"},
+		{"of two alike the first", []announcers.Conflict{announced, {Addr: disputed, Interface: "eth3"}}, "eth0"},
+	} {
+		if got := (Outcome{Conflicts: row.conflicts}).sightings(time.Unix(0, 0))[disputed].nic; got != row.want {
+			t.Errorf("%s: told is %s, want %s", row.name, got, row.want)
+		}
 	}
 }
 
@@ -116,7 +166,7 @@ func TestAStrangerIsToldOfOnceAndUntilItIsForgotten(t *testing.T) {
 	if again != announcers.ConflictTTL {
 		t.Errorf("again after %v", again)
 	}
-	if want := "address 192.0.2.10 is used by another host (hardware address " + theirs + " heard on interface eth0 of node n1, and the address is withdrawn"; b.have.Message != want {
+	if want := "address 192.0.2.10 is used by another host (hardware address " + theirs + " heard on interface eth0 of node n1), and the address is withdrawn"; b.have.Message != want {
 		t.Errorf("the message is %q", b.have.Message)
 	}
 	first := b.have.FirstSeen

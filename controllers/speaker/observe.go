@@ -117,12 +117,12 @@ func observeNode(n *corev1.Node) Node {
 	return node
 }
 
-// withdrawn are the addresses that were left to a stranger.
+// withdrawn are the addresses that were left to a stranger, on one interface at least.
 func withdrawn(conflicts []v1beta1.AddressConflict) []netip.Addr {
 	var out []netip.Addr
 	for i := range conflicts {
 		s := &conflicts[i].Status
-		if a, err := netip.ParseAddr(s.Address); err == nil && s.Withdrawn && s.Reason == string(reason.AddressConflict) {
+		if a, err := netip.ParseAddr(s.Address); err == nil && (s.Withdrawn || s.PartlyWithdrawn) && s.Reason == string(reason.AddressConflict) {
 			out = append(out, a)
 		}
 	}

@@ -22,7 +22,9 @@ func TestWhatANodeHadLeftToStrangers(t *testing.T) {
 		object("192.0.2.10", "AddressConflict", true), object("192.0.2.11", "AddressConflict", false), object("192.0.2.12", "LocalAddress", true),
 		object("here", "AddressConflict", true), object("2001:db8::10", "AddressConflict", true),
 	})
-	if fmt.Sprint(got) != "[192.0.2.10 2001:db8::10]" {
+	partly := object("192.0.2.13", "AddressConflict", false)
+	partly.Status.PartlyWithdrawn = true
+	if got = append(got, withdrawn([]v1beta1.AddressConflict{partly})...); fmt.Sprint(got) != "[192.0.2.10 2001:db8::10 192.0.2.13]" {
 		t.Errorf("got %v", got)
 	}
 }
