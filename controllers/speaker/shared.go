@@ -105,7 +105,7 @@ func (r *routing) lack(s *selection, family int) lack {
 // untaken says that no BGPPeer takes what an advertisement announces; other is whether one takes addresses of the other family.
 func untaken(advertisement, where string, family int, other bool) *reason.Problem {
 	if !other {
-		return reason.New(reason.NoPeers, "no BGPPeer accepts the routes of BGPAdvertisement %s announces%s", advertisement, where)
+		return reason.New(reason.NoPeers, "no BGPPeer accepts the routes of BGPAdvertisement %s%s", advertisement, where)
 	}
 	names := [2]string{"IPv4", "IPv6"}
 	return reason.New(reason.NoPeers, "no BGPPeer accepts the %s addresses that BGPAdvertisement %s announces%s: a session with an %s peer carries %s only with dualStackAddressFamily",

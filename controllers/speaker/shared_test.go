@@ -112,7 +112,7 @@ func TestWhatUsersAreToldOfAServiceThatIsNotAnnounced(t *testing.T) {
 		{"no router at all", func(w *World) {
 			w.Policy = routed([]v1beta1.BGPAdvertisement{bgpAd("all", v1beta1.BGPAdvertisementSpec{})})
 			w.Services[0].Addresses = append(w.Services[0].Addresses, six)
-		}, []string{"n1 NoPeers no BGP router receives a route to the Service: no BGPPeer accepts the routes of BGPAdvertisement all announces, on any node"}},
+		}, []string{"n1 NoPeers no BGP router receives a route to the Service: no BGPPeer accepts the routes of BGPAdvertisement all, on any node"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var got []string

@@ -70,18 +70,24 @@ func (w World) reporter(a netip.Addr) string {
 func (o Outcome) unborne() map[netip.Addr]report {
 	out := make(map[netip.Addr]report, len(o.Unsuitable))
 	for a, p := range o.Unsuitable {
-		s := sighting{why: p.Reason, detail: p.Detail, withdrawn: !edge(p) || p.Reason == reason.SubnetRouterAnycast && !o.routes(a)}
+		s := sighting{why: p.Reason, detail: p.Detail, withdrawn: !edge(p) || p.Reason == reason.SubnetRouterAnycast && !o.World.routes(a)}
 		out[a] = report{sighting: s, followed: true, muted: o.World.reporter(a) != o.Node}
 	}
 	return out
 }
 
-// routes says whether this node announces an address to routers.
-func (o Outcome) routes(a netip.Addr) bool {
-	for i := range o.Plan.Shared {
-		if o.Plan.Shared[i].Addr == a {
-			return true
-		}
+// routes says whether BGPAdvertisements and BGPPeers let any node announce an address of a Service to a router. Endpoints, sessions and
+// speakers come and go; they do not matter here.
+func (w World) routes(a netip.Addr) bool {
+	if !w.Routed {
+		return false
 	}
-	return false
+	r := w.routing(nil)
+	return slices.ContainsFunc(w.Services, func(s Service) bool {
+		if !slices.Contains(s.Addresses, a) {
+			return false
+		}
+		pool, problem := w.poolOf(s)
+		return problem == nil && r.meantAnywhere(w.Policy.BGP(pool, s.Labels), family(a))
+	})
 }
