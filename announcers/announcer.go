@@ -105,6 +105,8 @@ func (u Use) Problem(a netip.Addr) *reason.Problem {
 		return reason.New(u.Reason, "a route of this node leads through %s", a)
 	case len(u.Interfaces) == 0:
 		return reason.New(u.Reason, "%s is configured on this node", a)
+	case u.Internal: // net.ipv4.conf.*.arp_ignore decides whether the kernel answers
+		return reason.New(u.Reason, "%s is configured on interface %s of this node", a, strings.Join(u.Interfaces, ", "))
 	}
 	return reason.New(u.Reason, "%s is configured on interface %s of this node, and the kernel answers for it", a, strings.Join(u.Interfaces, ", "))
 }

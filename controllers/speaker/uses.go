@@ -3,6 +3,7 @@
 package speaker
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -121,10 +122,18 @@ func told(uses map[netip.Addr]announcers.Use) map[string]string {
 // reported returns the uses by this node that users are to be told of: those because of which nobody announces the address.
 func (w World) reported(uses map[netip.Addr]announcers.Use) map[netip.Addr]*reason.Problem {
 	out := make(map[netip.Addr]*reason.Problem, len(uses))
-	withheld := w.used()
+	if len(uses) == 0 {
+		return out
+	}
+	own, internal := w.told()
 	for a, u := range uses {
-		if !u.Internal || withheld[a] != nil {
-			out[a] = u.Problem(a)
+		h := internal[a]
+		if u.Internal && own[a] == nil && !h.few() {
+			continue
+		}
+		out[a] = u.Problem(a)
+		if u.Internal && h.few() {
+			out[a].Detail += " (" + h.String() + ")"
 		}
 	}
 	return out
@@ -158,8 +167,19 @@ func (w World) withheld() map[string]map[netip.Addr]*reason.Problem {
 // used returns why nobody announces addresses that nodes use themselves, as speakers say; each address with the first of the nodes by name,
 // live ones before lost ones.
 func (w World) used() map[netip.Addr]*reason.Problem {
-	out := map[netip.Addr]*reason.Problem{}
-	internal := map[netip.Addr][]string{}
+	out, internal := w.told()
+	for a, h := range internal {
+		if out[a] == nil && h.few() {
+			out[a] = reason.New(reason.LocalAddress, "address %s is configured on node %s (%s)", a, h.nodes[0], h)
+		}
+	}
+	return out
+}
+
+// told returns what speakers say of the uses by their nodes: the addresses that are a node's own, with the first of the nodes, and who has
+// addresses on internal interfaces.
+func (w World) told() (own map[netip.Addr]*reason.Problem, internal map[netip.Addr]holders) {
+	own, internal = map[netip.Addr]*reason.Problem{}, map[netip.Addr]holders{}
 	for _, m := range slices.Concat(w.Members, w.Lost) {
 		if !m.Known {
 			continue
@@ -169,19 +189,31 @@ func (w World) used() map[netip.Addr]*reason.Problem {
 			switch {
 			case err != nil:
 			case why == internalUse:
-				internal[a] = append(internal[a], m.Name)
-			case out[a] == nil:
-				out[a] = useBy(m.Name, a, reason.Reason(why))
+				internal[a] = holders{nodes: append(internal[a].nodes, m.Name)}
+			case own[a] == nil:
+				own[a] = useBy(m.Name, a, reason.Reason(why))
 			}
 		}
 	}
-	for a, nodes := range internal {
-		if of := w.tellers(a); out[a] == nil && 2*len(nodes) <= of {
-			out[a] = reason.New(reason.LocalAddress, "address %s is configured on node %s (%d of %d nodes; a service proxy would configure it on most nodes)",
-				a, nodes[0], len(nodes), of)
-		}
+	for a, h := range internal {
+		h.of = w.tellers(a)
+		internal[a] = h
 	}
-	return out
+	return own, internal
+}
+
+// holders are the nodes that have an address on internal interfaces, live ones before lost ones, each by name.
+type holders struct {
+	nodes []string
+	// of is how many speakers would tell if their nodes had it.
+	of int
+}
+
+// few says whether so few nodes have the address that it is none of a service proxy.
+func (h holders) few() bool { return len(h.nodes) > 0 && 2*len(h.nodes) <= h.of }
+
+func (h holders) String() string {
+	return fmt.Sprintf("%d of %d nodes; a service proxy would configure it on most nodes", len(h.nodes), h.of)
 }
 
 // tellers counts the speakers whose word counts on an internal address: the live ones, and lost ones that had it.

@@ -189,6 +189,39 @@ func TestAnInternalAddressIsANodesOwnUnlessMostNodesHaveIt(t *testing.T) {
 	}
 }
 
+func TestWhatTheObjectOfANodeSaysOfAnAddressOnAnInterface(t *testing.T) {
+	a := netip.MustParseAddr("192.0.2.10")
+	internal := announcers.Use{Reason: reason.LocalAddress, Interfaces: []string{"dummy0", "lo"}, Internal: true}
+	segment := announcers.Use{Reason: reason.LocalAddress, Interfaces: []string{"eth1"}}
+	for _, row := range []struct {
+		name   string
+		use    announcers.Use
+		others [2]string
+		want   string
+	}{
+		{"an internal one of few nodes", internal, [2]string{}, "192.0.2.10 is configured on interface dummy0, lo of this node (1 of 3 nodes; a service proxy would configure it on most nodes)"},
+		{"an internal one of most nodes", internal, [2]string{internalUse, internalUse}, ""},
+		{"an internal one beside a segment of another node", internal, [2]string{internalUse, "LocalAddress"}, "192.0.2.10 is configured on interface dummy0, lo of this node"},
+		{"one with a segment", segment, [2]string{}, "192.0.2.10 is configured on interface eth1 of this node, and the kernel answers for it"},
+	} {
+		w := base()
+		w.Services = []Service{service("web", a.String())}
+		w.Members[0].State.Uses = told(map[netip.Addr]announcers.Use{a: row.use})
+		for i, why := range row.others {
+			if why != "" {
+				w.Members[i+1].State.Uses = map[string]string{a.String(): why}
+			}
+		}
+		problem, got := w.reported(map[netip.Addr]announcers.Use{a: row.use})[a], ""
+		if problem != nil {
+			got = problem.Detail
+		}
+		if got != row.want {
+			t.Errorf("%s: it says %q, want %q", row.name, got, row.want)
+		}
+	}
+}
+
 func TestAServiceProxyShowsItselfByAClusterIP(t *testing.T) {
 	address, six := netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("2001:db8::10")
 	cluster, other := netip.MustParseAddr("10.96.0.10"), netip.MustParseAddr("10.96.0.11")
