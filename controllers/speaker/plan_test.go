@@ -30,7 +30,7 @@ func base() World {
 		),
 	}
 	for _, n := range []string{"n1", "n2", "n3"} {
-		w.Members = append(w.Members, membership.Member{Name: n, Known: true, State: membership.State{Fit: true}})
+		w.Members = append(w.Members, membership.Member{Name: n, Known: true, State: membership.State{Fit: true, SubnetsTold: true}})
 	}
 	return w
 }

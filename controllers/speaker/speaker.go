@@ -298,6 +298,7 @@ func (s *Speaker) publish(w *World) time.Duration {
 	}
 	settled := s.left.see(now, s.Node, s.conflicts(), w.Members)
 	state := membership.State{Fit: answer.fit, Uses: told(s.used), Strangers: s.left.told(), Version: s.Version}
+	state.UsesCut = len(state.Uses) < len(s.used)
 	state.Unsuitable, s.unsuited = s.unsuitable(*w)
 	attached := s.attach(now, others, &state)
 	state = state.Fitting(s.Node)

@@ -29,7 +29,8 @@ import (
 // number of Services. The cluster IP need not be that of the Service with the address: a proxy that stands still keeps the address where it
 // had it for an earlier Service. The fourth row covers proxies and administrators who configure the address alone, for direct server return,
 // say: where most nodes take its traffic themselves, it is no single node's. The last row is the loopback address of a router; a node of the
-// third row counts there as one that does not have the address. Nodes whose speaker does not tell its uses do not count.
+// third row counts there as one that does not have the address. Nodes whose speaker does not tell its uses, or had to leave some out, do not
+// count unless they tell this one.
 
 // uses returns for what this node itself uses addresses of Services, as its announcers know, but for what a service proxy shows to be its
 // own.
@@ -125,7 +126,7 @@ func (w World) reported(uses map[netip.Addr]announcers.Use) map[netip.Addr]*reas
 	if len(uses) == 0 {
 		return out
 	}
-	own, internal := w.told()
+	own, internal := w.usesOfNodes()
 	for a, u := range uses {
 		h := internal[a]
 		if u.Internal && own[a] == nil && !h.few() {
@@ -167,7 +168,7 @@ func (w World) withheld() map[string]map[netip.Addr]*reason.Problem {
 // used returns why nobody announces addresses that nodes use themselves, as speakers say; each address with the first of the nodes by name,
 // live ones before lost ones.
 func (w World) used() map[netip.Addr]*reason.Problem {
-	out, internal := w.told()
+	out, internal := w.usesOfNodes()
 	for a, h := range internal {
 		if out[a] == nil && h.few() {
 			out[a] = reason.New(reason.LocalAddress, "address %s is configured on node %s (%s)", a, h.nodes[0], h)
@@ -176,27 +177,32 @@ func (w World) used() map[netip.Addr]*reason.Problem {
 	return out
 }
 
-// told returns what speakers say of the uses by their nodes: the addresses that are a node's own, with the first of the nodes, and who has
-// addresses on internal interfaces.
-func (w World) told() (own map[netip.Addr]*reason.Problem, internal map[netip.Addr]holders) {
+// usesOfNodes returns what speakers say of the uses by their nodes: the addresses that are a node's own, with the first of the nodes, and who
+// has addresses on internal interfaces.
+func (w World) usesOfNodes() (own map[netip.Addr]*reason.Problem, internal map[netip.Addr]holders) {
 	own, internal = map[netip.Addr]*reason.Problem{}, map[netip.Addr]holders{}
-	for _, m := range slices.Concat(w.Members, w.Lost) {
+	whole := 0
+	for i, m := range slices.Concat(w.Members, w.Lost) {
 		if !m.Known {
 			continue
+		}
+		tellsAll := i < len(w.Members) && m.State.SubnetsTold && !m.State.UsesCut
+		if tellsAll {
+			whole++
 		}
 		for text, why := range m.State.Uses {
 			a, err := netip.ParseAddr(text)
 			switch {
 			case err != nil:
 			case why == internalUse:
-				internal[a] = holders{nodes: append(internal[a].nodes, m.Name)}
+				internal[a] = internal[a].with(m.Name, tellsAll)
 			case own[a] == nil:
 				own[a] = useBy(m.Name, a, reason.Reason(why))
 			}
 		}
 	}
 	for a, h := range internal {
-		h.of = w.tellers(a)
+		h.of += whole
 		internal[a] = h
 	}
 	return own, internal
@@ -205,8 +211,17 @@ func (w World) told() (own map[netip.Addr]*reason.Problem, internal map[netip.Ad
 // holders are the nodes that have an address on internal interfaces, live ones before lost ones, each by name.
 type holders struct {
 	nodes []string
-	// of is how many speakers would tell if their nodes had it.
+	// of is how many speakers tell of it, or would if their nodes had it: live ones that leave nothing out.
 	of int
+}
+
+// with adds a node; tellsAll is whether it is counted as one that would tell of any address.
+func (h holders) with(node string, tellsAll bool) holders {
+	h.nodes = append(h.nodes, node)
+	if !tellsAll {
+		h.of++
+	}
+	return h
 }
 
 // few says whether so few nodes have the address that it is none of a service proxy.
@@ -214,22 +229,6 @@ func (h holders) few() bool { return len(h.nodes) > 0 && 2*len(h.nodes) <= h.of 
 
 func (h holders) String() string {
 	return fmt.Sprintf("%d of %d nodes; a service proxy would configure it on most nodes", len(h.nodes), h.of)
-}
-
-// tellers counts the speakers whose word counts on an internal address: the live ones, and lost ones that had it.
-func (w World) tellers(a netip.Addr) int {
-	n := 0
-	for _, m := range w.Members {
-		if m.Known {
-			n++
-		}
-	}
-	for _, m := range w.Lost {
-		if m.Known && m.State.Uses[a.String()] == internalUse {
-			n++
-		}
-	}
-	return n
 }
 
 func useBy(node string, a netip.Addr, why reason.Reason) *reason.Problem {

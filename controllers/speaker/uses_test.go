@@ -128,7 +128,8 @@ func TestASpeakerTellsItsSubnetsAndUses(t *testing.T) {
 }
 
 // Rows are nodes n1 to n3 of an address that each has on an internal interface (i), on another one (o) or not at all (-); lower case lives,
-// capitals are lost, a blank has not told its state.
+// capitals are lost, a blank has not told its state. The speaker of x tells nothing of interfaces, that of c tells other uses and had to leave
+// some out, that of j too, but tells this one.
 func TestAnInternalAddressIsANodesOwnUnlessMostNodesHaveIt(t *testing.T) {
 	const four = "192.0.2.10"
 	for _, row := range []struct {
@@ -153,6 +154,14 @@ func TestAnInternalAddressIsANodesOwnUnlessMostNodesHaveIt(t *testing.T) {
 		{"iiI", true, ""},
 		{"-II", true, ""},
 		{"iiO", false, "address 192.0.2.10 is configured on node n3"},
+		{"i-c", false, "address 192.0.2.10 is configured on node n1 (1 of 2 nodes; a service proxy would configure it on most nodes)"},
+		{"icc", true, ""},
+		{"iic", true, ""},
+		{"jcc", true, ""},
+		{"-jc", false, "address 192.0.2.10 is configured on node n2 (1 of 2 nodes; a service proxy would configure it on most nodes)"},
+		{"ixx", true, ""},
+		{"i-x", false, "address 192.0.2.10 is configured on node n1 (1 of 2 nodes; a service proxy would configure it on most nodes)"},
+		{"xcI", true, ""},
 	} {
 		t.Run(row.nodes, func(t *testing.T) {
 			w := base()
@@ -161,8 +170,11 @@ func TestAnInternalAddressIsANodesOwnUnlessMostNodesHaveIt(t *testing.T) {
 			for i, kind := range row.nodes {
 				m := w.Members[i]
 				m.Known, m.State.Uses = kind != ' ', nil
+				m.State.SubnetsTold, m.State.UsesCut = kind != 'x', kind == 'c' || kind == 'j'
 				switch kind {
-				case 'i', 'I':
+				case 'c':
+					m.State.Uses = map[string]string{"192.0.2.1": internalUse}
+				case 'i', 'I', 'j':
 					m.State.Uses = map[string]string{four: internalUse}
 				case 'o', 'O':
 					m.State.Uses = map[string]string{four: "LocalAddress"}
@@ -265,6 +277,29 @@ func usesOn(node string, w World, uses map[netip.Addr]announcers.Use) map[netip.
 		fake.SetUse(a, u)
 	}
 	return New(Options{Node: node, Modules: []announcers.Announcer{fake}}).uses(w)
+}
+
+func TestASpeakerSaysThatItLeavesUsesOut(t *testing.T) {
+	fake := announcertest.NewFake("fake", announcers.Exclusive)
+	r := start(t, fake)
+	w := base()
+	w.Nodes = map[string]Node{"n1": {}}
+	for i := range membership.MaxUses + 1 {
+		a := netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})
+		w.Services = append(w.Services, service(fmt.Sprint("web-", i), a.String()))
+		fake.SetUse(a, announcers.Use{Reason: reason.LocalAddress, Interfaces: []string{"lo"}, Internal: true})
+	}
+	r.world.set(w)
+	r.trigger.Fire()
+	r.until("as many as there is room for", func(o Outcome) bool {
+		told := o.World.Members[0].State
+		return len(told.Uses) == membership.MaxUses && told.UsesCut
+	})
+	fake.SetUse(netip.AddrFrom4([4]byte{192, 0, 2, 0}), announcers.Use{})
+	r.until("all", func(o Outcome) bool {
+		told := o.World.Members[0].State
+		return len(told.Uses) == membership.MaxUses && !told.UsesCut
+	})
 }
 
 // Rows are the internal interfaces of nodes n1 to n3 as "name address address"; several of a node are divided by a comma. The Service web has

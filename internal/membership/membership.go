@@ -28,12 +28,14 @@ type State struct {
 	Links map[string]string `json:"links,omitempty"`
 	// MACs are further hardware addresses from which claims may come once an interface works, in lower case, sorted and distinct.
 	MACs []string `json:"macs,omitempty"`
-	// Subnets are the prefixes that are on the link of the node's interfaces, sorted. SubnetsTold is whether the speaker tells of them at
-	// all, so that a node which is on none is not taken for one whose speaker knows nothing of them.
+	// Subnets are the prefixes that are on the link of the node's interfaces, sorted. SubnetsTold is whether the speaker tells of its interfaces
+	// at all, of subnets and of uses, so that a node which is on none is not taken for one whose speaker knows nothing of them.
 	Subnets     []netip.Prefix `json:"subnets,omitempty"`
 	SubnetsTold bool           `json:"subnetsTold,omitempty"`
 	// Uses says of addresses of Services for what the node itself uses them: a reason by address. It holds at most MaxUses.
-	Uses map[string]string `json:"uses,omitempty"`
+	// UsesCut is whether there are more of them.
+	Uses    map[string]string `json:"uses,omitempty"`
+	UsesCut bool              `json:"usesCut,omitempty"`
 	// Strangers are the addresses that the speaker owns and leaves to a stranger on the network, sorted; at most MaxUses.
 	Strangers []netip.Addr `json:"strangers,omitempty"`
 	// Unsuitable are addresses of pools that no Service is to be granted because of this node and that are not in Uses, the most important
@@ -49,7 +51,7 @@ const MaxUses = 16
 
 func (s State) equal(o State) bool {
 	return s.Fit == o.Fit && s.Version == o.Version && maps.Equal(s.Links, o.Links) && slices.Equal(s.MACs, o.MACs) &&
-		slices.Equal(s.Subnets, o.Subnets) && s.SubnetsTold == o.SubnetsTold && maps.Equal(s.Uses, o.Uses) && slices.Equal(s.Strangers, o.Strangers) &&
+		slices.Equal(s.Subnets, o.Subnets) && s.SubnetsTold == o.SubnetsTold && maps.Equal(s.Uses, o.Uses) && s.UsesCut == o.UsesCut && slices.Equal(s.Strangers, o.Strangers) &&
 		slices.Equal(s.Unsuitable, o.Unsuitable)
 }
 

@@ -135,7 +135,8 @@ func TestTablePublishesOnlyNews(t *testing.T) {
 	}{{State{}, true, 1}, {State{}, false, 1}, {fit, true, 2}, {fit.clone(), false, 2}, {unfit, true, 3},
 		{onNet("192.0.2.0/24"), true, 4}, {onNet("192.0.2.0/24"), false, 4}, {onNet("192.0.2.0/25"), true, 5},
 		{using("NextHopAddress"), true, 6}, {using("NextHopAddress"), false, 6}, {using("LocalAddress"), true, 7},
-		{State{SubnetsTold: true}, true, 8}, {State{MACs: []string{"02:00:00:00:00:02"}}, true, 9}, {unfit, true, 10}} {
+		{State{SubnetsTold: true}, true, 8}, {State{MACs: []string{"02:00:00:00:00:02"}}, true, 9}, {unfit, true, 10},
+		{State{UsesCut: true}, true, 11}, {unfit, true, 12}} {
 		if news := table.publish(step.state); news != step.news || table.own().Seq != step.seq {
 			t.Errorf("step %d: news %v, seq %d", i, news, table.own().Seq)
 		}

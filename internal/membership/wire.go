@@ -113,6 +113,7 @@ func (s State) cut() (State, bool) {
 	default:
 		s.Uses = maps.Clone(s.Uses)
 		delete(s.Uses, slices.Max(slices.Collect(maps.Keys(s.Uses))))
+		s.UsesCut = true
 	}
 	return s, true
 }

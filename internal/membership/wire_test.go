@@ -67,7 +67,7 @@ func TestDecodeRecords(t *testing.T) {
 func TestAStateTravelsWhole(t *testing.T) {
 	want := using("LocalAddress")
 	want.Fit, want.Links, want.Subnets = true, fit.Links, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64")}
-	want.SubnetsTold, want.MACs, want.Strangers = true, []string{"02:00:00:00:01:02"}, []netip.Addr{netip.MustParseAddr("192.0.2.7")}
+	want.UsesCut, want.SubnetsTold, want.MACs, want.Strangers = true, true, []string{"02:00:00:00:01:02"}, []netip.Addr{netip.MustParseAddr("192.0.2.7")}
 	want.Unsuitable = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::")}
 	got, ok := decodeRecord(encode(said("b", 5, 1, want)))
 	if !ok || !got.State.equal(want) {
@@ -121,8 +121,11 @@ func TestAStateCanBeBroadcast(t *testing.T) {
 	if kept.Unsuitable = many.Unsuitable; !kept.equal(many) {
 		t.Error("something else was left out while there were unsuitable addresses")
 	}
-	if huge := full(60, 1, 1).Fitting(name); len(huge.Links) != 60 || len(huge.Uses) > 0 {
-		t.Errorf("of many links %d are told, beside %d uses", len(huge.Links), len(huge.Uses))
+	if huge := full(60, 1, 1).Fitting(name); len(huge.Links) != 60 || len(huge.Uses) > 0 || !huge.UsesCut {
+		t.Errorf("of many links %d are told, beside %d uses, cut: %t", len(huge.Links), len(huge.Uses), huge.UsesCut)
+	}
+	if !got.UsesCut || kept.UsesCut {
+		t.Errorf("uses are told as cut: %t where some were left out, %t where none was", got.UsesCut, kept.UsesCut)
 	}
 	queue := memberlist.TransmitLimitedQueue{RetransmitMult: 1, NumNodes: func() int { return 2 }}
 	queue.QueueBroadcast(broadcast{name: name, message: encode(said(name, 1, 1, got))})
