@@ -73,7 +73,9 @@ type LinkReporter interface {
 	// sorted and distinct. It never blocks.
 	Subnets() []netip.Prefix
 
-	// Uses says for what this node itself uses an address, be it desired or not. It never blocks. A change is told through Changed.
+	// Uses says for what this node itself uses an address, be it desired or not. It never blocks. A change is told through Changed, but for
+	// Internal uses of addresses outside of the desired Prefixes: of these it is told when an interface gets the first Proxied address or loses
+	// the last.
 	Uses(netip.Addr) Use
 
 	// Unsuitable returns the addresses that no Service is to be granted because of this node, be they desired or not, each with why: those
@@ -153,6 +155,9 @@ type Desired struct {
 	// Prefixes cover every address that this node may be asked to announce, now or later; they change rarely. A module may ignore what
 	// the network asks about other addresses. Empty means that nothing is known, so that everything may matter.
 	Prefixes []netip.Prefix
+	// Proxied are addresses that only a service proxy configures on a node (in Kubernetes, the cluster IPs of Services), sorted and distinct:
+	// they show whose an internal interface is. Modules that know no interfaces ignore them. Neither side changes them later.
+	Proxied []netip.Addr
 	// Allies are the hardware addresses of the other speakers, in lower-case colon form, sorted. What they claim is a handover, or two
 	// halves of a network that have just met, and never a conflict with a stranger.
 	Allies []string

@@ -88,7 +88,7 @@ func (f *Fake) Apply(_ context.Context, desired announcers.Desired) announcers.R
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.applied = append(f.applied, announcers.Desired{
-		Addresses: slices.Clone(desired.Addresses), Prefixes: slices.Clone(desired.Prefixes), Allies: slices.Clone(desired.Allies),
+		Addresses: slices.Clone(desired.Addresses), Prefixes: slices.Clone(desired.Prefixes), Allies: slices.Clone(desired.Allies), Proxied: slices.Clone(desired.Proxied),
 		Peers: slices.Clone(desired.Peers), Drain: desired.Drain,
 	})
 	report := announcers.Report{States: make(map[netip.Addr]announcers.State, len(desired.Addresses))}

@@ -70,6 +70,7 @@ type Announcer struct {
 	ports    []port
 	nextHops map[netip.Addr]struct{}
 	local    map[netip.Addr]holding
+	inside   inside
 	// edges and unsuitable are replaced as a whole.
 	edges, unsuitable map[netip.Addr]*reason.Problem
 	open              map[socketKey]*responder
@@ -151,12 +152,18 @@ func (a *Announcer) take(desired announcers.Desired) (news bool) {
 		a.allies, news = parseMACs(desired.Allies), true
 		a.disputes.absolve(a.clock.Now(), func(mac string) bool { return slices.Contains(desired.Allies, mac) })
 	}
-	if news || !slices.Equal(a.desired.Prefixes, desired.Prefixes) {
+	samePrefixes := slices.Equal(a.desired.Prefixes, desired.Prefixes)
+	if news || !samePrefixes {
 		a.desired = announcers.Desired{
 			Addresses: slices.Clone(desired.Addresses), Prefixes: slices.Clone(desired.Prefixes), Allies: slices.Clone(desired.Allies),
+			Proxied: a.desired.Proxied,
 		}
 		a.needed = needsOf(a.desired)
 		signal(a.wake)
+	}
+	if !samePrefixes || !slices.Equal(a.desired.Proxied, desired.Proxied) {
+		a.desired.Proxied = slices.Clone(desired.Proxied)
+		a.lookAgain()
 	}
 	return news
 }

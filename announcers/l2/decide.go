@@ -32,6 +32,12 @@ func (p port) equal(q port) bool {
 	return p.Link.Equal(q.Link) && slices.Equal(p.onLink, q.onLink) && reflect.DeepEqual(faults(p), faults(q))
 }
 
+// alike says whether two observations of an interface are the same but for the addresses on it. Its subnets count.
+func (p port) alike(q port) bool {
+	p.Addresses, p.Wider = q.Addresses, q.Wider
+	return p.equal(q)
+}
+
 // faultFor says why an address cannot be announced on the interface right now; nil when it can be.
 func (p port) faultFor(a netip.Addr) *reason.Problem {
 	if a.Is4() {

@@ -28,20 +28,20 @@ func (o observation) equal(p observation) bool {
 		maps.Equal(o.open, p.open) && o.stopped == p.stopped
 }
 
-// observe takes note of the host, and tells the world if that makes a difference.
+// observe takes note of the host, decides anew if a decision depends on the news, and tells the world if they make a difference to it.
 func (a *Announcer) observe(o observation) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	before, fitBefore, macsBefore, subnetsBefore := a.decided, a.fit(), hardware(a.ports), subnets(a.ports)
-	localBefore, hopsBefore, edgesBefore, usableBefore := a.local, a.nextHops, a.edges, usable(a.ports)
+	before, local, hops := a.outlook(), a.local, a.nextHops
+	same := slices.EqualFunc(a.ports, o.ports, port.alike) && maps.Equal(a.open, o.open) && a.stopped == o.stopped
 	a.ports, a.open, a.stopped = o.ports, o.open, o.stopped
 	a.local, a.nextHops, a.edges = localAddresses(o.ports), set(o.nextHops), subnetEdges(o.ports)
-	a.unsuitable = unsuitable(a.edges, a.local, a.nextHops)
-	a.decide()
-	same := reflect.DeepEqual(before.states, a.decided.states) && reflect.DeepEqual(fitBefore, a.fit()) &&
-		maps.Equal(macsBefore, hardware(a.ports)) && slices.Equal(subnetsBefore, subnets(a.ports)) && slices.Equal(usableBefore, usable(a.ports)) &&
-		maps.EqualFunc(localBefore, a.local, holding.equal) && maps.Equal(hopsBefore, a.nextHops) && reflect.DeepEqual(edgesBefore, a.edges)
-	if !same {
+	a.unsuitable, a.inside = unsuitable(a.edges, a.local, a.nextHops), a.look()
+	moved := func(w announcers.Address) bool { return !local[w.Addr].equal(a.local[w.Addr]) }
+	if !same || !maps.Equal(hops, a.nextHops) || slices.ContainsFunc(a.desired.Addresses, moved) {
+		a.decide()
+	}
+	if !a.outlook().equal(before) {
 		signal(a.changed)
 	}
 }

@@ -43,23 +43,31 @@ func (c *coverage) update(p *policy.Policy) {
 	c.policy, c.set, c.prefixes = p, set, set.Prefixes()
 }
 
-// including returns the prefixes of the pools, and of addresses that are in none of them: those of a pool that is frozen because nobody
-// can tell its ranges are announced at the word of their Services. The result must not be changed.
-func (c *coverage) including(addresses []announcers.Address) []netip.Prefix {
-	out, all := c.prefixes, true
+// including returns the prefixes of the pools, and of addresses that are in none of them: the given ones, and those of Services while a pool
+// is frozen because nobody can tell its ranges, since its addresses are announced at the word of their Services. The result must not be changed.
+func (c *coverage) including(addresses []announcers.Address, services []Service) []netip.Prefix {
+	var beside []netip.Prefix
+	add := func(a netip.Addr) {
+		if !c.set.Contains(a) {
+			beside = append(beside, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
 	for _, a := range addresses {
-		if c.set.Contains(a.Addr) {
-			continue
-		}
-		if all {
-			out, all = slices.Clone(out), false
-		}
-		out = append(out, netip.PrefixFrom(a.Addr, a.Addr.BitLen()))
+		add(a.Addr)
 	}
-	if !all {
-		slices.SortFunc(out, netip.Prefix.Compare)
+	if c.blurred {
+		for _, s := range services {
+			for _, a := range s.Addresses {
+				add(a)
+			}
+		}
 	}
-	return out
+	if len(beside) == 0 {
+		return c.prefixes
+	}
+	out := slices.Concat(c.prefixes, beside)
+	slices.SortFunc(out, netip.Prefix.Compare)
+	return slices.Compact(out)
 }
 
 // mostSubnets is how many subnets a speaker tells of.

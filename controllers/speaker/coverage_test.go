@@ -43,14 +43,29 @@ func TestCoverage(t *testing.T) {
 			for _, a := range row.addresses {
 				addresses = append(addresses, announcers.Address{Addr: netip.MustParseAddr(a)})
 			}
-			pools := fmt.Sprint(c.including(nil))
-			if got := fmt.Sprint(c.including(addresses)); got != row.want {
+			pools := fmt.Sprint(c.including(nil, nil))
+			if got := fmt.Sprint(c.including(addresses, nil)); got != row.want {
 				t.Errorf("got %s, want %s", got, row.want)
 			}
-			if again := fmt.Sprint(c.including(nil)); again != pools {
+			if again := fmt.Sprint(c.including(nil, nil)); again != pools {
 				t.Errorf("the prefixes of the pools became %s, they were %s", again, pools)
 			}
 		})
+	}
+}
+
+func TestAddressesOfServicesAreCoveredWhileNobodyCanReadAPool(t *testing.T) {
+	services := []Service{service("a", "192.0.2.10", "2001:db8::1"), service("b", "198.51.100.7"), service("c", "198.51.100.7")}
+	desired := []announcers.Address{{Addr: netip.MustParseAddr("198.51.100.7")}}
+	for want, pools := range map[string][]v1beta1.IPAddressPool{
+		"[192.0.2.0/24 198.51.100.7/32]":                 {pool("a", "192.0.2.0/24")},
+		"[192.0.2.0/24 198.51.100.7/32 2001:db8::1/128]": {pool("a", "192.0.2.0/24"), pool("b", "garbled")},
+	} {
+		var c coverage
+		c.update(compile(pools, nil))
+		if got := fmt.Sprint(c.including(desired, services)); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }
 

@@ -216,7 +216,7 @@ func (s *Speaker) step(ctx context.Context) time.Duration {
 	s.markFresh(plan)
 	allies, forget := s.allies.see(s.Clock.Now(), s.Node, world.Members)
 	outcome := Outcome{
-		Node: s.Node, World: world, Plan: plan, Reports: s.apply(ctx, plan, allies), Ownership: s.ownership(), Unable: s.unable.Load(),
+		Node: s.Node, World: world, Plan: plan, Reports: s.apply(ctx, world, plan, allies), Ownership: s.ownership(), Unable: s.unable.Load(),
 		Membership: s.Members.Problems(), Conflicts: s.conflicts(), Uses: world.reported(s.used), Unsuitable: s.unsuited, Routers: s.routers(), Sessions: s.sessions(),
 	}
 	repeat := s.repeatClaims(world.Members)
@@ -365,14 +365,14 @@ func (s *Speaker) sessions() []announcers.PeerState {
 	return all
 }
 
-func (s *Speaker) apply(ctx context.Context, plan Plan, allies []string) map[string]announcers.Report {
+func (s *Speaker) apply(ctx context.Context, w World, plan Plan, allies []string) map[string]announcers.Report {
 	reports := make(map[string]announcers.Report, len(s.modules))
 	for _, m := range s.modules {
-		desired := announcers.Desired{Addresses: plan.Exclusive, Allies: allies}
+		desired := announcers.Desired{Addresses: plan.Exclusive, Allies: allies, Proxied: w.ClusterIPs}
 		if m.Ownership() == announcers.Shared {
 			desired.Addresses, desired.Peers, desired.Drain = plan.Shared, plan.Peers, plan.Drain
 		}
-		desired.Prefixes = s.pools.including(desired.Addresses)
+		desired.Prefixes = s.pools.including(desired.Addresses, w.Services)
 		report := m.Apply(ctx, desired)
 		if failure := m.failure.Load(); failure != nil && report.Problem != nil {
 			report.Problem = failure

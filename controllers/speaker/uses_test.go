@@ -110,12 +110,15 @@ func TestASpeakerTellsItsSubnetsAndUses(t *testing.T) {
 	other.SetSubnets(netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("192.0.2.0/28"))
 	w := base()
 	w.Nodes = map[string]Node{"n1": {}}
-	w.Services = []Service{service("web", "192.0.2.10")}
+	w.Services, w.ClusterIPs = []Service{service("web", "192.0.2.10")}, []netip.Addr{netip.MustParseAddr("10.96.0.10")}
 	r.world.set(w)
 	r.trigger.Fire()
 	r.until("the union of the subnets that a pool is on", func(o Outcome) bool {
 		return fmt.Sprint(o.World.Members[0].State.Subnets) == "[192.0.2.0/24 2001:db8::/64]" && owns(o, "192.0.2.10")
 	})
+	if got := fake.Last().Proxied; !slices.Equal(got, w.ClusterIPs) {
+		t.Errorf("the announcer is told of %v as a service proxy's", got)
+	}
 	fake.SetUse(netip.MustParseAddr("192.0.2.99"), announcers.Use{Reason: reason.LocalAddress})
 	fake.SetUse(address, announcers.Use{Reason: reason.NextHopAddress})
 	r.until("the use, which withdraws the address", func(o Outcome) bool {
