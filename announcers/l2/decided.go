@@ -226,6 +226,9 @@ func (a *Announcer) due() (claims []claim, probes []probe) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.clock.Now()
+	if a.disputes.forget(now) {
+		signal(a.changed)
+	}
 	places, ended := a.disputes.advance(now, a.placedOn)
 	for _, at := range places {
 		for _, p := range a.ports {

@@ -193,7 +193,7 @@ func (d *disputes) advance(now time.Time, placed func(netip.Addr) []string) (pro
 	return probe, ended
 }
 
-// interrupt ends the rounds on interfaces that the address is not on. Only that a stranger has it there is remembered.
+// interrupt ends the rounds on interfaces that the address is not on. Only that a stranger has it there is remembered, until forget.
 func (t trial) interrupt(on []string) {
 	for nic, r := range t {
 		switch {
@@ -204,6 +204,32 @@ func (t trial) interrupt(on []string) {
 			delete(t, nic)
 		}
 	}
+}
+
+// forget ends what is known of strangers on interfaces that the address is not on: it lasts no longer than a conflict does, since the
+// interface may have gone for good. It reports whether there was such a stranger.
+func (d *disputes) forget(now time.Time) (news bool) {
+	for a, t := range d.trials {
+		for nic, r := range t {
+			if p := (place{a, nic}); r.interrupted() && !now.Before(d.forgottenAt(p)) {
+				news = true
+				delete(t, nic)
+				delete(d.conflicts, p)
+			}
+		}
+	}
+	return news
+}
+
+// interrupted says whether a stranger has an address on an interface that the address is not on.
+func (r *round) interrupted() bool { return r.stance == withdrawn && r.next.IsZero() }
+
+// forgottenAt is when a stranger on an interface is forgotten that the address is not on; the zero time when none is known.
+func (d *disputes) forgottenAt(p place) time.Time {
+	if c := d.conflicts[p]; c != nil {
+		return c.Last.Add(announcers.ConflictTTL)
+	}
+	return time.Time{}
 }
 
 // round returns the round on an interface that the address is on; it goes on from now if it did not.
@@ -252,10 +278,14 @@ func (d *disputes) probed(p place, left bool, now time.Time) {
 // next returns when something is due; false when nothing is.
 func (d *disputes) next() (time.Time, bool) {
 	var first time.Time
-	for _, t := range d.trials {
-		for _, r := range t {
-			if r.stance != settled && !r.next.IsZero() && (first.IsZero() || r.next.Before(first)) {
-				first = r.next
+	for a, t := range d.trials {
+		for nic, r := range t {
+			due := r.next
+			if r.interrupted() {
+				due = d.forgottenAt(place{a, nic})
+			}
+			if r.stance != settled && !due.IsZero() && (first.IsZero() || due.Before(first)) {
+				first = due
 			}
 		}
 	}

@@ -186,6 +186,68 @@ func TestAddressOfAStrangerIsRemembered(t *testing.T) {
 	}
 }
 
+func TestAStrangerOnAnInterfaceThatHasGoneIsForgotten(t *testing.T) {
+	a, notified := watched(t)
+	both, one := interfaces(t, "eth0"), interfaces(t, "eth0")
+	both = append(both, inspect(ethernet("eth1", 9), nil))
+	a.observe(observation{ports: both})
+	wish := announcers.Desired{Addresses: []announcers.Address{{Addr: first, Fresh: true}}}
+	a.Apply(t.Context(), wish)
+	a.due()
+	a.hear([]sighting{{addr: first, mac: strangerMAC, index: 9}})
+	clock, heard := a.clock.(*fakeClock), a.clock.Now()
+	// All that time a probe finds nobody on the other interface.
+	pass := func() {
+		_, probes := a.due()
+		for _, p := range probes {
+			a.probed(p, true)
+		}
+	}
+	a.observe(observation{ports: one})
+	for range 5 {
+		pass()
+		clock.step(answerWithin)
+	}
+	told := func() int { return len(a.Conflicts()) }
+	if told() != 1 || a.disputes.stance(first, "eth0") != settled {
+		t.Fatalf("%d conflicts are told, the address on the other interface is %v", told(), a.disputes.stance(first, "eth0"))
+	}
+	clock.step(heard.Add(announcers.ConflictTTL - time.Millisecond).Sub(clock.Now()))
+	pass()
+	if at, due := a.next(); told() != 1 || !due || !at.Equal(heard.Add(announcers.ConflictTTL)) {
+		t.Fatalf("%d conflicts are told, something is due at %v (%t)", told(), at, due)
+	}
+	notified()
+	clock.step(time.Millisecond)
+	pass()
+	if told() != 0 || !notified() || len(a.disputes.trials) != 0 {
+		t.Errorf("%d conflicts are told and %d trials go on", told(), len(a.disputes.trials))
+	}
+	if _, due := a.disputes.next(); due {
+		t.Error("something is due for ever")
+	}
+	if state := a.Apply(t.Context(), wish).States[first]; state.Phase != announcers.Effective || len(state.Interfaces) != 1 {
+		t.Errorf("the address is %+v", state)
+	}
+}
+
+func TestAnInterfaceThatIsBackInTimeIsStillTheStrangers(t *testing.T) {
+	d, now := newDisputes(), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	d.begin(first)
+	d.hear(place{first, lan}, strangerMAC, true, now)
+	nowhere := func(netip.Addr) []string { return nil }
+	d.advance(now, nowhere)
+	if now = now.Add(announcers.ConflictTTL - time.Second); d.forget(now) || d.stance(first, lan) != withdrawn {
+		t.Error("a stranger is forgotten before its time")
+	}
+	if probe, _ := d.advance(now, func(netip.Addr) []string { return []string{lan} }); len(probe) != 1 || d.stance(first, lan) != withdrawn {
+		t.Errorf("%d probes on the interface that is back", len(probe))
+	}
+	if d.forget(now.Add(time.Hour)) {
+		t.Error("a stranger is forgotten on an interface that is there")
+	}
+}
+
 func TestConflictsAreRememberedForAWhile(t *testing.T) {
 	p := newPlay()
 	p.hear(0, strangerMAC)
