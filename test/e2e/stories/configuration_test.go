@@ -22,7 +22,7 @@ var _ = Describe("The ConfigurationState of a speaker", func() {
 		apply(ctx, peer)
 		Eventually(ctx, summary).WithArguments("speaker-" + node).WithTimeout(30 * time.Second).Should(And(
 			HavePrefix("Invalid: "), ContainSubstring("BGPPeer "+name+": PasswordSecretMissing: ")))
-		Expect(summary(ctx, "speaker-"+other)).NotTo(ContainSubstring(name))
+		Consistently(ctx, summary).WithArguments("speaker-" + other).WithTimeout(3 * time.Second).ShouldNot(ContainSubstring(name))
 		Eventually(ctx, events).WithArguments("BGPPeer", name).Should(ContainElement("PasswordSecretMissing"))
 
 		By("connecting without a password when the Secret has an empty one")

@@ -5,9 +5,11 @@ package stories
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 
 	"metalsuite.io/api/reason"
 	"metalsuite.io/test/lab"
@@ -36,21 +38,25 @@ func dummies(ctx context.Context, nodes []lab.Host, addresses ...netip.Addr) {
 	}
 }
 
+// expectNoConflict expects that for a while no node reports a conflict on an address.
+func expectNoConflict(ctx context.Context, address netip.Addr) {
+	GinkgoHelper()
+	Consistently(conflicts).WithArguments(address).WithContext(ctx).WithTimeout(3 * time.Second).Should(BeEmpty())
+}
+
 var _ = Describe("An address on a dummy", func() {
 	It("of every node is a service proxy's: one node answers, and the client reaches the Service", func(ctx SpecContext) {
 		const name = "proxied"
 		four, six := addressOf(0x4e0), six(0x4e0)
 		serve(ctx, suite.Pool(name, rangeOf(0x4e0, 0x4e0), whole(six).String()))
+		// The dummies come first, so that the speakers know them when they decide on the Service.
+		dummies(ctx, cluster.Lab.Nodes(), four, six)
 		apply(ctx, dualStack(suite.HelloService(namespace, name, app)))
 		for _, a := range []netip.Addr{four, six} {
 			expectOwner(ctx, lab.Segment, a, HaveLen(1))
-		}
-
-		dummies(ctx, cluster.Lab.Nodes(), four, six)
-		for _, a := range []netip.Addr{four, six} {
-			expectOwner(ctx, lab.Segment, a, HaveLen(1))
 			answers(ctx, a, 80)
-			Eventually(conflicts).WithArguments(a).WithContext(ctx).Should(BeEmpty())
+			expectNoConflict(ctx, a)
+			expectOwner(ctx, lab.Segment, a, HaveLen(1))
 		}
 		Eventually(statusNodes).WithArguments(name).WithContext(ctx).Should(HaveLen(1))
 	})
@@ -59,15 +65,32 @@ var _ = Describe("An address on a dummy", func() {
 		const name = "proxied-bgp"
 		four, six := routed(0x340), routed6(0x340)
 		routable(ctx, name, whole(four).String(), whole(six).String())
+		dummies(ctx, cluster.Lab.Nodes(), four, six)
 		apply(ctx, asking(name, four, six))
 		apply(ctx, routerAt("tor4", cluster.Lab.Router().Addr4()))
 		apply(ctx, routerAt("tor6", cluster.Lab.Router().Addr6()))
-		dummies(ctx, cluster.Lab.Nodes(), four, six)
 		expectHops(ctx, four, addresses4())
 		expectHops(ctx, six, addresses6())
 		reached(ctx, four)
 		reached(ctx, six)
-		Eventually(conflicts).WithArguments(four).WithContext(ctx).Should(BeEmpty())
+		expectNoConflict(ctx, four)
+		expectHops(ctx, four, addresses4())
+	})
+
+	It("of one node alone, beside a cluster IP of another Service, is that of a service proxy which stands still: it stays announced", func(ctx SpecContext) {
+		const name = "stale-proxy"
+		address := addressOf(0x4e8)
+		other := suite.HelloService(namespace, name+"-other", "nobody")
+		other.Spec.Type = corev1.ServiceTypeClusterIP
+		apply(ctx, other)
+		clusterIP := netip.MustParseAddr(serviceOf(ctx, other.Name).Spec.ClusterIP)
+		serve(ctx, suite.Pool(name, rangeOf(0x4e8, 0x4e8)))
+		dummies(ctx, cluster.Lab.Nodes()[1:2], address, clusterIP)
+		apply(ctx, suite.HelloService(namespace, name, app))
+		expectOwner(ctx, lab.Segment, address, HaveLen(1))
+		answers(ctx, address, 80)
+		expectNoConflict(ctx, address)
+		expectOwner(ctx, lab.Segment, address, HaveLen(1))
 	})
 
 	It("of one node alone is that node's own, and nobody announces it", func(ctx SpecContext) {
