@@ -12,6 +12,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -35,7 +36,7 @@ const shippedNamespace = "metallb-system"
 var _ = Describe("the operator under the roles it ships with", Serial, func() {
 	It("wakes up for all that concerns it and may do all that it does", func(ctx context.Context) {
 		Expect(api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: shippedNamespace}})).To(Succeed())
-		grantShippedRoles(ctx)
+		grantShippedRoles(ctx, shippedNamespace)
 		h := &house{namespace: shippedNamespace}
 		early := configuring(strayKinds()[0], "default", "early")
 		Expect(api.Create(ctx, early)).To(Succeed())
@@ -166,7 +167,7 @@ func haveStrays(names string) OmegaMatcher {
 // start runs the manager as the operator's service account until the spec ends.
 func (h *house) start(ctx context.Context) {
 	as := rest.CopyConfig(config)
-	as.Impersonate.UserName = "system:serviceaccount:" + shippedNamespace + ":metalsuite-operator"
+	as.Impersonate.UserName = operatorAccount
 	mgr, err := ctrl.NewManager(as, ctrl.Options{
 		Scheme:  testScheme(),
 		Cache:   CacheOptions(h.namespace),
@@ -202,8 +203,9 @@ func (h *house) fetch(cr *v1beta1.MetalLB) func(context.Context) (*v1beta1.Metal
 	}
 }
 
-// grantShippedRoles creates the operator's roles and bindings as config/rbac ships them.
-func grantShippedRoles(ctx context.Context) {
+// grantShippedRoles creates the operator's roles and bindings as config/rbac ships them, those of a namespace in this one, and waits until
+// the API server knows them.
+func grantShippedRoles(ctx context.Context, namespace string) {
 	GinkgoHelper()
 	for _, name := range []string{"role.yaml", "role_binding.yaml"} {
 		raw, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", "operator", name))
@@ -211,11 +213,30 @@ func grantShippedRoles(ctx context.Context) {
 		for _, document := range splitYAML(string(raw)) {
 			object := &unstructured.Unstructured{}
 			Expect(yaml.Unmarshal([]byte(document), &object.Object)).To(Succeed())
-			if len(object.Object) > 0 {
-				Expect(api.Create(ctx, object)).To(Succeed())
+			if len(object.Object) == 0 {
+				continue
 			}
+			if object.GetNamespace() != "" {
+				object.SetNamespace(namespace)
+			}
+			Expect(client.IgnoreAlreadyExists(api.Create(ctx, object))).To(Succeed())
 		}
 	}
+	Eventually(mayAll).WithContext(ctx).WithArguments(
+		authorizationv1.ResourceAttributes{Verb: "patch", Group: "metallb.io", Resource: "metallbs", Subresource: "status", Namespace: namespace},
+		authorizationv1.ResourceAttributes{Verb: "create", Resource: "secrets", Namespace: namespace},
+	).WithTimeout(20 * time.Second).Should(BeTrue())
+}
+
+// mayAll reports whether the operator's account may do all of this.
+func mayAll(ctx context.Context, all ...authorizationv1.ResourceAttributes) (bool, error) {
+	for i := range all {
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: operatorAccount, ResourceAttributes: &all[i]}}
+		if err := api.Create(ctx, review); err != nil || !review.Status.Allowed {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 func splitYAML(text string) []string { return strings.Split(text, "\n---\n") }

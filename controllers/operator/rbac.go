@@ -15,9 +15,11 @@ package operator
 // An owner reference that blocks its owner's deletion needs this where the admission plugin OwnerReferencesPermissionEnforcement is on.
 // +kubebuilder:rbac:groups=metallb.io,namespace=metallb-system,resources=metallbs/finalizers,verbs=update
 // +kubebuilder:rbac:groups=apps,namespace=metallb-system,resources=deployments;daemonsets,verbs=create;delete;list;patch;watch
-// +kubebuilder:rbac:groups="",namespace=metallb-system,resources=secrets,resourceNames=memberlist,verbs=get;list;patch;watch
 // +kubebuilder:rbac:groups="",namespace=metallb-system,resources=secrets,verbs=create
 // +kubebuilder:rbac:groups="",namespace=metallb-system,resources=events,verbs=list
+//
+// A change of the owners of an object needs the right to delete the object, where the same plugin is on. The operator deletes no Secret.
+// +kubebuilder:rbac:groups="",namespace=metallb-system,resources=secrets,resourceNames=memberlist,verbs=delete;get;list;patch;watch
 //
 // Its operands run the image of its own pod, whose name nobody knows beforehand.
 // +kubebuilder:rbac:groups="",namespace=metallb-system,resources=pods,verbs=get

@@ -29,9 +29,14 @@ import (
 	"metalsuite.io/api/v1beta1"
 )
 
+// operatorAccount is the user that the shipped roles are bound to.
+const operatorAccount = "system:serviceaccount:" + shippedNamespace + ":metalsuite-operator"
+
 var (
 	config *rest.Config
-	api    client.WithWatch
+	// api has all rights, asOperator those of the shipped roles. shipped writes as the latter and reads as the former, as a manager's client
+	// that reads from its cache: the roles allow to list and watch more than to get.
+	api, asOperator, shipped client.WithWatch
 )
 
 func TestOperator(t *testing.T) {
@@ -44,13 +49,32 @@ var _ = BeforeSuite(func() {
 		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "config", "crd", "bases")},
 		ErrorIfCRDPathMissing: true,
 	}
+	enforceOwnerReferences(environment)
 	var err error
 	config, err = environment.Start()
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(environment.Stop)
 	api, err = client.NewWithWatch(config, client.Options{Scheme: testScheme()})
 	Expect(err).NotTo(HaveOccurred())
+	as := rest.CopyConfig(config)
+	as.Impersonate.UserName = operatorAccount
+	asOperator, err = client.NewWithWatch(as, client.Options{Scheme: testScheme()})
+	Expect(err).NotTo(HaveOccurred())
+	shipped = interceptor.NewClient(asOperator, interceptor.Funcs{
+		Get: func(ctx context.Context, _ client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			return api.Get(ctx, key, o, opts...)
+		},
+		List: func(ctx context.Context, _ client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			return api.List(ctx, list, opts...)
+		},
+	})
 })
+
+// enforceOwnerReferences has the API server check the rights that owner references take, as on OpenShift: to change the owners of an object
+// takes the right to delete it, and to block the deletion of an owner the right to update its finalizers.
+func enforceOwnerReferences(environment *envtest.Environment) {
+	environment.ControlPlane.GetAPIServer().Configure().Append("enable-admission-plugins", "OwnerReferencesPermissionEnforcement")
+}
 
 func testScheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
@@ -59,7 +83,7 @@ func testScheme() *runtime.Scheme {
 	return scheme
 }
 
-// house is one namespace with an operator in it whose Reconcile the specs call themselves.
+// house is one namespace with an operator in it whose Reconcile the specs call themselves. The operator writes under the shipped roles.
 type house struct {
 	namespace  string
 	reconciler *Reconciler
@@ -71,12 +95,13 @@ type house struct {
 func newHouse(ctx context.Context) *house {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "house-"}}
 	Expect(api.Create(ctx, namespace)).To(Succeed())
+	grantShippedRoles(ctx, namespace.Name)
 	h := &house{namespace: namespace.Name, events: events.NewFakeRecorder(100), writes: &atomic.Int32{}}
 	options := testOptions()
 	options.Namespace = h.namespace
 	h.reconciler = &Reconciler{
-		Client:  counting(api, h.writes),
-		Live:    api,
+		Client:  counting(shipped, h.writes),
+		Live:    asOperator,
 		Events:  h.events,
 		Options: options,
 		Now:     func() time.Time { return time.Now().Add(h.elapsed) },

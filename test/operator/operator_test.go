@@ -50,6 +50,8 @@ var _ = Describe("The operator command", func() {
 		}
 		// No kube-proxy runs here, so the API server has to find the endpoints of Services by itself.
 		environment.ControlPlane.GetAPIServer().Configure().Set("enable-aggregator-routing", "true")
+		// Owner references take rights, as on OpenShift.
+		environment.ControlPlane.GetAPIServer().Configure().Append("enable-admission-plugins", "OwnerReferencesPermissionEnforcement")
 		config, err := environment.Start()
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(environment.Stop)

@@ -25,7 +25,9 @@ func TestPermissions(t *testing.T) {
 var unseen = map[Permission]string{
 	metallb("metalsuite-operator", "metallbs/finalizers", "update"): "checked by the admission plugin OwnerReferencesPermissionEnforcement, which " +
 		"makes no request",
-	secret("memberlist", "patch"):            "hands the Secret of a former version, or of MetalLB, over; the stories install on an empty cluster",
+	secret("memberlist", "patch"): "hands the Secret of a former version, or of MetalLB, over; the stories install on an empty cluster",
+	secret("memberlist", "delete"): "checked by the admission plugin OwnerReferencesPermissionEnforcement when the Secret of a former version " +
+		"gets another owner; the plugin makes no request",
 	secret("metallb-webhook-cert", "update"): "the certificate is renewed after months",
 	workload("daemonsets", "create"):         "server-side apply of a new object is a patch that needs create as well",
 	workload("deployments", "create"):        "server-side apply of a new object is a patch that needs create as well",
