@@ -38,20 +38,24 @@ func (r *Reconciler) deploySpeaker(ctx context.Context, desired *appsv1.DaemonSe
 	if err != nil {
 		return notApplied(err), err
 	}
-	allowUnavailable(desired, len(down))
-	live := &appsv1.DaemonSet{}
-	if seen.keyMissing {
-		err := r.Client.Get(ctx, client.ObjectKeyFromObject(desired), live)
-		if apierrors.IsNotFound(err) {
-			return health{problem: &reason.Problem{Reason: reason.GossipKeyMissing}}, nil
-		}
+	before, live := &appsv1.DaemonSet{}, &appsv1.DaemonSet{}
+	err = r.Client.Get(ctx, client.ObjectKeyFromObject(desired), before)
+	switch {
+	case apierrors.IsNotFound(err) && seen.keyMissing != nil:
+		return health{problem: seen.keyMissing}, nil
+	case client.IgnoreNotFound(err) != nil:
+		err = fmt.Errorf("reading %s: %w", desired.Name, err)
+		return notApplied(err), err
 	}
+	lost, _ := down.lost(before.Status)
+	allowUnavailable(desired, lost)
 	if err := r.ensure(ctx, desired, live); err != nil {
 		return notApplied(err), err
 	}
-	h := blameNodes(daemonSetHealth(live), down)
-	if seen.keyMissing && !h.complete {
-		h.problem = &reason.Problem{Reason: reason.GossipKeyMissing}
+	_, names := down.lost(live.Status)
+	h := blameNodes(daemonSetHealth(live), names)
+	if seen.keyMissing != nil && !h.complete {
+		h.problem = seen.keyMissing
 	}
 	switch {
 	case lacksPods(live):
@@ -105,6 +109,14 @@ func (r *Reconciler) newestEvent(ctx context.Context, ds *appsv1.DaemonSet, why 
 func notApplied(err error) health {
 	p := applyProblem(err)
 	return health{problem: &p}
+}
+
+// keyProblem says why the speakers have no Secret to mount. A namespace that is being deleted is the cause of everything else.
+func keyProblem(err error) *reason.Problem {
+	if p := applyProblem(err); p.Reason != reason.ApplyFailed {
+		return &p
+	}
+	return reason.New(reason.GossipKeyMissing, "%v", err)
 }
 
 func applyProblem(err error) reason.Problem {

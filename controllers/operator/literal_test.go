@@ -29,7 +29,7 @@ func kubelet(argument string) string {
 }
 
 func TestExpressionsReachTheSpeakerAsGiven(t *testing.T) {
-	for _, expression := range []string{"^lo$", "^eth[01]$|^lo$", `^a\$$`, "^(lo$)(METALLB_NODE_NAME)", "x$(METALLB_NODE_NAME)", "$$$", "a$$(b)"} {
+	for _, expression := range []string{"^lo$", "^eth[01]$|^lo$", `^a\$$`, "^(lo$)(METALLB_NODE_NAME)", "x$(METALLB_NODE_NAME)", "$$$", "a$$(b)", ".*", ""} {
 		args := excludeArgs([]v1beta1.Announcer{{Name: "l2", L2: &v1beta1.L2Announcer{ExcludeInterfaces: []string{expression}}}})
 		if got := kubelet(args[0]); got != "--exclude-interfaces="+expression {
 			t.Errorf("%s arrives as %s", expression, got)

@@ -90,8 +90,11 @@ func (r *Reconciler) install(ctx context.Context, cr *v1beta1.MetalLB) (observat
 	seen.strays, seen.straysUnknown = r.Strays.problem()
 	desired := Render(*usable, r.Options)
 	components := map[string]health{}
-	keyErr := r.ensureKey(ctx, cr)
-	seen.keyMissing = keyErr != nil
+	keyExists, keyErr := r.ensureKey(ctx, cr)
+	if !keyExists {
+		seen.keyMissing = keyProblem(keyErr)
+		keyErr = seen.keyMissing
+	}
 	failures := []error{keyErr}
 	for _, object := range desired {
 		h, err := r.deploy(ctx, object, &seen)

@@ -72,9 +72,11 @@ var _ = Describe("a MetalLB resource", func() {
 		cr := h.resource(v1beta1.MetalLBSpec{})
 		Expect(api.Create(ctx, cr)).To(Succeed())
 		allowed := h.reconciler.Client
-		h.reconciler.Client = refusingSecrets(api)
+		h.reconciler.Client = refusingSecrets(shipped)
 		h.fail(ctx, cr, "creating secret memberlist")
 		Expect(cr).To(haveCondition(v1beta1.ConditionSpeakerAvailable, no, "GossipKeyMissing"))
+		Expect(meta.FindStatusCondition(cr.Status.Conditions, v1beta1.ConditionSpeakerAvailable).Message).To(HavePrefix("creating secret memberlist: "))
+		Expect(cr).To(haveCondition(v1beta1.ConditionDegraded, yes, "GossipKeyMissing"))
 		Expect(h.deployment(ctx, controllerName)).NotTo(BeNil())
 		err := api.Get(ctx, client.ObjectKey{Namespace: h.namespace, Name: speakerName}, &appsv1.DaemonSet{})
 		Expect(apierrors.IsNotFound(err)).To(BeTrue())
@@ -87,7 +89,7 @@ var _ = Describe("a MetalLB resource", func() {
 		Expect(api.Delete(ctx, h.gossipKey())).To(Succeed())
 		cr.Spec.LogLevel = v1beta1.LogLevelDebug
 		Expect(api.Update(ctx, cr)).To(Succeed())
-		h.reconciler.Client = refusingSecrets(api)
+		h.reconciler.Client = refusingSecrets(shipped)
 		h.fail(ctx, cr, "creating secret memberlist")
 		Expect(h.speaker(ctx).Spec.Template.Spec.Containers[0].Args).To(ContainElement("--log-level=debug"))
 
@@ -138,7 +140,7 @@ var _ = Describe("a MetalLB resource", func() {
 		old := cr.DeepCopy()
 		h.allReady(ctx)
 		h.reconcile(ctx, cr)
-		h.reconciler.Client = remembering(counting(api, h.writes), old)
+		h.reconciler.Client = remembering(counting(shipped, h.writes), old)
 		h.speakers(ctx, 2, 3)
 		result := h.reconcile(ctx, cr)
 		Expect(cr).To(haveCondition(v1beta1.ConditionAvailable, yes, "AsExpected"), "the status that was not seen stays")

@@ -38,20 +38,26 @@ type gossipKey struct {
 
 // ensureKey creates the Secret with the speakers' key when there is none. It is owned by the resource and nothing less durable: a key that
 // goes with a workload splits the speakers into those with the former key and those with the new one. The key of an existing Secret never
-// changes.
-func (r *Reconciler) ensureKey(ctx context.Context, cr *v1beta1.MetalLB) error {
+// changes. exists is false when no Secret is known to exist; then err says why.
+func (r *Reconciler) ensureKey(ctx context.Context, cr *v1beta1.MetalLB) (exists bool, err error) {
 	secret := &metav1.PartialObjectMetadata{}
 	secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	err := r.Client.Get(ctx, r.gossipSecret(), secret)
+	err = r.Client.Get(ctx, r.gossipSecret(), secret)
 	if apierrors.IsNotFound(err) {
-		return r.createKey(ctx, cr)
+		err = r.createKey(ctx, cr)
+		return err == nil, err
 	}
 	if err != nil {
-		return fmt.Errorf("reading secret %s: %w", GossipSecret, err)
+		return false, fmt.Errorf("reading secret %s: %w", GossipSecret, err)
 	}
 	if err := r.rememberKey(ctx, secret.ResourceVersion); err != nil {
-		return err
+		return true, err
 	}
+	return true, r.takeOverKey(ctx, cr, secret)
+}
+
+// takeOverKey makes the resource the owner of the Secret where something less durable is.
+func (r *Reconciler) takeOverKey(ctx context.Context, cr *v1beta1.MetalLB, secret *metav1.PartialObjectMetadata) error {
 	owners, changed := keyOwners(secret.OwnerReferences, cr)
 	if !changed {
 		return nil

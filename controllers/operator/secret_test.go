@@ -5,14 +5,18 @@ package operator
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"reflect"
 	"testing"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"metalsuite.io/api/v1beta1"
 )
@@ -81,6 +85,49 @@ var _ = Describe("the key of the speakers' membership", func() {
 		Expect(after.UID).To(Equal(before.UID))
 		Expect(after.Data).To(Equal(before.Data))
 		Expect(after.OwnerReferences).To(ConsistOf(And(HaveField("Kind", "MetalLB"), HaveField("UID", cr.UID))))
+	})
+
+	It("could not be taken over without the right to delete it, which the API server of these specs checks", func(ctx context.Context) {
+		other := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "metallb-webhook-cert", Namespace: h.namespace}}
+		Expect(api.Create(ctx, other)).To(Succeed())
+		cr := h.resource(v1beta1.MetalLBSpec{})
+		Expect(api.Create(ctx, cr)).To(Succeed())
+		other.OwnerReferences = []metav1.OwnerReference{ownerReference(cr)}
+		Expect(asOperator.Update(ctx, other)).To(MatchError(ContainSubstring("cannot set an ownerRef on a resource you can't delete")))
+	})
+
+	It("keeps no speaker back when only its owner cannot be changed, and says why", func(ctx context.Context) {
+		before := h.gossipKey()
+		before.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "Deployment", Name: controllerName, UID: "former"}}
+		Expect(api.Create(ctx, before)).To(Succeed())
+		cr := h.resource(v1beta1.MetalLBSpec{})
+		Expect(api.Create(ctx, cr)).To(Succeed())
+		h.reconciler.Client = interceptor.NewClient(shipped, interceptor.Funcs{
+			Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error {
+				return apierrors.NewForbidden(corev1.Resource("secrets"), GossipSecret, errors.New("no right"))
+			},
+		})
+		h.fail(ctx, cr, "making the resource the owner of secret memberlist")
+		Expect(cr).To(haveCondition(v1beta1.ConditionDegraded, yes, "ApplyFailed"))
+		Expect(meta.FindStatusCondition(cr.Status.Conditions, v1beta1.ConditionDegraded).Message).To(
+			HavePrefix("making the resource the owner of secret memberlist: secrets \"memberlist\" is forbidden: no right"))
+		Expect(cr).To(haveCondition(v1beta1.ConditionSpeakerAvailable, no, "RollingOut"))
+		h.speaker(ctx)
+	})
+
+	It("is not missed when its content cannot be read, and the resource says why", func(ctx context.Context) {
+		Expect(api.Create(ctx, h.gossipKey())).To(Succeed())
+		cr := h.resource(v1beta1.MetalLBSpec{})
+		Expect(api.Create(ctx, cr)).To(Succeed())
+		h.reconciler.Live = interceptor.NewClient(asOperator, interceptor.Funcs{
+			Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+				return apierrors.NewTooManyRequestsError("later")
+			},
+		})
+		h.fail(ctx, cr, "reading secret memberlist")
+		Expect(cr).To(haveCondition(v1beta1.ConditionDegraded, yes, "ApplyFailed"))
+		Expect(cr).To(haveCondition(v1beta1.ConditionSpeakerAvailable, no, "RollingOut"))
+		h.speaker(ctx)
 	})
 
 	It("stays the user's when the user made it", func(ctx context.Context) {

@@ -31,7 +31,7 @@ func CacheOptions(namespace string) cache.Options {
 	by := map[client.Object]cache.ByObject{
 		&appsv1.Deployment{}: {Namespaces: own},
 		&appsv1.DaemonSet{}:  {Namespaces: own},
-		&corev1.Node{}:       {Transform: readinessOnly},
+		&corev1.Node{}:       {Transform: schedulingOnly},
 		&corev1.Secret{}:     {Namespaces: own, Field: fields.OneTermEqualSelector("metadata.name", GossipSecret)},
 	}
 	for _, kind := range strayKinds() {
@@ -41,8 +41,8 @@ func CacheOptions(namespace string) cache.Options {
 }
 
 // SetupWithManager registers the reconciler: it runs when a resource or one of its workloads changes in any way, when the Secret of
-// the speakers comes or goes, and when nodes become ready or cease to be. Of the Secret only the metadata is read. Changes of a resource's status count as well: what was
-// decided while the cache was behind is decided again once the status arrives.
+// the speakers comes or goes, and when nodes become ready, cease to be, or change their labels or taints. Of the Secret only the metadata is
+// read. Changes of a resource's status count as well: what was decided while the cache was behind is decided again once the status arrives.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	controlled := ctrl.NewControllerManagedBy(mgr).
 		Named("metallb").

@@ -46,8 +46,8 @@ type observation struct {
 	straysUnknown bool
 	// foreign are the fields that others have set in the workloads.
 	foreign []string
-	// keyMissing is set when nobody knows that the Secret exists which the speakers mount.
-	keyMissing bool
+	// keyMissing says why the Secret that the speakers mount is not known to exist; nil when it exists.
+	keyMissing *reason.Problem
 	// incomplete is set when a DaemonSet lacks pods or nodes to run them on.
 	incomplete bool
 }

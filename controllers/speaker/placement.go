@@ -19,6 +19,7 @@ import (
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 
 	"metalsuite.io/api/reason"
+	"metalsuite.io/internal/kube"
 	"metalsuite.io/internal/membership"
 )
 
@@ -31,7 +32,7 @@ type Placement struct {
 func placementOf(pod corev1.PodSpec) *Placement {
 	return &Placement{
 		affinity:    nodeaffinity.GetRequiredNodeAffinity(&corev1.Pod{Spec: pod}),
-		tolerations: slices.Concat(pod.Tolerations, daemonTolerations),
+		tolerations: kube.DaemonTolerations(pod.Tolerations),
 	}
 }
 
