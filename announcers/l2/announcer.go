@@ -54,7 +54,7 @@ type Announcer struct {
 	clock    Clock
 	links    Links
 	excluded []*regexp.Regexp
-	// unusable names the patterns of excluded interfaces that were left out; nil when none was.
+	// unusable names the patterns of excluded interfaces that were left out, or the one that excludes every interface; nil for neither.
 	unusable *reason.Problem
 	changed  chan struct{}
 	wake     chan struct{}
@@ -93,7 +93,7 @@ type socketKey struct {
 func New(o Options) (*Announcer, error) {
 	excluded, unusable := compile(o.ExcludeInterfaces)
 	if unusable != nil {
-		o.Log.Info("Invalid pattern of excluded interfaces is left out", "reason", unusable.Reason, "error", unusable.Message())
+		o.Log.Info("Patterns of excluded interfaces have a problem", "reason", unusable.Reason, "error", unusable.Message())
 	}
 	m, err := newMetrics(o.Registerer)
 	if err != nil {

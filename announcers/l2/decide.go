@@ -74,7 +74,7 @@ func inspect(l link.Link, excluded []*regexp.Regexp) port {
 func unfit(l link.Link, excluded []*regexp.Regexp) *reason.Problem {
 	for _, pattern := range excluded {
 		if pattern.MatchString(l.Name) {
-			return reason.New(reason.NoUsableInterface, "interface %s is excluded by the pattern %s", l.Name, pattern)
+			return reason.New(reason.NoUsableInterface, "interface %s is excluded by the pattern %q", l.Name, pattern.String())
 		}
 	}
 	switch {

@@ -5,6 +5,7 @@ package l2
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"metalsuite.io/api/reason"
@@ -16,23 +17,24 @@ var DefaultExcludedInterfaces = []string{
 	"^kube-ipvs.*", "^cni.*", "^nodelocaldns.*", "^lxc.*",
 }
 
-// compile returns the patterns that can be used, and a problem that names the others; nil when there is none. An empty pattern is left out
-// too, since it excludes every interface. When no pattern of several is left, the built-in list holds.
+// compile returns the patterns that can be used, and a problem that names those that cannot, or else the empty one, which excludes every
+// interface; nil when there is neither. When no pattern of several is left, the built-in list holds.
 func compile(patterns []string) ([]*regexp.Regexp, *reason.Problem) {
 	var usable []*regexp.Regexp
 	var others []string
 	for _, p := range patterns {
 		r, err := regexp.Compile(p)
-		switch {
-		case p == "":
-			others = append(others, `"" matches every interface`)
-		case err != nil:
+		if err != nil {
 			others = append(others, fmt.Sprintf("%q is not a regular expression: %v", p, err))
-		default:
-			usable = append(usable, r)
+			continue
 		}
+		usable = append(usable, r)
 	}
-	if len(others) == 0 {
+	switch {
+	case len(others) > 0:
+	case slices.Contains(patterns, ""):
+		return usable, reason.New(reason.AllInterfacesExcluded, `excluded interfaces: "" matches every interface, so nothing is announced at layer 2`)
+	default:
 		return usable, nil
 	}
 	problem := reason.New(reason.InvalidInterfacePattern, "excluded interfaces: %s", strings.Join(others, "; "))

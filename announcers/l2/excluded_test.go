@@ -22,8 +22,8 @@ func TestAPatternThatCannotBeUsedIsLeftOutAlone(t *testing.T) {
 		"none":                            {nil, nil, []string{"lo", "eth0"}, ""},
 		"all can be used":                 {[]string{"^lo$", "^mgmt"}, []string{"lo", "mgmt0"}, []string{"eth0"}, ""},
 		"one is no expression":            {[]string{"^mgmt", "("}, []string{"mgmt0"}, []string{"lo", "eth0"}, `"(" is not a regular expression: `},
-		"one is empty":                    {[]string{"", "^mgmt"}, []string{"mgmt0"}, []string{"lo", "eth0"}, `"" matches every interface`},
-		"none can be used: built-in list": {[]string{"(", ""}, []string{"lo", "veth12"}, []string{"eth0"}, "the built-in list is used"},
+		"none can be used: built-in list": {[]string{"(", "["}, []string{"lo", "veth12"}, []string{"eth0"}, "the built-in list is used"},
+		"one is left, for everything":     {[]string{"(", ""}, []string{"lo", "eth0"}, nil, `"(" is not a regular expression: `},
 	} {
 		t.Run(name, func(t *testing.T) {
 			usable, problem := compile(c.patterns)
@@ -45,6 +45,18 @@ func TestAPatternThatCannotBeUsedIsLeftOutAlone(t *testing.T) {
 				t.Errorf("problem %v, want %s", problem, c.told)
 			}
 		})
+	}
+}
+
+func TestTheEmptyPatternExcludesEveryInterfaceAndIsReported(t *testing.T) {
+	for _, patterns := range [][]string{{""}, {"", "^mgmt"}} {
+		usable, problem := compile(patterns)
+		if len(usable) != len(patterns) || !usable[0].MatchString("eth0") {
+			t.Errorf("%q: eth0 is not excluded", patterns)
+		}
+		if problem == nil || problem.Reason != reason.AllInterfacesExcluded || !strings.Contains(problem.Message(), `"" matches every interface`) {
+			t.Errorf("%q: told %v", patterns, problem)
+		}
 	}
 }
 

@@ -173,6 +173,7 @@ const (
 	NoNodesForSpeakers      Reason = "NoNodesForSpeakers"
 	AllocationOnly          Reason = "AllocationOnly"
 	InvalidInterfacePattern Reason = "InvalidInterfacePattern"
+	AllInterfacesExcluded   Reason = "AllInterfacesExcluded"
 	InvalidSetting          Reason = "InvalidSetting"
 )
 
@@ -328,5 +329,6 @@ var vocabulary = map[Reason]Text{
 	NoNodesForSpeakers:      {Sentence: "no node is eligible for a speaker, so nothing is announced", Fix: "Correct spec.nodeSelector, spec.speakerTolerations or spec.speakerConfig.affinity of the MetalLB resource, or label the nodes"},
 	AllocationOnly:          {Sentence: "spec.announcers of the MetalLB resource is empty: addresses are allocated and nothing is announced"},
 	InvalidInterfacePattern: {Sentence: "a pattern of excluded interfaces is invalid and is left out", Fix: "Write a regular expression (RE2) that matches some interface names, such as ^veth.*"},
+	AllInterfacesExcluded:   {Sentence: "a pattern of excluded interfaces matches every interface, so nothing is announced at layer 2", Fix: "Write a regular expression (RE2) that matches some interface names, such as ^veth.*; to announce nothing at layer 2, leave l2 out of spec.announcers"},
 	InvalidSetting:          {Sentence: "a setting of the MetalLB resource is invalid", Fix: "Correct the field named in the message"},
 }

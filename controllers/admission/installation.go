@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
@@ -34,12 +33,9 @@ func (installationValidator) Handle(_ context.Context, req admission.Request) ad
 	if after.DeletionTimestamp != nil {
 		return admission.Allowed("")
 	}
-	known := installation.Problems(before.Spec)
 	var refusals []string
-	for _, p := range installation.Problems(after.Spec) {
-		if !slices.Contains(known, p) {
-			refusals = append(refusals, fmt.Sprintf("MetalLB %q: %s", after.Name, p.Message()))
-		}
+	for _, p := range installation.Added(before.Spec, after.Spec) {
+		refusals = append(refusals, fmt.Sprintf("MetalLB %q: %s", after.Name, p.Message()))
 	}
 	if len(refusals) > 0 {
 		return admission.Denied(strings.Join(refusals, "\n"))

@@ -73,6 +73,13 @@ func TestOnlyNewProblemsOfAMetalLBAreRefused(t *testing.T) {
 	bad, worse := selecting(map[string]string{"a b": ""}), selecting(map[string]string{"a b": "", "c d": ""})
 	labelled := bad.DeepCopy()
 	labelled.Labels = map[string]string{"note": "x"}
+	tolerating := func(operators ...corev1.TolerationOperator) *v1beta1.MetalLB {
+		var all []corev1.Toleration
+		for _, o := range operators {
+			all = append(all, corev1.Toleration{Key: "a", Operator: o})
+		}
+		return metallb(v1beta1.MetalLBSpec{SpeakerTolerations: all})
+	}
 	leaving := worse.DeepCopy()
 	leaving.DeletionTimestamp = ptr.To(metav1.Now())
 	for name, c := range map[string]struct {
@@ -83,6 +90,10 @@ func TestOnlyNewProblemsOfAMetalLBAreRefused(t *testing.T) {
 		"changed beside the problem":    {bad, labelled, true},
 		"a second problem":              {bad, worse, false},
 		"one of two problems is mended": {worse, bad, true},
+		"an entry before it is removed": {tolerating("Exists", "Sometimes"), tolerating("Sometimes"), true},
+		"an entry comes before it":      {tolerating("Sometimes"), tolerating("Exists", "Sometimes"), true},
+		"the same problem once more":    {tolerating("Sometimes"), tolerating("Sometimes", "Sometimes"), false},
+		"another one in its place":      {tolerating("Exists", "Sometimes"), tolerating("Never"), false},
 		"on its way out":                {bad, leaving, true},
 	} {
 		request := admission.Request{AdmissionRequest: admissionv1.AdmissionRequest{Name: "metallb", Object: rawOf(t, c.to)}}

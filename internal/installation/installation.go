@@ -4,6 +4,8 @@ package installation
 
 import (
 	"fmt"
+	"regexp"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -25,11 +27,40 @@ func Problems(spec v1beta1.MetalLBSpec) []reason.Problem {
 	return problems
 }
 
+// Added returns the problems of a spec that the spec before it did not have. A position in a list tells no problem from another, since entries
+// move when one before them is removed; the same problem twice is new where it was there once.
+func Added(before, after v1beta1.MetalLBSpec) []reason.Problem {
+	known := map[reason.Problem]int{}
+	for _, p := range Problems(before) {
+		known[unplaced(p)]++
+	}
+	var added []reason.Problem
+	for _, p := range Problems(after) {
+		if known[unplaced(p)] > 0 {
+			known[unplaced(p)]--
+			continue
+		}
+		added = append(added, p)
+	}
+	return added
+}
+
+// position is an index in the path of a field.
+var position = regexp.MustCompile(`\[[0-9]+\]`)
+
+// unplaced returns a problem without the indexes in its path.
+func unplaced(p reason.Problem) reason.Problem {
+	path, text, _ := strings.Cut(p.Detail, ": ")
+	p.Detail = position.ReplaceAllString(path, "[]") + ": " + text
+	return p
+}
+
 // Usable returns the settings that can be used, and a problem for each of the others. The argument is not changed.
 //
 // A setting is left out only where that is the safe side: an expression, an interval, a toleration, an annotation, a class name, resources.
 // Settings that restrict the nodes or Services which are served (node selectors, affinity, loadBalancerClass) stay as they are: Kubernetes
-// refuses them, and workloads that run go on as they were. Without them the suite would serve more than the user wants.
+// refuses them, and workloads that run go on as they were. An expression that excludes every interface stays as well, and is obeyed. Without
+// them the suite would serve more than the user wants.
 func Usable(spec v1beta1.MetalLBSpec) (v1beta1.MetalLBSpec, []reason.Problem) {
 	out := *spec.DeepCopy()
 	c := &checker{}

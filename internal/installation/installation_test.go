@@ -23,21 +23,19 @@ func excluding(expressions ...string) v1beta1.MetalLBSpec {
 }
 
 func TestExpressionsThatCannotBeUsedAreLeftOutAlone(t *testing.T) {
+	const invalid = reason.InvalidInterfacePattern
 	for name, c := range map[string]struct {
 		given, left []string
+		why         reason.Reason
 		told        string
 	}{
-		"all can be used":            {[]string{"^docker.*", "lo", "^eth[0-3]$", "[^e]"}, []string{"^docker.*", "lo", "^eth[0-3]$", "[^e]"}, ""},
-		"no list":                    {nil, nil, ""},
-		"an empty list":              {[]string{}, []string{}, ""},
-		"no expression":              {[]string{"^lo$", "("}, []string{"^lo$"}, `spec.announcers[l2].l2.excludeInterfaces[1]: "(" is not a regular expression: error parsing regexp`},
-		"only one that is none":      {[]string{"("}, nil, "spec.announcers[l2].l2.excludeInterfaces[0]"},
-		"repeated too often":         {[]string{"a{1001}"}, nil, "is not a regular expression"},
-		"the empty expression":       {[]string{""}, nil, "is empty and matches every interface"},
-		"everything":                 {[]string{".*"}, nil, "leave l2 out of spec.announcers"},
-		"everything, in other ways":  {[]string{"docker|"}, nil, "matches every interface"},
-		"everything that has a name": {[]string{"."}, nil, "matches every interface"},
-		"a byte that ends arguments": {[]string{"^lo\x00"}, nil, "control character"},
+		"all can be used":            {[]string{"^docker.*", "lo", "^eth[0-3]$", "[^e]"}, []string{"^docker.*", "lo", "^eth[0-3]$", "[^e]"}, "", ""},
+		"no list":                    {nil, nil, "", ""},
+		"an empty list":              {[]string{}, []string{}, "", ""},
+		"no expression":              {[]string{"^lo$", "("}, []string{"^lo$"}, invalid, `spec.announcers[l2].l2.excludeInterfaces[1]: "(" is not a regular expression: error parsing regexp`},
+		"only one that is none":      {[]string{"("}, nil, invalid, "spec.announcers[l2].l2.excludeInterfaces[0]"},
+		"repeated too often":         {[]string{"a{1001}"}, nil, invalid, "is not a regular expression"},
+		"a byte that ends arguments": {[]string{"^lo\x00"}, nil, invalid, "control character"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			usable, problems := Usable(excluding(c.given...))
@@ -48,11 +46,30 @@ func TestExpressionsThatCannotBeUsedAreLeftOutAlone(t *testing.T) {
 				t.Fatalf("problems %v", problems)
 			}
 			for _, p := range problems {
-				if p.Reason != reason.InvalidInterfacePattern || !strings.Contains(p.Message(), c.told) {
+				if p.Reason != c.why || !strings.Contains(p.Message(), c.told) {
 					t.Errorf("told %v, want %q", p, c.told)
 				}
 			}
 		})
+	}
+}
+
+// Speakers of former versions obeyed such an expression and announced nowhere. An upgrade must not let them announce everywhere.
+func TestExpressionsForEveryInterfaceStayAndAreReported(t *testing.T) {
+	for _, given := range [][]string{{""}, {".*"}, {"docker|"}, {"."}, {"^lo$", ".*"}, {"", "^lo$"}} {
+		usable, problems := Usable(excluding(given...))
+		if diff := cmp.Diff(given, usable.Announcers[1].L2.ExcludeInterfaces); diff != "" {
+			t.Errorf("%q, left: %s", given, diff)
+		}
+		if len(problems) != 1 || problems[0].Reason != reason.AllInterfacesExcluded ||
+			!strings.Contains(problems[0].Message(), "matches every interface, so nothing is announced at layer 2") ||
+			!strings.Contains(problems[0].Message(), "leave l2 out of spec.announcers") {
+			t.Errorf("%q: told %v", given, problems)
+		}
+	}
+	usable, problems := Usable(excluding("(", ".*"))
+	if diff := cmp.Diff([]string{".*"}, usable.Announcers[1].L2.ExcludeInterfaces); diff != "" || len(problems) != 2 {
+		t.Errorf("beside one that is no expression: left %s, told %v", diff, problems)
 	}
 }
 
@@ -124,5 +141,36 @@ func TestABoundOfANodeAffinityIsANumber(t *testing.T) {
 	want := []string{"spec.speakerConfig.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].values[0]"}
 	if !slices.Equal(pathsOf(problems), want) {
 		t.Errorf("%v", problems)
+	}
+}
+
+func TestOnlyProblemsThatWereNotThereAreAdded(t *testing.T) {
+	tolerating := func(operators ...corev1.TolerationOperator) v1beta1.MetalLBSpec {
+		var all []corev1.Toleration
+		for _, o := range operators {
+			all = append(all, corev1.Toleration{Key: "a", Operator: o})
+		}
+		return v1beta1.MetalLBSpec{SpeakerTolerations: all}
+	}
+	moved := tolerating()
+	moved.ControllerTolerations = tolerating("Sometimes").SpeakerTolerations
+	for name, c := range map[string]struct {
+		before, after v1beta1.MetalLBSpec
+		added         []string
+	}{
+		"nothing before":                         {v1beta1.MetalLBSpec{}, tolerating("Exists", "Sometimes"), []string{"spec.speakerTolerations[1].operator"}},
+		"the same":                               {tolerating("Sometimes"), tolerating("Sometimes"), nil},
+		"its index falls":                        {tolerating("Exists", "Sometimes"), tolerating("Sometimes"), nil},
+		"its index rises":                        {tolerating("Sometimes"), tolerating("Exists", "Exists", "Sometimes"), nil},
+		"two change places":                      {tolerating("Sometimes", "Never"), tolerating("Never", "Sometimes"), nil},
+		"one more of its kind":                   {tolerating("Sometimes"), tolerating("Sometimes", "Sometimes"), []string{"spec.speakerTolerations[1].operator"}},
+		"another value":                          {tolerating("Sometimes"), tolerating("Never"), []string{"spec.speakerTolerations[0].operator"}},
+		"another list":                           {tolerating("Sometimes"), moved, []string{"spec.controllerTolerations[0].operator"}},
+		"an expression moves":                    {excluding("^lo$", "("), excluding("("), nil},
+		"an index within the value is the value": {excluding("(a[0]"), excluding("(a[1]"), []string{"spec.announcers[l2].l2.excludeInterfaces[0]"}},
+	} {
+		if got := pathsOf(Added(c.before, c.after)); !slices.Equal(got, c.added) {
+			t.Errorf("%s: got %v, want %v", name, got, c.added)
+		}
 	}
 }

@@ -15,38 +15,37 @@ import (
 )
 
 // patterns returns the expressions that can be used. When none of several is left, the result is nil, so that the built-in list holds: an
-// empty list would exclude no interface at all, those of pods included.
+// empty list would exclude no interface at all, those of pods included. An expression that matches every interface stays: without it the
+// speakers would announce everywhere where the user lets them announce nowhere.
 func (c *checker) patterns(at *field.Path, expressions []string) []string {
+	if len(expressions) == 0 {
+		return expressions
+	}
 	var usable []string
 	for i, e := range expressions {
-		if err := CheckPattern(e); err != nil {
+		compiled, err := compile(e)
+		if err != nil {
 			c.add(reason.InvalidInterfacePattern, at.Index(i), "%q %v", e, err)
 			continue
 		}
+		if matchesAll(compiled) {
+			c.add(reason.AllInterfacesExcluded, at.Index(i), "%q matches every interface, so nothing is announced at layer 2", e)
+		}
 		usable = append(usable, e)
-	}
-	if len(expressions) == 0 {
-		return expressions
 	}
 	return usable
 }
 
-// CheckPattern says why an expression cannot select interfaces to exclude; nil when it can.
-func CheckPattern(expression string) error {
-	switch {
-	case expression == "":
-		return errors.New("is empty and matches every interface")
-	case strings.ContainsFunc(expression, unicode.IsControl):
-		return errors.New("has a control character, which no interface name has")
+// compile says why an expression cannot select interfaces to exclude, if it cannot.
+func compile(expression string) (*regexp.Regexp, error) {
+	if strings.ContainsFunc(expression, unicode.IsControl) {
+		return nil, errors.New("has a control character, which no interface name has")
 	}
 	compiled, err := regexp.Compile(expression)
 	if err != nil {
-		return fmt.Errorf("is not a regular expression: %w", err)
+		return nil, fmt.Errorf("is not a regular expression: %w", err)
 	}
-	if matchesAll(compiled) {
-		return errors.New("matches every interface; to announce nothing at layer 2, leave l2 out of spec.announcers")
-	}
-	return nil
+	return compiled, nil
 }
 
 // longest is the length in bytes of the longest interface name (Linux: IFNAMSIZ - 1).
