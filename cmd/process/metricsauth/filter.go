@@ -64,7 +64,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	switch {
 	case errors.Is(err, errBusy):
 		w.Header().Set("Retry-After", "1")
-		http.Error(w, "too many unknown tokens are being reviewed; try again later", http.StatusTooManyRequests)
+		http.Error(w, "too many unknown tokens were sent; try again later", http.StatusTooManyRequests)
 	case err != nil:
 		h.failed(err)
 		w.Header().Set("Retry-After", "5")

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -99,6 +100,24 @@ func TestAFailureIsLoggedOnceInAWhileAndWithoutToken(t *testing.T) {
 	if len(*lines) != 2 || !strings.Contains((*lines)[0], "connection refused") || strings.Contains(strings.Join(*lines, ""), "reader") {
 		t.Errorf("logged %q, want the error once a minute and no token", *lines)
 	}
+}
+
+func TestATokenBehindReviewsThatHangIsAnswered503AndLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, lines := served(t, &apiServer{hold: make(chan struct{})}, time.Now)
+		codes := make(chan int)
+		for i := range concurrentUnknown + 1 {
+			go func() { codes <- get(t.Context(), h, "GET", "Bearer "+garbage(i)).Code }()
+		}
+		for range concurrentUnknown + 1 {
+			if code := <-codes; code != 503 {
+				t.Errorf("got %d, want 503", code)
+			}
+		}
+		if len(*lines) != 1 || !strings.Contains((*lines)[0], "deadline exceeded") {
+			t.Errorf("logged %q", *lines)
+		}
+	})
 }
 
 func TestARequestThatEndsIsNoFailure(t *testing.T) {

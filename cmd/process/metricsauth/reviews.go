@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/netip"
 	"reflect"
 	"time"
@@ -28,7 +29,7 @@ const (
 	maximumTokenLength = 16 << 10         // bytes; ServiceAccount tokens have about 1,000
 )
 
-// errBusy refuses a review because too many tokens that nobody knows are being reviewed.
+// errBusy refuses a review because too many tokens that nobody knows were sent.
 var errBusy = errors.New("too many unknown tokens")
 
 // reviewer asks the API server. Both calls block until the answer or the end of the context.
@@ -127,7 +128,7 @@ func (r *reviews) review(ctx context.Context, token string, key digest, source n
 	defer cancel()
 	select {
 	case <-ctx.Done():
-		return answer{}, errBusy
+		return answer{}, fmt.Errorf("waiting %v for the reviews in flight, which the API server does not answer: %w", reviewTimeout, ctx.Err())
 	case turn <- struct{}{}:
 	}
 	defer func() { <-turn }()

@@ -4,6 +4,7 @@ package metricsauth
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -135,8 +136,8 @@ func TestReviewsOfUnknownTokensAreBounded(t *testing.T) {
 			t.Errorf("%d reviews at once, want %d", api.most, concurrentUnknown)
 		}
 		close(api.hold)
-		if got := collect(); got["unknown"] != burst || got["busy"] != 500-burst {
-			t.Errorf("got %v, want %d reviewed and the others refused", got, burst)
+		if got := collect(); got["unknown"] != firstBurst+burst || got["busy"] != 500-firstBurst-burst {
+			t.Errorf("got %v, want %d reviewed and the others refused", got, firstBurst+burst)
 		}
 	})
 }
@@ -196,6 +197,78 @@ func TestOneSourceCannotUseUpTheReviewsOfOthers(t *testing.T) {
 				}
 				if got := status(r.decide(t.Context(), "reader", netip.MustParseAddr("198.51.100.7"))); got != "allowed" {
 					t.Errorf("a new token from elsewhere is %s", got)
+				}
+			})
+		})
+	}
+}
+
+func TestAFewSourcesDoNotKeepANewTokenOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReviews(&apiServer{}, time.Now)
+		const sources = 3 * perSecond / sourcePerSecond
+		refused, n := 0, 0
+		for second := range 120 {
+			for range sources * sourcePerSecond {
+				n++
+				if status(r.decide(t.Context(), garbage(n), everywhere(n%sources))) == "busy" {
+					refused++
+				}
+			}
+			if second%15 == 0 { // a scraper whose token is new each time
+				if _, err := r.decide(t.Context(), fmt.Sprintf("new-%d", second), netip.MustParseAddr("198.51.100.7")); err != nil {
+					t.Errorf("after %d s: %v", second, err)
+				}
+			}
+			time.Sleep(time.Second)
+		}
+		if refused < n/2 {
+			t.Errorf("%d of %d tokens were refused, want a flood that exceeds the limit all the time", refused, n)
+		}
+	})
+}
+
+func TestTheFirstReviewsOfManySourcesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &apiServer{}
+		r := newReviews(api, time.Now)
+		const seconds = 20
+		for second := range seconds {
+			flood(t, r, 500, func(i int) netip.Addr { return everywhere(second*500 + i) }, func(i int) string { return garbage(second*500 + i) })()
+			time.Sleep(time.Second)
+		}
+		if n, _ := api.counts(); n > firstBurst+burst+seconds*(firstPerSecond+perSecond) {
+			t.Errorf("%d reviews in %d s", n, seconds)
+		}
+	})
+}
+
+func TestATokenThatWaitsForTheAPIServerIsNoFlood(t *testing.T) {
+	for _, accepted := range []bool{false, true} {
+		t.Run(fmt.Sprintf("accepted before: %t", accepted), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api := &apiServer{}
+				r := newReviews(api, time.Now)
+				if accepted {
+					for i := range concurrentAccepted + 1 {
+						r.accepted.Add(digest(sha256.Sum256([]byte(garbage(i)))), answer{allowed: true})
+					}
+				}
+				api.hold = make(chan struct{})
+				errs := make(chan error)
+				for i := range concurrentUnknown + 1 {
+					go func() {
+						_, err := r.decide(t.Context(), garbage(i), everywhere(i))
+						errs <- err
+					}()
+				}
+				for range concurrentUnknown + 1 {
+					if err := <-errs; !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errBusy) {
+						t.Errorf("got %v, want the end of the time for a review", err)
+					}
+				}
+				if api.most != concurrentUnknown {
+					t.Errorf("%d reviews at once, want %d and one that waits", api.most, concurrentUnknown)
 				}
 			})
 		})
