@@ -7,6 +7,8 @@ cd "$(dirname "$0")/.."
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 kustomize() { go tool -modfile=hack/tools/go.mod kustomize "$@"; }
 

@@ -15,5 +15,8 @@ echo "$text"
 	done
 ) &
 ticker=$!
+# A shell that dies of a signal runs no EXIT trap (dash), and a background job of a script ignores SIGINT.
 trap 'kill $ticker' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 "$@"

@@ -14,6 +14,8 @@ trials=${TRIALS:-20}
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 echo "random histories, $SOAK_STEPS steps each"
 go test -count=1 -timeout 60m -run 'TestAgainstModel|TestRandomHistories' ./internal/allocation ./controllers/service

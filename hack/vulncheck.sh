@@ -11,6 +11,8 @@ sum=h1:mfngRv0Yoh0VApsXKEN82CjD99kl7mtparN3bs3JnqI=
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 go mod download -json "golang.org/x/vulndb@$version" >"$scratch/database"
 field() { sed -n "s/^.*\"$1\": \"\(.*\)\".*$/\1/p" "$scratch/database"; }
