@@ -11,7 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/internal/kube"
 	"metalsuite.io/internal/policy"
 )
 
@@ -40,7 +40,7 @@ func findLosers(ctx context.Context, reader client.Reader, before, after *policy
 
 // lostBy returns the addresses of a Service that it may keep before a change and not after.
 func lostBy(s *corev1.Service, before, after *policy.Policy) []string {
-	pool, granted := s.Annotations[v1beta1.AnnotationAllocatedFromPool]
+	pool, granted := kube.AllocatedFrom(s)
 	if s.Spec.Type != corev1.ServiceTypeLoadBalancer || !granted {
 		return nil
 	}

@@ -49,11 +49,7 @@ func (d desired) apply(s *corev1.Service) *corev1.Service {
 	if want := ingress(d.decision.Addresses); !sameIngress(next.Status.LoadBalancer.Ingress, want) {
 		next.Status.LoadBalancer.Ingress = want
 	}
-	if d.decision.Pool == "" {
-		delete(next.Annotations, v1beta1.AnnotationAllocatedFromPool)
-	} else {
-		metav1.SetMetaDataAnnotation(&next.ObjectMeta, v1beta1.AnnotationAllocatedFromPool, d.decision.Pool)
-	}
+	markPool(next, d.decision.Pool)
 	status, why, message := d.verdict()
 	kube.SetCondition(&next.Status.Conditions, v1beta1.ConditionAddressAllocated, status, why, message, d.generation)
 	d.tellConflict(&next.Status.Conditions)
@@ -74,9 +70,20 @@ func (d desired) takeBack(s *corev1.Service) {
 		a, err := netip.ParseAddr(i.IP)
 		return err == nil && slices.Contains(d.decision.Addresses, a.Unmap())
 	})
-	delete(s.Annotations, v1beta1.AnnotationAllocatedFromPool)
+	markPool(s, "")
 	meta.RemoveStatusCondition(&s.Status.Conditions, v1beta1.ConditionAddressAllocated)
 	meta.RemoveStatusCondition(&s.Status.Conditions, v1beta1.ConditionAddressConflict)
+}
+
+// markPool annotates a Service with the pool of its addresses; an empty name removes the annotation. The deprecated form, which MetalLB up to
+// 0.14 wrote, is removed in any case: it would name a pool that is no longer kept up to date.
+func markPool(s *corev1.Service, pool string) {
+	delete(s.Annotations, kube.LegacyKey(v1beta1.AnnotationAllocatedFromPool))
+	if pool == "" {
+		delete(s.Annotations, v1beta1.AnnotationAllocatedFromPool)
+		return
+	}
+	metav1.SetMetaDataAnnotation(&s.ObjectMeta, v1beta1.AnnotationAllocatedFromPool, pool)
 }
 
 // keeps starts the message of a Service that has addresses although something is wrong, ofPool follows the addresses.
@@ -146,8 +153,8 @@ func sameVerdict(x, y *corev1.Service, condition string) bool {
 
 // isMarked reports whether a Service bears marks that we, in this life or an earlier one, put there.
 func isMarked(s *corev1.Service) bool {
-	_, ok := s.Annotations[v1beta1.AnnotationAllocatedFromPool]
-	return ok || meta.FindStatusCondition(s.Status.Conditions, v1beta1.ConditionAddressAllocated) != nil
+	_, annotated := kube.AllocatedFrom(s)
+	return annotated || meta.FindStatusCondition(s.Status.Conditions, v1beta1.ConditionAddressAllocated) != nil
 }
 
 func ingress(addresses []netip.Addr) []corev1.LoadBalancerIngress {

@@ -3,6 +3,7 @@
 package service
 
 import (
+	"maps"
 	"net/netip"
 	"testing"
 
@@ -130,6 +131,29 @@ func TestTakeBackLeavesWhatOthersWrote(t *testing.T) {
 	}
 	if isMarked(got) || len(got.Status.Conditions) > 0 || got.Annotations["other"] != "stays" {
 		t.Errorf("annotations %v, conditions %v", got.Annotations, got.Status.Conditions)
+	}
+}
+
+// TestTheAnnotationOfFormerMetalLBReleasesIsReplaced: MetalLB up to 0.14 named the pool under the deprecated prefix.
+func TestTheAnnotationOfFormerMetalLBReleasesIsReplaced(t *testing.T) {
+	s := with("192.0.2.1")
+	s.Annotations = map[string]string{"metallb.universe.tf/ip-allocated-from-pool": "blue"}
+	if seen := observe(s); seen.CurrentPool != "blue" || seen.CurrentForeign || !isMarked(s) {
+		t.Errorf("pool %q, foreign %v, marked %v", seen.CurrentPool, seen.CurrentForeign, isMarked(s))
+	}
+	d := decided(nil, nil, "192.0.2.1")
+	for _, step := range []struct {
+		name string
+		d    desired
+		want map[string]string
+	}{
+		{"served", d, map[string]string{v1beta1.AnnotationAllocatedFromPool: d.decision.Pool}},
+		{"refused", decided(reason.New(reason.NoMatchingPool, ""), nil), map[string]string{}},
+		{"released", desired{leaves: true, decision: d.decision}, map[string]string{}},
+	} {
+		if got := step.d.apply(s).Annotations; !maps.Equal(got, step.want) {
+			t.Errorf("%s: annotations %v, want %v", step.name, got, step.want)
+		}
 	}
 }
 

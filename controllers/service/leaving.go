@@ -49,7 +49,7 @@ func (r *Reconciler) leave(s *corev1.Service) (frees bool) {
 // the same marks: its addresses are taken back only if they are of the pool that its annotation names, as this installation knows that pool,
 // and if no other program wrote them.
 func (r *Reconciler) leftovers(s *corev1.Service) (written []netip.Addr, marked bool) {
-	pool, annotated := s.Annotations[v1beta1.AnnotationAllocatedFromPool]
+	pool, annotated := kube.AllocatedFrom(s)
 	has := addressesOf(s)
 	switch {
 	case !isMarked(s):

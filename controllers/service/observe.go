@@ -32,6 +32,7 @@ func observe(s *corev1.Service) allocation.Service {
 	addresses, _ := kube.Annotation(s, v1beta1.AnnotationLoadBalancerIPs)
 	requested, invalid := allocation.ParseRequest(addresses, s.Spec.LoadBalancerIP)
 	pool, _ := kube.Annotation(s, v1beta1.AnnotationAddressPool)
+	granted, _ := kube.AllocatedFrom(s)
 	tenant := kube.Tenant(s)
 	seen := allocation.Service{
 		Key:           keyOf(s),
@@ -45,7 +46,7 @@ func observe(s *corev1.Service) allocation.Service {
 		BackendKey:    tenant.BackendKey,
 		Ports:         tenant.Ports,
 		Current:       addressesOf(s),
-		CurrentPool:   s.Annotations[v1beta1.AnnotationAllocatedFromPool],
+		CurrentPool:   granted,
 	}
 	seen.CurrentForeign = !isClaimed(s, seen)
 	return seen

@@ -53,11 +53,12 @@ func observeService(s *corev1.Service, class string, texts *repeated) *Service {
 	if len(addresses) == 0 {
 		return nil
 	}
+	pool, _ := kube.AllocatedFrom(s)
 	return &Service{
 		Key:       s.Namespace + "/" + s.Name,
 		Labels:    s.Labels,
 		Addresses: addresses,
-		Pool:      texts.one(s.Annotations[v1beta1.AnnotationAllocatedFromPool]),
+		Pool:      texts.one(pool),
 		Tenant:    kube.Tenant(s),
 		Seniority: kube.SeniorityOf(s),
 		Shares:    shares(s),
@@ -68,7 +69,7 @@ func observeService(s *corev1.Service, class string, texts *repeated) *Service {
 // shares says whether a Service carries a sharing key under its present or its legacy name.
 func shares(s *corev1.Service) bool {
 	_, present := s.Annotations[v1beta1.AnnotationAllowSharedIP]
-	_, legacy := s.Annotations[strings.Replace(v1beta1.AnnotationAllowSharedIP, v1beta1.AnnotationPrefix, v1beta1.LegacyAnnotationPrefix, 1)]
+	_, legacy := s.Annotations[kube.LegacyKey(v1beta1.AnnotationAllowSharedIP)]
 	return present || legacy
 }
 

@@ -20,8 +20,24 @@ func Annotation(s *corev1.Service, key string) (value string, deprecated bool) {
 	if v, ok := s.Annotations[key]; ok {
 		return v, false
 	}
-	v, ok := s.Annotations[v1beta1.LegacyAnnotationPrefix+strings.TrimPrefix(key, v1beta1.AnnotationPrefix)]
+	v, ok := s.Annotations[LegacyKey(key)]
 	return v, ok
+}
+
+// LegacyKey returns the deprecated form of the key of an annotation.
+func LegacyKey(key string) string {
+	return v1beta1.LegacyAnnotationPrefix + strings.TrimPrefix(key, v1beta1.AnnotationPrefix)
+}
+
+// AllocatedFrom returns the pool from which a Service says that its addresses were allocated, and whether it says so. MetalLB up to 0.14
+// wrote the deprecated form of the annotation.
+func AllocatedFrom(s *corev1.Service) (pool string, annotated bool) {
+	for _, key := range [...]string{v1beta1.AnnotationAllocatedFromPool, LegacyKey(v1beta1.AnnotationAllocatedFromPool)} {
+		if pool, annotated = s.Annotations[key]; annotated {
+			break
+		}
+	}
+	return pool, annotated
 }
 
 // Served reports whether a Service is served under a load balancer class: it is of type LoadBalancer and of that class, and it is not being

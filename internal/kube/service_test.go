@@ -88,3 +88,23 @@ func TestAServiceIsServedByTypeAndClassUntilItIsDeleted(t *testing.T) {
 		})
 	}
 }
+
+func TestAllocatedFromReadsBothFormsAndPrefersThePresentOne(t *testing.T) {
+	const present, former = v1beta1.AnnotationAllocatedFromPool, "metallb.universe.tf/ip-allocated-from-pool"
+	for _, row := range []struct {
+		annotations map[string]string
+		pool        string
+		annotated   bool
+	}{
+		{nil, "", false},
+		{map[string]string{present: "blue"}, "blue", true},
+		{map[string]string{former: "blue"}, "blue", true},
+		{map[string]string{present: "green", former: "blue"}, "green", true},
+		{map[string]string{present: "", former: "blue"}, "", true},
+	} {
+		s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Annotations: row.annotations}}
+		if pool, annotated := AllocatedFrom(s); pool != row.pool || annotated != row.annotated {
+			t.Errorf("%v: pool %q, annotated %v", row.annotations, pool, annotated)
+		}
+	}
+}
