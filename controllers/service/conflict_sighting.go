@@ -59,10 +59,10 @@ func (w word) or(o word) word {
 }
 
 // replaces reports whether no node can announce the address for as long as the conflict lasts, whoever has it: a router has it, or all of
-// them. LocalAddress is not among these: the service proxy of the node may have configured the address because a Service has it, and would
+// them. An address that is announced nevertheless, to BGP peers for example, is not withdrawn. LocalAddress is not among these: the service proxy of the node may have configured the address because a Service has it, and would
 // configure the next one as well. Nor are the edges of IPv4 subnets, which BGP can announce.
 func (s sighting) replaces() bool {
-	return s.why == reason.NextHopAddress || s.why == reason.SubnetRouterAnycast
+	return s.withdrawn && (s.why == reason.NextHopAddress || s.why == reason.SubnetRouterAnycast)
 }
 
 // stranger says whether the node speaks of another machine, not of itself.

@@ -38,6 +38,8 @@ type ending struct{ seen, until time.Time }
 // conflict is what is known of one address: the worst of its sightings, and since when there are any. It can be compared.
 type conflict struct {
 	sighting
+	// router is the worst of the sightings that replace the address; its zero value is none. What else uses the address changes nothing about it.
+	router sighting
 	// hearsay is set while no node says so of itself.
 	hearsay bool
 	oldest  time.Time
@@ -105,8 +107,11 @@ func later(a, b time.Time) time.Time {
 
 // with adds a sighting to what is known of its address.
 func (c conflict) with(s sighting) conflict {
+	if s.replaces() && (!c.replaced() || s.compare(c.router) < 0) {
+		c.router = s
+	}
 	if !c.address.IsValid() {
-		return conflict{sighting: s, hearsay: s.stranger(), oldest: s.since}
+		return conflict{sighting: s, router: c.router, hearsay: s.stranger(), oldest: s.since}
 	}
 	c.hearsay = c.hearsay && s.stranger()
 	if s.since.Before(c.oldest) {
@@ -118,6 +123,17 @@ func (c conflict) with(s sighting) conflict {
 	return c
 }
 
+// replaced reports whether one of the nodes knows that no node can announce the address.
+func (c conflict) replaced() bool { return c.router.address.IsValid() }
+
+// cause is the sighting that decides on the address.
+func (c conflict) cause() sighting {
+	if c.replaced() {
+		return c.router
+	}
+	return c.sighting
+}
+
 // forAllocator lists the conflicts as they count: the oldest first, then by address.
 func (c *conflicts) forAllocator() []allocation.Conflict {
 	all := slices.SortedFunc(maps.Values(c.live), func(x, y conflict) int {
@@ -125,7 +141,8 @@ func (c *conflicts) forAllocator() []allocation.Conflict {
 	})
 	list := make([]allocation.Conflict, len(all))
 	for i, x := range all {
-		list[i] = allocation.Conflict{Address: x.address, Problem: reason.New(x.why, "%s", x.what()), Hearsay: x.hearsay, Replaces: x.replaces()}
+		cause := x.cause()
+		list[i] = allocation.Conflict{Address: x.address, Problem: reason.New(cause.why, "%s", cause.what()), Hearsay: x.hearsay, Replaces: x.replaced()}
 	}
 	return list
 }

@@ -4,6 +4,7 @@ package service
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -141,6 +142,40 @@ func TestOneAddressOnSeveralNodes(t *testing.T) {
 					t.Errorf("says %q", got)
 				}
 				if all := c.forAllocator(); len(all) != 1 || all[0].Hearsay != tt.hearsay {
+					t.Errorf("counts as %+v", all)
+				}
+			}
+		})
+	}
+}
+
+// TestARouterIsSeenBehindOtherSightings: the address is replaced whichever sighting is the worst and comes first.
+func TestARouterIsSeenBehindOtherSightings(t *testing.T) {
+	router := func(change ...func(*v1beta1.AddressConflictStatus)) v1beta1.AddressConflict {
+		return conflictOf("192.0.2.1", 0, append(change, saying(reason.NextHopAddress), onNode("r"))...)
+	}
+	local := conflictOf("192.0.2.1", 0, saying(reason.LocalAddress), onNode("a"), withdrawn, since(-2*time.Hour))
+	tests := []struct {
+		name     string
+		objects  []v1beta1.AddressConflict
+		replaces bool
+		says     reason.Reason
+	}{
+		{"alone", []v1beta1.AddressConflict{router(withdrawn)}, true, reason.NextHopAddress},
+		{"announced nevertheless", []v1beta1.AddressConflict{router()}, false, reason.NextHopAddress},
+		{"behind an older one of another node", []v1beta1.AddressConflict{local, router(withdrawn)}, true, reason.NextHopAddress},
+		{"behind an older one while it is announced", []v1beta1.AddressConflict{local, router()}, false, reason.LocalAddress},
+		{"an anycast address of routers", []v1beta1.AddressConflict{local, conflictOf("192.0.2.1", 0, saying(reason.SubnetRouterAnycast), withdrawn)}, true, reason.SubnetRouterAnycast},
+		{"beside a host on the network", []v1beta1.AddressConflict{conflictOf("192.0.2.1", 0, withdrawn, since(-3*time.Hour)), router(withdrawn)}, true, reason.NextHopAddress},
+		{"no router", []v1beta1.AddressConflict{local, conflictOf("192.0.2.1", 0, withdrawn)}, false, reason.LocalAddress},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for range 2 {
+				slices.Reverse(tt.objects)
+				var c conflicts
+				c.adopt(tt.objects, noon, logr.Discard())
+				if all := c.forAllocator(); len(all) != 1 || all[0].Replaces != tt.replaces || all[0].Problem.Reason != tt.says {
 					t.Errorf("counts as %+v", all)
 				}
 			}

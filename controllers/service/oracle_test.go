@@ -291,10 +291,15 @@ func (o *oracle) needless(s allocation.Service, last verdictOn, d desired) strin
 	return ""
 }
 
-// unannounceable reports whether a node says that a router has the address.
+// unannounceable reports whether a node says that a router which is no node has the address.
 func (o *oracle) unannounceable(a netip.Addr) bool {
-	c, ok := o.conflicts.live[a]
-	return ok && c.why == reason.NextHopAddress
+	if slices.ContainsFunc(o.cluster, func(w allocation.Withheld) bool { return w.Reason == reason.NodeAddress && w.Range.Contains(a) }) {
+		return false
+	}
+	return slices.ContainsFunc(o.world.heard.of("AddressConflict"), func(one client.Object) bool {
+		c := one.(*v1beta1.AddressConflict)
+		return c.Status.Address == a.String() && c.Status.Reason == string(reason.NextHopAddress) && c.Status.Withdrawn
+	})
 }
 
 func ofFamilies(addresses []netip.Addr, families []allocation.Family) []netip.Addr {

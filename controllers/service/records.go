@@ -35,9 +35,9 @@ type record struct {
 	posted bool
 }
 
-// waits reports whether a Service could do with more than it has.
+// waits reports whether a Service could do with more than it has, or with another address than one that no node can announce.
 func (r record) waits() bool {
-	return len(r.decision.Addresses) < max(1, len(r.service.Families))
+	return r.decision.AwaitsReplacement || len(r.decision.Addresses) < max(1, len(r.service.Families))
 }
 
 func (r record) seniority() kube.Seniority {

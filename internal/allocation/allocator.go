@@ -31,6 +31,7 @@ type Allocator struct {
 	occupied    map[netip.Addr][]Key
 	reported    []Conflict              // in the order in which they count
 	conflicts   map[netip.Addr]Conflict // those that count
+	replaced    map[netip.Addr]struct{} // given up by Services for conflicts that still count
 	sorted      []netip.Addr            // single addresses that are withheld; nil when they have to be sorted again
 
 	leases   map[Key]*lease
@@ -52,6 +53,7 @@ func New() *Allocator {
 		clusterIPs: clusterIPs{of: map[Key][]netip.Addr{}, at: map[netip.Addr]Key{}},
 		foreign:    map[Key]occupation{},
 		occupied:   map[netip.Addr][]Key{},
+		replaced:   map[netip.Addr]struct{}{},
 		leases:     map[Key]*lease{},
 		holdings:   map[netip.Addr]*holding{},
 		shared:     map[sharing]map[netip.Addr]struct{}{},
@@ -143,6 +145,7 @@ func (a *Allocator) Decide(s Service) Decision {
 	d.Service = s.Key
 	d.Granted = without(d.Addresses, before)
 	d.Lost = without(before, d.Addresses)
+	d.AwaitsReplacement = a.awaitsReplacement(&r, d)
 	if len(d.Lost) == 0 {
 		d.Cause = nil
 	}

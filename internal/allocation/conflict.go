@@ -3,6 +3,7 @@
 package allocation
 
 import (
+	"maps"
 	"net/netip"
 
 	"metalsuite.io/api/reason"
@@ -15,17 +16,14 @@ type Conflict struct {
 	Problem *reason.Problem
 	// Hearsay is set when nothing but messages on the network say so, which anybody there can forge.
 	Hearsay bool
-	// Replaces is set when no node can announce the address as long as the conflict lasts: a Service that did not request it gets another one.
+	// Replaces is set when no node can announce the address as long as the conflict lasts: a Service that did not request it gets another one,
+	// unless it is an address of a node or of the API server.
 	Replaces bool
 }
 
 // hearsayShare is which part of a pool's addresses hearsay withholds at most: a tenth. Each family of a pool counts apart, since a tenth
 // of the smallest IPv6 prefix is more than all IPv4 addresses beside it.
 const hearsayShare = 10
-
-// mostReplaced is how many addresses of a family of a pool may be replaced at a time. A segment has a few routers; a speaker that is not to be
-// trusted must not be able to move every Service.
-const mostReplaced = 4
 
 // SetConflicts makes conflicts the complete set. They count in this order, so whatever hearsay is over the limit of a pool is at the end
 // of it. An address that counts is granted to nobody; who holds one keeps it unless the conflict replaces it, and is not told here. It reports
@@ -53,7 +51,7 @@ func (a *Allocator) weigh() {
 		pool   *poolState
 		family Family
 	}
-	believed, replaced := map[part]int64{}, map[part]int{}
+	believed := map[part]int64{}
 	for _, c := range a.reported {
 		s := a.spanOf(c.Address)
 		if s == nil || !s.pool.usable(c.Address) || a.inConflict(c.Address) {
@@ -66,11 +64,9 @@ func (a *Allocator) weigh() {
 			}
 			believed[of]++
 		}
-		if c.Replaces = c.Replaces && replaced[of] < mostReplaced; c.Replaces {
-			replaced[of]++
-		}
 		a.conflicts[c.Address] = c
 	}
+	maps.DeleteFunc(a.replaced, func(address netip.Addr, _ struct{}) bool { return !a.conflicts[address].Replaces })
 }
 
 func (a *Allocator) inConflict(address netip.Addr) bool {

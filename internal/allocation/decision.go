@@ -25,6 +25,9 @@ type Decision struct {
 	// Lost are the addresses that the Service held, or that its status named, and holds no more; Cause says why.
 	Lost  []netip.Addr
 	Cause *reason.Problem
+	// AwaitsReplacement is true when the Service keeps an address that no node can announce only because it could not be given another one: it
+	// has to be decided on again when an address comes free.
+	AwaitsReplacement bool
 	// Frees is true when a Service that waits may now be served: an address was given up, or its ports or sharing rules changed.
 	Frees bool
 }

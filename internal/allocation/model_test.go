@@ -26,6 +26,7 @@ type model struct {
 	cluster   map[Key]netip.Addr
 	foreign   map[Key]netip.Addr
 	conflicts []Conflict
+	replaced  []netip.Addr
 	services  map[Key]Service
 	held      map[Key][]netip.Addr
 }
@@ -68,13 +69,13 @@ func (m *model) onRequest(a netip.Addr) bool {
 	return slices.ContainsFunc(m.hold, func(w Withheld) bool { return w.OnRequest && w.Range.From() == a && w.Range.To() == a })
 }
 
-// inConflict walks the conflicts of the address's pool and family and counts the hearsay among them, and those that replace.
+// inConflict walks the conflicts of the address's pool and family and counts the hearsay among them.
 func (m *model) inConflict(a netip.Addr) (found, replaces bool) {
 	for _, p := range m.pools {
 		if !m.inPool(p, a) {
 			continue
 		}
-		all, hearsay, replaced := len(m.all(p, FamilyOf(a))), map[netip.Addr]bool{}, 0
+		all, hearsay := len(m.all(p, FamilyOf(a))), map[netip.Addr]bool{}
 		for _, c := range m.conflicts {
 			if !m.inPool(p, c.Address) || FamilyOf(c.Address) != FamilyOf(a) {
 				continue
@@ -85,15 +86,32 @@ func (m *model) inConflict(a netip.Addr) (found, replaces bool) {
 			if c.Hearsay && !hearsay[c.Address] {
 				continue
 			}
-			if c.Replaces {
-				replaced++
-			}
 			if c.Address == a {
-				return true, c.Replaces && replaced <= 4
+				return true, c.Replaces
 			}
 		}
 	}
 	return false, false
+}
+
+// giveUp says whether the Service would give the address up, and whether it may: at most four of a family of a pool are replaced at a time.
+func (m *model) giveUp(s Service, a netip.Addr) (would, may bool) {
+	ofNode := slices.ContainsFunc(m.hold, func(w Withheld) bool { return !w.OnRequest && w.Range.From() == a && w.Range.To() == a })
+	if _, replaces := m.inConflict(a); !replaces || ofNode || m.isFor(s, a) {
+		return false, false
+	}
+	n := 0
+	for _, b := range m.replaced {
+		if FamilyOf(b) == FamilyOf(a) && slices.ContainsFunc(m.pools, func(p Pool) bool { return m.inPool(p, a) && m.inPool(p, b) }) {
+			n++
+		}
+	}
+	return true, n < 4 || slices.Contains(m.replaced, a)
+}
+
+// forget drops what was replaced for a conflict that has ended.
+func (m *model) forget() {
+	m.replaced = slices.DeleteFunc(m.replaced, func(a netip.Addr) bool { _, replaces := m.inConflict(a); return !replaces })
 }
 
 // keeper is the reservation of an address that nobody holds; nil when there is none.
@@ -239,6 +257,11 @@ func (m *model) outcome(s Service, had []netip.Addr) []netip.Addr {
 			continue
 		}
 		if other := m.replacement(s, p, keep, optional); other != nil {
+			for _, a := range keep {
+				if would, _ := m.giveUp(s, a); would && !slices.Contains(other, a) && !slices.Contains(m.replaced, a) {
+					m.replaced = append(m.replaced, a)
+				}
+			}
 			return other
 		}
 		if len(keep) < len(s.Families) {
@@ -256,7 +279,7 @@ func (m *model) outcome(s Service, had []netip.Addr) []netip.Addr {
 func (m *model) replacement(s Service, p Pool, keep []netip.Addr, optional bool) []netip.Addr {
 	var good []netip.Addr
 	for _, a := range keep {
-		if _, replaces := m.inConflict(a); !replaces || m.isFor(s, a) {
+		if _, may := m.giveUp(s, a); !may {
 			good = append(good, a)
 		}
 	}
@@ -452,6 +475,9 @@ func drive(t *testing.T, r *rand.Rand, steps int) {
 			if !slices.Equal(got.Addresses, want) {
 				t.Fatalf("step %d: %+v (had %v) got %v, want %v (%v)", step, s, before, got.Addresses, want, got.Problem)
 			}
+			if await := len(s.Requested) == 0 && slices.ContainsFunc(want, func(x netip.Addr) bool { would, _ := m.giveUp(s, x); return would }); got.AwaitsReplacement != await {
+				t.Fatalf("step %d: %v awaits a replacement: %v", step, got.Addresses, got.AwaitsReplacement)
+			}
 			if (got.Problem == nil) != (len(want) > 0) && (len(want) == 0 || len(want) >= len(s.Requested) && !m.withheld(want[0]) && !m.withheld(want[len(want)-1])) {
 				t.Fatalf("step %d: %v with problem %v", step, got.Addresses, got.Problem)
 			}
@@ -464,6 +490,7 @@ func drive(t *testing.T, r *rand.Rand, steps int) {
 				t.Fatalf("step %d: lost %v without a cause", step, got.Lost)
 			}
 		}
+		m.forget()
 		checkCounts(t, m, a, step)
 	}
 }
@@ -482,6 +509,7 @@ func restarted(t *testing.T, m *model, a *Allocator) *Allocator {
 			m.decide(m.services[key])
 		}
 	}
+	m.replaced = nil
 	fresh := New()
 	fresh.SetPools(m.pools)
 	fresh.SetConflicts(m.conflicts)
@@ -624,7 +652,7 @@ func randomConflicts(r *rand.Rand) []Conflict {
 	for range r.IntN(6) {
 		c := Conflict{Address: randomAddr(r), Problem: reason.New(reason.AddressConflict, "somebody else"), Hearsay: r.IntN(3) > 0}
 		if !c.Hearsay {
-			c.Replaces = r.IntN(2) == 0
+			c.Replaces = r.IntN(4) > 0
 		}
 		if slices.ContainsFunc(list, func(o Conflict) bool { return o.Address == c.Address }) {
 			continue // an address is named once

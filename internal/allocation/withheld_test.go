@@ -200,10 +200,13 @@ func TestAddressesThatNoNodeCanAnnounceAreReplaced(t *testing.T) {
 		name      string
 		pools     []Pool
 		reserved  []Reservation
+		withheld  []Withheld
 		conflicts []Conflict
 		service   Service
 		want      string
 		cause     bool
+		awaits    bool
+		problem   reason.Reason
 	}{
 		{name: "granted unasked", pools: []Pool{pool("a", four)}, conflicts: nextHops("192.0.2.1"), service: service("s"), want: "192.0.2.2", cause: true},
 		{name: "found in the status", pools: []Pool{pool("a", four)}, conflicts: nextHops("192.0.2.3"), service: service("s", has("a", "192.0.2.3")), want: "192.0.2.1", cause: true},
@@ -214,18 +217,22 @@ func TestAddressesThatNoNodeCanAnnounceAreReplaced(t *testing.T) {
 		{name: "requested", pools: []Pool{pool("a", four)}, conflicts: nextHops("192.0.2.1"), service: service("s", asks("192.0.2.1")), want: "192.0.2.1"},
 		{name: "reserved for the Service", pools: []Pool{pool("a", four)}, reserved: []Reservation{keeps("r", "192.0.2.1-192.0.2.1", "s")}, conflicts: nextHops("192.0.2.1"),
 			service: service("s"), want: "192.0.2.1"},
-		{name: "nothing else is free", pools: []Pool{pool("a", "192.0.2.1-192.0.2.1")}, conflicts: nextHops("192.0.2.1"), service: service("s"), want: "192.0.2.1"},
+		{name: "nothing else is free", pools: []Pool{pool("a", "192.0.2.1-192.0.2.1")}, conflicts: nextHops("192.0.2.1"), service: service("s"), want: "192.0.2.1", awaits: true},
 		{name: "a conflict of another kind", pools: []Pool{pool("a", four)}, conflicts: seen("192.0.2.1"), service: service("s"), want: "192.0.2.1"},
 		{name: "one of two families", pools: []Pool{pool("a", four, six)}, conflicts: nextHops("2001:db8::1"), service: service("s", dual, policy(RequireDualStack)),
 			want: "192.0.2.1 2001:db8::2", cause: true},
 		{name: "one of two families, from another pool with both", pools: []Pool{pool("a", "192.0.2.1-192.0.2.1", six), pool("b", "198.51.100.1-198.51.100.9", "2001:db8:1::1-2001:db8:1::9")},
 			conflicts: nextHops("192.0.2.1"), service: service("s", dual, policy(PreferDualStack)), want: "198.51.100.1 2001:db8:1::1", cause: true},
 		{name: "never two for one", pools: []Pool{pool("a", "192.0.2.1-192.0.2.1", six), pool("b", "198.51.100.1-198.51.100.9")},
-			conflicts: nextHops("192.0.2.1"), service: service("s", dual, policy(PreferDualStack)), want: "192.0.2.1 2001:db8::1"},
-		{name: "a few of a pool at most", pools: []Pool{pool("a", "192.0.2.1-192.0.2.20")}, conflicts: nextHops("192.0.2.11", "192.0.2.12", "192.0.2.13", "192.0.2.14", "192.0.2.1"),
-			service: service("s"), want: "192.0.2.1"},
-		{name: "the fourth is replaced", pools: []Pool{pool("a", "192.0.2.1-192.0.2.20")}, conflicts: nextHops("192.0.2.11", "192.0.2.12", "192.0.2.13", "192.0.2.1"),
-			service: service("s"), want: "192.0.2.2", cause: true},
+			conflicts: nextHops("192.0.2.1"), service: service("s", dual, policy(PreferDualStack)), want: "192.0.2.1 2001:db8::1", awaits: true},
+		{name: "addresses that nobody holds do not count", pools: []Pool{pool("a", "192.0.2.1-192.0.2.20")},
+			conflicts: nextHops("192.0.2.11", "192.0.2.12", "192.0.2.13", "192.0.2.14", "192.0.2.15", "192.0.2.1"), service: service("s"), want: "192.0.2.2", cause: true},
+		{name: "of a node", pools: []Pool{pool("a", four)}, withheld: []Withheld{Single(netip.MustParseAddr("192.0.2.1"), reason.NodeAddress, "is an address of node n1")},
+			conflicts: nextHops("192.0.2.1"), service: service("s"), want: "192.0.2.1", problem: reason.NodeAddress},
+		{name: "of the API server", pools: []Pool{pool("a", four)}, withheld: []Withheld{Single(netip.MustParseAddr("192.0.2.1"), reason.APIServerAddress, "is an address of the Kubernetes API server")},
+			conflicts: nextHops("192.0.2.1"), service: service("s"), want: "192.0.2.1", problem: reason.APIServerAddress},
+		{name: "the edge of a subnet", pools: []Pool{pool("a", four)}, withheld: []Withheld{{Range: Single(netip.MustParseAddr("192.0.2.1"), "", "").Range, Reason: reason.NetworkAddress, OnRequest: true}},
+			conflicts: nextHops("192.0.2.1"), service: service("s"), want: "192.0.2.2", cause: true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -233,18 +240,60 @@ func TestAddressesThatNoNodeCanAnnounceAreReplaced(t *testing.T) {
 			a.SetPools(tt.pools)
 			a.SetReservations(tt.reserved)
 			before := a.Decide(tt.service)
+			a.SetWithheld(tt.withheld)
 			a.SetConflicts(tt.conflicts)
 			d := a.Decide(tt.service)
-			if got := texts(d.Addresses); got != tt.want || d.Problem != nil {
+			if got := texts(d.Addresses); got != tt.want || (d.Problem != nil) != (tt.problem != "") || d.Problem != nil && d.Problem.Reason != tt.problem {
 				t.Errorf("had %v, got %q, want %q (%v)", before.Addresses, got, tt.want, d.Problem)
 			}
-			if (d.Cause != nil) != tt.cause || d.Frees != tt.cause {
-				t.Errorf("cause %v, frees %v", d.Cause, d.Frees)
+			if (d.Cause != nil) != tt.cause || d.Frees != tt.cause || d.AwaitsReplacement != tt.awaits {
+				t.Errorf("cause %v, frees %v, awaits a replacement %v", d.Cause, d.Frees, d.AwaitsReplacement)
 			}
 			if again := a.Decide(tt.service); !slices.Equal(again.Addresses, d.Addresses) || len(again.Granted)+len(again.Lost) > 0 {
 				t.Errorf("then %+v", again)
 			}
 		})
+	}
+}
+
+// TestAFewAddressesOfAPoolAreReplacedAtATime lets a speaker call the addresses of six Services those of routers.
+func TestAFewAddressesOfAPoolAreReplacedAtATime(t *testing.T) {
+	a := New()
+	a.SetPools([]Pool{pool("a", "192.0.2.1-192.0.2.20", "2001:db8::1-2001:db8::4")})
+	names := []string{"s1", "s2", "s3", "s4", "s5", "s6"}
+	all := []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6"}
+	got := func() (addresses, waiting []string) {
+		for _, name := range names {
+			d := a.Decide(service(name))
+			addresses = append(addresses, texts(d.Addresses))
+			if d.AwaitsReplacement {
+				waiting = append(waiting, name)
+			}
+		}
+		return addresses, waiting
+	}
+	for _, step := range []struct {
+		name            string
+		conflicts       []string
+		want, thenAwait []string
+	}{
+		{"granted", nil, all, nil},
+		{"four are replaced", all, []string{"192.0.2.7", "192.0.2.8", "192.0.2.9", "192.0.2.10", "192.0.2.5", "192.0.2.6"}, []string{"s5", "s6"}},
+		{"no more for as long as they last", slices.Concat(all[3:], all[:3]), []string{"192.0.2.7", "192.0.2.8", "192.0.2.9", "192.0.2.10", "192.0.2.5", "192.0.2.6"}, []string{"s5", "s6"}},
+		{"another one when one ends", all[1:], []string{"192.0.2.7", "192.0.2.8", "192.0.2.9", "192.0.2.10", "192.0.2.1", "192.0.2.6"}, []string{"s6"}},
+		{"none when all have ended", nil, []string{"192.0.2.7", "192.0.2.8", "192.0.2.9", "192.0.2.10", "192.0.2.1", "192.0.2.6"}, nil},
+	} {
+		a.SetConflicts(nextHops(step.conflicts...))
+		if addresses, waiting := got(); !slices.Equal(addresses, step.want) || !slices.Equal(waiting, step.thenAwait) {
+			t.Errorf("%s: have %v, want %v; %v await a replacement, want %v", step.name, addresses, step.want, waiting, step.thenAwait)
+		}
+	}
+	six := service("six", families(IPv6))
+	a.Decide(six)
+	a.SetConflicts(nextHops("192.0.2.7", "192.0.2.8", "192.0.2.9", "192.0.2.10", "2001:db8::1"))
+	got()
+	if d := a.Decide(six); texts(d.Addresses) != "2001:db8::2" {
+		t.Errorf("beside four replaced IPv4 addresses the IPv6 one became %v", d.Addresses)
 	}
 }
 
