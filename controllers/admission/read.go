@@ -82,9 +82,7 @@ func readRanges(ctx context.Context, reader client.Reader) ([]allocation.Withhel
 	}
 	emptyServices := func() *corev1.ServiceList { return &corev1.ServiceList{} }
 	err = eachPage(ctx, reader, emptyServices, func(page *corev1.ServiceList) {
-		for i := range page.Items {
-			ranges = append(ranges, policy.ClusterIPRanges(&page.Items[i])...)
-		}
+		ranges = append(ranges, policy.ClusterIPRanges(page.Items)...)
 	})
 	return ranges, err
 }

@@ -35,10 +35,7 @@ func (in inputs) ranges() []allocation.Withheld {
 	if len(in.serviceCIDRs) > 0 {
 		return list
 	}
-	for i := range in.services {
-		list = append(list, policy.ClusterIPRanges(&in.services[i])...)
-	}
-	return list
+	return append(list, policy.ClusterIPRanges(in.services)...)
 }
 
 // clusterIPs keeps the cluster IPs of a Service from being granted; nil is a Service that is gone. It returns the addresses of pools that are

@@ -171,24 +171,25 @@ func (a *Allocator) passedOver(families []Family, pools []*poolState) string {
 			if !slices.Contains(families, s.family()) {
 				continue
 			}
-			for _, text := range a.passedIn(s) {
-				if len(texts) == most {
-					return passed(texts, " and others")
-				}
-				texts = append(texts, text)
+			texts = append(texts, a.passedIn(s, most+1-len(texts))...)
+			if len(texts) > most {
+				return passed(texts[:most], " and others")
 			}
 		}
 	}
 	return passed(texts, "")
 }
 
-// passedIn names what of a span is passed over.
-func (a *Allocator) passedIn(s *span) []string {
+// passedIn names what of a span is passed over, so many addresses at most: a span may have thousands, and each Service that waits asks.
+func (a *Allocator) passedIn(s *span, most int) []string {
 	if s.withheld != nil {
 		return []string{rangeText(s.bounds) + " (" + string(s.withheld.Reason) + ")"}
 	}
 	var texts []string
 	for _, address := range a.withheldIn(s) {
+		if len(texts) == most {
+			break
+		}
 		if s.pool.usable(address) && a.holdings[address] == nil {
 			texts = append(texts, address.String()+" ("+string(a.passes(address).Reason)+")")
 		}

@@ -314,3 +314,26 @@ func TestOrderOfTheStatusStays(t *testing.T) {
 		}
 	}
 }
+
+// TestARefusalCostsTheSameHoweverMuchIsWithheld: each Service that waits asks again whenever something comes free.
+func TestARefusalCostsTheSameHoweverMuchIsWithheld(t *testing.T) {
+	cost := func(n int) float64 {
+		a := New()
+		address := netip.MustParseAddr("10.0.0.0")
+		a.SetPools([]Pool{{Name: "a", AutoAssign: true, Ranges: []netipx.IPRange{netipx.IPRangeFrom(address, netip.AddrFrom4([4]byte{10, 0, byte((n - 1) / 256), byte(n - 1)}))}}})
+		var list []Withheld
+		for range n {
+			list = append(list, Single(address, reason.NodeAddress, "is an address of node n1"))
+			address = address.Next()
+		}
+		a.SetWithheld(list)
+		s := service("s")
+		if d := a.Decide(s); d.Problem == nil || !strings.HasSuffix(d.Problem.Detail, "10.0.0.0 (NodeAddress), 10.0.0.1 (NodeAddress), 10.0.0.2 (NodeAddress) and others") {
+			t.Fatalf("of %d addresses: %v", n, d.Problem)
+		}
+		return testing.AllocsPerRun(20, func() { a.Decide(s) })
+	}
+	if few, many := cost(4), cost(4096); many > few {
+		t.Errorf("a refusal takes %v allocations with 4 withheld addresses and %v with 4096", few, many)
+	}
+}

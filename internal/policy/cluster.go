@@ -19,7 +19,7 @@ import (
 	"metalsuite.io/internal/allocation"
 )
 
-// Cluster are the objects that show which addresses the cluster uses itself.
+// Cluster are the objects that show which addresses the cluster uses itself. Their order has no meaning.
 type Cluster struct {
 	Nodes []corev1.Node
 	// APIServers are the endpoints of the Service default/kubernetes.
@@ -31,13 +31,13 @@ type Cluster struct {
 // Withheld returns the addresses of nodes and API servers and the ranges of cluster IPs and pods.
 func (c Cluster) Withheld() []allocation.Withheld {
 	var list []allocation.Withheld
-	for i := range c.Nodes {
-		for _, a := range c.Nodes[i].Status.Addresses {
-			list = appendAddress(list, a.Address, reason.NodeAddress, "is an address of node "+c.Nodes[i].Name)
+	for _, node := range byName(c.Nodes) {
+		for _, a := range node.Status.Addresses {
+			list = appendAddress(list, a.Address, reason.NodeAddress, "is an address of node "+node.Name)
 		}
 	}
-	for i := range c.APIServers {
-		for _, e := range c.APIServers[i].Endpoints {
+	for _, slice := range byName(c.APIServers) {
+		for _, e := range slice.Endpoints {
 			for _, a := range e.Addresses {
 				list = appendAddress(list, a, reason.APIServerAddress, "is an address of the Kubernetes API server")
 			}
@@ -57,18 +57,18 @@ func appendAddress(list []allocation.Withheld, text string, why reason.Reason, c
 // their own may use others, which no object of Kubernetes shows.
 func (c Cluster) Ranges() []allocation.Withheld {
 	var list []allocation.Withheld
-	for i := range c.ServiceCIDRs {
-		for _, cidr := range c.ServiceCIDRs[i].Spec.CIDRs {
-			list = appendRange(list, cidr, reason.ServiceCIDRAddress, fmt.Sprintf("the Service CIDR %s (ServiceCIDR %s)", cidr, c.ServiceCIDRs[i].Name))
+	for _, o := range byName(c.ServiceCIDRs) {
+		for _, cidr := range o.Spec.CIDRs {
+			list = appendRange(list, cidr, reason.ServiceCIDRAddress, fmt.Sprintf("the Service CIDR %s (ServiceCIDR %s)", cidr, o.Name))
 		}
 	}
-	for i := range c.Nodes {
-		cidrs := c.Nodes[i].Spec.PodCIDRs
+	for _, node := range byName(c.Nodes) {
+		cidrs := node.Spec.PodCIDRs
 		if len(cidrs) == 0 {
-			cidrs = []string{c.Nodes[i].Spec.PodCIDR}
+			cidrs = []string{node.Spec.PodCIDR}
 		}
 		for _, cidr := range cidrs {
-			list = appendRange(list, cidr, reason.PodCIDRAddress, fmt.Sprintf("the Pod CIDR %s of node %s", cidr, c.Nodes[i].Name))
+			list = appendRange(list, cidr, reason.PodCIDRAddress, fmt.Sprintf("the Pod CIDR %s of node %s", cidr, node.Name))
 		}
 	}
 	return list
@@ -96,27 +96,31 @@ func ClusterIPs(s *corev1.Service) []netip.Addr {
 	return list
 }
 
-// ClusterIPRanges returns the cluster IPs of a Service as what is withheld.
-func ClusterIPRanges(s *corev1.Service) []allocation.Withheld {
+// ClusterIPRanges returns the cluster IPs of Services as what is withheld. The order of the Services has no meaning.
+func ClusterIPRanges(services []corev1.Service) []allocation.Withheld {
 	var list []allocation.Withheld
-	for _, ip := range ClusterIPs(s) {
-		list = append(list, allocation.Single(ip, reason.ClusterIPAddress, "is the cluster IP of Service "+s.Namespace+"/"+s.Name))
+	for _, s := range byName(services) {
+		for _, ip := range ClusterIPs(s) {
+			list = append(list, allocation.Single(ip, reason.ClusterIPAddress, "is the cluster IP of Service "+s.Namespace+"/"+s.Name))
+		}
 	}
 	return list
 }
 
 // SubnetEdges returns the first and last addresses of the CIDRs of pools in which a node has its address. Such a CIDR is most likely the
 // subnet of the node, or a part of it: then its first address is the network address (IPv4) or the subnet-router anycast address (IPv6,
-// RFC 4291 2.6.1), its last the broadcast address (IPv4). It may be a part of the subnet as well, so they are granted on request.
+// RFC 4291 2.6.1), its last the broadcast address (IPv4). It may be a part of the subnet as well, so they are granted on request. The order of
+// the objects has no meaning: of several nodes in a CIDR the first by name is named.
 func SubnetEdges(pools []v1beta1.IPAddressPool, nodes []corev1.Node) []allocation.Withheld {
 	var list []allocation.Withheld
-	for i := range pools {
-		for _, entry := range pools[i].Spec.Addresses {
+	sorted := byName(nodes)
+	for _, pool := range byName(pools) {
+		for _, entry := range pool.Spec.Addresses {
 			prefix, err := netip.ParsePrefix(entry)
 			if err != nil || !plain(prefix.Addr()) {
 				continue
 			}
-			if node := nodeWithin(prefix.Masked(), nodes); node != "" {
+			if node := nodeWithin(prefix.Masked(), sorted); node != "" {
 				list = append(list, edges(prefix.Masked(), ", the CIDR of a pool in which node "+node+" has its address")...)
 			}
 		}
@@ -127,11 +131,11 @@ func SubnetEdges(pools []v1beta1.IPAddressPool, nodes []corev1.Node) []allocatio
 	return list
 }
 
-func nodeWithin(prefix netip.Prefix, nodes []corev1.Node) string {
-	for i := range nodes {
-		for _, a := range nodes[i].Status.Addresses {
+func nodeWithin(prefix netip.Prefix, nodes []*corev1.Node) string {
+	for _, node := range nodes {
+		for _, a := range node.Status.Addresses {
 			if addr, err := netip.ParseAddr(a.Address); err == nil && a.Type == corev1.NodeInternalIP && prefix.Contains(addr.Unmap()) {
-				return nodes[i].Name
+				return node.Name
 			}
 		}
 	}

@@ -4,6 +4,7 @@ package policy
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -133,4 +134,44 @@ func TestPoolsThatOverlapTheCluster(t *testing.T) {
 			t.Errorf("%v: got %q, want %q", row.spec.Addresses, got, row.want)
 		}
 	}
+}
+
+// TestTheOrderOfClusterObjectsDoesNotMatter shuffles nodes that share addresses and Pod CIDRs, pools with one CIDR, and Services in a pool: each
+// order says the same.
+func TestTheOrderOfClusterObjectsDoesNotMatter(t *testing.T) {
+	c := Cluster{
+		APIServers: []discoveryv1.EndpointSlice{
+			{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}}}},
+			{ObjectMeta: metav1.ObjectMeta{Name: "b"}, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.2"}}}},
+		},
+		ServiceCIDRs: []networkingv1.ServiceCIDR{serviceCIDR("kubernetes", "10.96.0.0/24"), serviceCIDR("more", "10.96.0.0/23")},
+	}
+	var pools []v1beta1.IPAddressPool
+	var services []corev1.Service
+	for i := range 6 {
+		c.Nodes = append(c.Nodes, nodeAt(fmt.Sprint("n", i), []string{fmt.Sprintf("10.244.0.0/%d", 20+i)}, "10.0.0.9", fmt.Sprintf("10.0.0.1%d", i)))
+		pools = append(pools, v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("p", i)}, Spec: v1beta1.IPAddressPoolSpec{Addresses: []string{"10.0.0.0/24"}}})
+		services = append(services, corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: fmt.Sprint("ns", i%2), Name: fmt.Sprint("s", i)}, Spec: corev1.ServiceSpec{ClusterIP: fmt.Sprintf("10.97.0.%d", i)}})
+	}
+	blue := Compile(Objects{Pools: []v1beta1.IPAddressPool{{Spec: v1beta1.IPAddressPoolSpec{Addresses: []string{"10.0.0.0/8"}}}}}).Pools[0]
+	says := func() []string {
+		all := slices.Concat(sayings(c.Withheld()), sayings(SubnetEdges(pools, c.Nodes)), sayings(ClusterIPRanges(services)))
+		return append(all, Overlap(blue, c.Ranges()).Detail, Overlap(blue, ClusterIPRanges(services)).Detail)
+	}
+	want := says()
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 50 {
+		shuffle(r, c.Nodes)
+		shuffle(r, c.APIServers)
+		shuffle(r, c.ServiceCIDRs)
+		shuffle(r, pools)
+		shuffle(r, services)
+		if got := says(); !slices.Equal(got, want) {
+			t.Fatalf("got  %q\nwant %q", got, want)
+		}
+	}
+}
+
+func shuffle[T any](r *rand.Rand, list []T) {
+	r.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 }

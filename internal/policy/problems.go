@@ -118,6 +118,21 @@ func byAge[T any, P interface {
 	return sorted
 }
 
+// byName returns the objects sorted by namespace and name: a cache lists them in any order, and nothing must depend on that.
+func byName[T any, P interface {
+	*T
+	metav1.Object
+}](objects []T) []P {
+	sorted := make([]P, len(objects))
+	for i := range objects {
+		sorted[i] = &objects[i]
+	}
+	slices.SortFunc(sorted, func(a, b P) int {
+		return cmp.Or(cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
+	})
+	return sorted
+}
+
 // repeated returns a problem when an entry of the field is given twice.
 func repeated(field string, entries []string) *reason.Problem {
 	seen := make(map[string]struct{}, len(entries))
