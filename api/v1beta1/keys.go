@@ -13,6 +13,9 @@ const (
 	AnnotationAllowSharedIP = "metallb.io/allow-shared-ip"
 	// AnnotationAllocatedFromPool is written by the controller: the pool that the Service's addresses come from.
 	AnnotationAllocatedFromPool = "metallb.io/ip-allocated-from-pool"
+	// AnnotationControllerNamespace is written by the controller beside its condition: the namespace of the installation that serves the Service.
+	// So an installation takes back what it wrote itself and nothing of another one.
+	AnnotationControllerNamespace = "metallb.io/controller-namespace"
 
 	// AnnotationPrefix is the prefix of all annotations above.
 	AnnotationPrefix = "metallb.io/"

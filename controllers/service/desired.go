@@ -30,6 +30,8 @@ type desired struct {
 	generation int64
 	// leaves is set for a Service that is not ours any more: what we wrote is taken back, of the ingress only the decision's addresses.
 	leaves bool
+	// by is the namespace of the installation that decided; an empty one is not recorded.
+	by string
 	// turn numbers what is posted on the board.
 	turn uint64
 	// since is when these addresses were posted first.
@@ -53,7 +55,17 @@ func (d desired) apply(s *corev1.Service) *corev1.Service {
 	status, why, message := d.verdict()
 	kube.SetCondition(&next.Status.Conditions, v1beta1.ConditionAddressAllocated, status, why, message, d.generation)
 	d.tellConflict(&next.Status.Conditions)
+	d.record(s, next)
 	return next
+}
+
+// record notes who serves the Service. It follows another write: two installations that agree on a Service would otherwise overwrite each
+// other's name for ever.
+func (d desired) record(before, next *corev1.Service) {
+	_, known := before.Annotations[v1beta1.AnnotationControllerNamespace]
+	if d.by != "" && (!known || !equality.Semantic.DeepEqual(before, next)) {
+		metav1.SetMetaDataAnnotation(&next.ObjectMeta, v1beta1.AnnotationControllerNamespace, d.by)
+	}
 }
 
 // tellConflict brings the condition about what else uses an address of the Service to what is known.
@@ -71,6 +83,7 @@ func (d desired) takeBack(s *corev1.Service) {
 		return err == nil && slices.Contains(d.decision.Addresses, a.Unmap())
 	})
 	markPool(s, "")
+	delete(s.Annotations, v1beta1.AnnotationControllerNamespace)
 	meta.RemoveStatusCondition(&s.Status.Conditions, v1beta1.ConditionAddressAllocated)
 	meta.RemoveStatusCondition(&s.Status.Conditions, v1beta1.ConditionAddressConflict)
 }
@@ -151,10 +164,11 @@ func sameVerdict(x, y *corev1.Service, condition string) bool {
 	return a != nil && b != nil && a.Status == b.Status && a.Reason == b.Reason && a.Message == b.Message
 }
 
-// isMarked reports whether a Service bears marks that we, in this life or an earlier one, put there.
+// isMarked reports whether a Service bears marks of a controller of this suite or of MetalLB.
 func isMarked(s *corev1.Service) bool {
 	_, annotated := kube.AllocatedFrom(s)
-	return annotated || meta.FindStatusCondition(s.Status.Conditions, v1beta1.ConditionAddressAllocated) != nil
+	_, recorded := s.Annotations[v1beta1.AnnotationControllerNamespace]
+	return annotated || recorded || meta.FindStatusCondition(s.Status.Conditions, v1beta1.ConditionAddressAllocated) != nil
 }
 
 func ingress(addresses []netip.Addr) []corev1.LoadBalancerIngress {

@@ -157,6 +157,34 @@ func TestTheAnnotationOfFormerMetalLBReleasesIsReplaced(t *testing.T) {
 	}
 }
 
+// TestTheInstallationThatServesIsRecordedOnce: two installations that agree on a Service must not overwrite each other.
+func TestTheInstallationThatServesIsRecordedOnce(t *testing.T) {
+	by := func(namespace string, problem *reason.Problem, texts ...string) desired {
+		d := decided(problem, nil, texts...)
+		d.by = namespace
+		return d
+	}
+	recorded := func(s *corev1.Service) string { return s.Annotations[v1beta1.AnnotationControllerNamespace] }
+	s := by("one", nil, "192.0.2.1").apply(with())
+	if recorded(s) != "one" {
+		t.Errorf("recorded is %q", recorded(s))
+	}
+	if same := by("two", nil, "192.0.2.1").apply(s); !equality.Semantic.DeepEqual(same, s) {
+		t.Errorf("an installation that agrees writes %v", same.Annotations)
+	}
+	if other := by("two", nil, "192.0.2.2").apply(s); recorded(other) != "two" {
+		t.Errorf("after another one has written, recorded is %q", recorded(other))
+	}
+	refused := by("one", reason.New(reason.PoolExhausted, "")).apply(with())
+	if recorded(refused) != "one" {
+		t.Errorf("of a refusal recorded is %q", recorded(refused))
+	}
+	delete(s.Annotations, v1beta1.AnnotationControllerNamespace)
+	if again := by("two", nil, "192.0.2.1").apply(s); recorded(again) != "two" {
+		t.Errorf("a missing record becomes %q", recorded(again))
+	}
+}
+
 func TestObserve(t *testing.T) {
 	prefer := corev1.IPFamilyPolicyPreferDualStack
 	s := &corev1.Service{

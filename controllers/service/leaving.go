@@ -27,7 +27,7 @@ func (r *Reconciler) replace(s *corev1.Service) (frees bool) {
 }
 
 // leave releases a Service that is not served, or not any more: its type or class is another one, or it is being deleted. The marks and the
-// addresses that this installation wrote are taken back.
+// addresses that this installation wrote are taken back, as its name on the Service shows.
 func (r *Reconciler) leave(s *corev1.Service) (frees bool) {
 	key := keyOf(s)
 	rec, known := r.records[key]
@@ -45,22 +45,28 @@ func (r *Reconciler) leave(s *corev1.Service) (frees bool) {
 }
 
 // leftovers returns the addresses that an earlier process of this installation wrote into the status of a Service that is not served, and
-// whether there is anything to take back. A Service of another class may be served by another installation of the suite, which leaves
-// the same marks: its addresses are taken back only if they are of the pool that its annotation names, as this installation knows that pool,
-// and if no other program wrote them.
+// whether there is anything to take back. A Service that names another installation is that one's. Of a Service that names none, MetalLB's for
+// example, nothing is taken back while it is of another class: another controller may serve it.
 func (r *Reconciler) leftovers(s *corev1.Service) (written []netip.Addr, marked bool) {
+	by, recorded := s.Annotations[v1beta1.AnnotationControllerNamespace]
 	pool, annotated := kube.AllocatedFrom(s)
 	has := addressesOf(s)
+	ofPool := annotated && r.allocator.Contains(pool, has)
 	switch {
-	case !isMarked(s):
+	case !isMarked(s) || recorded && by != r.namespace:
 		return nil, false
 	case s.Spec.Type != corev1.ServiceTypeLoadBalancer:
 		return nil, true
+	case recorded && writtenByOthers(s) && !(kube.OfClass(s, r.class) && ofPool):
+		return nil, true // the marks only
+	case recorded:
+		return has, true
+	case !kube.OfClass(s, r.class):
+		return nil, false
 	case annotated && len(has) > 0:
-		return has, r.allocator.Contains(pool, has) && (kube.OfClass(s, r.class) || !writtenByOthers(s))
+		return has, ofPool
 	case len(s.Status.LoadBalancer.Ingress) == 0:
-		// Nobody but the process that wrote a refusal knows that it is its own: what returns after this was another installation's.
-		return nil, isRefused(s) && !r.loaded.Load()
+		return nil, isRefused(s)
 	}
 	return nil, false
 }

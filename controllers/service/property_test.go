@@ -440,6 +440,7 @@ func (h *history) change() {
 		s.Annotations = map[string]string{}
 	}
 	delete(s.Annotations, v1beta1.AnnotationAllocatedFromPool)
+	delete(s.Annotations, v1beta1.AnnotationControllerNamespace)
 	switch h.IntN(6) {
 	case 0:
 		h.changeFamilies(s)

@@ -274,7 +274,7 @@ func (r *Reconciler) forgetPost(key allocation.Key) {
 // post hands what was decided on a Service to the writers.
 func (r *Reconciler) post(key allocation.Key) {
 	rec := r.records[key]
-	r.out.service(key, desired{decision: rec.decision, conflict: rec.conflict, uid: rec.uid, generation: rec.generation})
+	r.out.service(key, desired{decision: rec.decision, conflict: rec.conflict, uid: rec.uid, generation: rec.generation, by: r.namespace})
 }
 
 // serveWaiting tries those that wait again, the oldest first, until nothing more comes free and each knows why it waits.

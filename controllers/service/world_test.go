@@ -187,8 +187,10 @@ func (w *world) admitService(old, s *corev1.Service) {
 		if len(s.Status.LoadBalancer.Ingress) == 0 {
 			s.Status = *old.Status.DeepCopy()
 		}
-		if pool, ok := old.Annotations[v1beta1.AnnotationAllocatedFromPool]; ok {
-			metav1.SetMetaDataAnnotation(&s.ObjectMeta, v1beta1.AnnotationAllocatedFromPool, pool)
+		for _, key := range []string{v1beta1.AnnotationAllocatedFromPool, v1beta1.AnnotationControllerNamespace} {
+			if value, ok := old.Annotations[key]; ok {
+				metav1.SetMetaDataAnnotation(&s.ObjectMeta, key, value)
+			}
 		}
 		if s.Spec.Type != corev1.ServiceTypeLoadBalancer { // Kubernetes 1.29 and later do so
 			s.Status.LoadBalancer = corev1.LoadBalancerStatus{}
