@@ -16,7 +16,8 @@ import (
 	"metalsuite.io/internal/policy"
 )
 
-// gathering is how long changes of what is kept may add up before the Allocator and the status hear of them, unless an address comes free.
+// gathering is how long changes of what is kept may add up before the Allocator and the status hear of them, unless an address comes free;
+// likewise changes of the cluster IPs in pools.
 const gathering = 50 * time.Millisecond
 
 // keeping are the reservations as this process knows them. What a reservation keeps for a Service follows what the Service gets, which is

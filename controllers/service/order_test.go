@@ -4,8 +4,10 @@ package service
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -58,5 +60,48 @@ func TestTheOrderInWhichACacheListsIsNotSeen(t *testing.T) {
 		if after := state(); after != before {
 			t.Fatalf("pass %d wrote\n%s\nbefore it was\n%s", i, after, before)
 		}
+	}
+}
+
+// TestClusterIPsInAPoolTakeOnePassForAll: before Kubernetes 1.33 nothing shows the Service CIDR, and a pool may have the cluster IPs of many
+// Services. Each is withheld at once; the pool says so after one pass, also when that fails at first.
+func TestClusterIPsInAPoolTakeOnePassForAll(t *testing.T) {
+	w := newWorld(nil)
+	w.apply(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: here}})
+	w.apply(&v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: "blue", Namespace: here}, Spec: v1beta1.IPAddressPoolSpec{Addresses: []string{"10.97.0.0/26"}}})
+	p := newProcess(w, Options{Namespace: here}, silence{})
+	defer p.end()
+	if err := p.settle(); err != nil {
+		t.Fatal(err)
+	}
+	passes := 0
+	p.judged = func() { passes++ }
+	for i := range 20 {
+		ip := fmt.Sprintf("10.97.0.%d", i)
+		w.apply(&corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("internal-", i), Namespace: here},
+			Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, ClusterIP: ip, ClusterIPs: []string{ip}, Ports: []corev1.ServicePort{{Port: 80}}},
+		})
+		for p.hear("Service") {
+			if err := p.reconcile(0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if counts, _ := p.allocator.Counts("blue"); counts.AvailableIPv4 != int64(64-i-1) {
+			t.Errorf("after %d Services %d addresses are available", i+1, counts.AvailableIPv4)
+		}
+	}
+	p.fault = errNoAnswer
+	p.ring(w.now.Add(gathering))
+	if err := p.reconcile(0); !errors.Is(err, errNoAnswer) || passes > 0 {
+		t.Fatalf("after %d passes: %v", passes, err)
+	}
+	p.fault = nil
+	if err := p.settle(); err != nil {
+		t.Fatal(err)
+	}
+	blue, _ := p.writers.board.pool("blue")
+	if passes != 1 || blue.note == nil || !strings.Contains(blue.note.Detail, "and 17 more ranges") {
+		t.Errorf("after %d passes the pool says %v", passes, blue.note)
 	}
 }

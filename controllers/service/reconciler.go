@@ -63,7 +63,9 @@ type Reconciler struct {
 	// taken are the addresses that were given to somebody since those that wait were looked at.
 	taken []netip.Addr
 	// wake is when the next reservation ends; zero when none does.
-	wake   time.Time
+	wake time.Time
+	// overdue is set while pools do not say yet which cluster IPs they have: the next alarm asks for a pass, one for all that have changed.
+	overdue bool
 	loaded atomic.Bool
 }
 
@@ -115,7 +117,7 @@ func (r *Reconciler) answer(ctx context.Context, request Request) error {
 	if request == everything || !r.loaded.Load() {
 		return r.all(ctx)
 	}
-	if r.due() {
+	if r.due() || request == lookAgain && r.overdue {
 		if err := r.all(ctx); err != nil {
 			return err
 		}
@@ -143,6 +145,7 @@ func (r *Reconciler) all(ctx context.Context) error {
 		return fmt.Errorf("reading the cluster: %w", err)
 	}
 	r.adoptPolicy(in)
+	r.overdue = false
 	for _, key := range r.observeAll(in.services) {
 		r.settle(key)
 	}
@@ -212,13 +215,28 @@ func (r *Reconciler) one(ctx context.Context, key allocation.Key) error {
 		frees = r.retell(abroad, now) || frees
 		r.countAll()
 	}
-	if len(clusterIPs) > 0 {
-		return r.all(ctx) // a pool has cluster IPs, which it says itself
-	}
+	frees = r.shift(clusterIPs) || frees
 	if frees {
 		r.serveWaiting()
 	}
 	return nil
+}
+
+// shift decides again on those that hold addresses of pools that have become cluster IPs or are none any more; it reports whether one that
+// waits may profit. The pools themselves say so a moment later, once for all Services that come and go together.
+func (r *Reconciler) shift(clusterIPs []netip.Addr) (frees bool) {
+	if len(clusterIPs) == 0 {
+		return false
+	}
+	for _, a := range clusterIPs {
+		for _, holder := range r.allocator.Holders(a) {
+			r.decide(holder)
+		}
+	}
+	r.countAll()
+	r.overdue = true
+	r.alarm(r.now().Add(gathering))
+	return true
 }
 
 // retell decides again on those of our Services that hold an address which a Service of others has begun or ceased to bear, since they are
