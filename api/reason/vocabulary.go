@@ -47,6 +47,7 @@ const (
 	DuplicateEntry       Reason = "DuplicateEntry"
 	ConfigurationError   Reason = "ConfigurationError"
 	ConfigurationWarning Reason = "ConfigurationWarning"
+	ServiceCIDRsUnknown  Reason = "ServiceCIDRsUnknown"
 	InvalidAggregation   Reason = "InvalidAggregation"
 	InvalidMetric        Reason = "InvalidMetric"
 	InvalidCommunity     Reason = "InvalidCommunity"
@@ -218,6 +219,7 @@ var vocabulary = map[Reason]Text{
 	DuplicateEntry:       {Sentence: "an entry is given twice", Fix: "Remove one of the two"},
 	ConfigurationError:   {Sentence: "some objects are left out because they are not valid", Fix: "Correct the objects named in the message"},
 	ConfigurationWarning: {Sentence: "every object of the configuration is in use, and some are applied in part only", Fix: "See the objects named in the message"},
+	ServiceCIDRsUnknown:  {Sentence: "the ServiceCIDRs of the cluster cannot be read; instead of their ranges, the cluster IPs of the Services that exist are withheld from pools", Fix: "Apply the ClusterRole of this version, which allows the controller to list and watch servicecidrs.networking.k8s.io"},
 	InvalidAggregation:   {Sentence: "the aggregation length is invalid", Fix: "Use a length that is not shorter than the prefix of any range of the pool; with serviceSelectors use 32 (IPv4) or 128 (IPv6)"},
 	InvalidMetric:        {Sentence: "asPathPrepend is out of its range", Fix: "Write a number from 0 to 10"},
 	InvalidCommunity:     {Sentence: "a community is invalid", Fix: "Write 65000:100, large:65000:1:2, a name that one Community resource defines, or a well-known one such as no-export"},

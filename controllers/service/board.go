@@ -22,9 +22,12 @@ type board struct {
 	services map[allocation.Key]desired
 	pools    map[string]poolReport
 	reserved map[string]reservationReport
-	problems []string
+	summary  summary
 	judged   bool
 }
+
+// summary is what the ConfigurationState says: a line for each part that is left out, and for each that does less than it says.
+type summary struct{ problems, warnings []string }
 
 // poolReport is what is to stand in the status of one pool.
 type poolReport struct {
@@ -92,10 +95,10 @@ func (b *board) postPool(name string, counts allocation.Counts) {
 }
 
 // postPolicy replaces what is said about all pools and about the configuration.
-func (b *board) postPolicy(pools map[string]poolReport, problems []string) {
+func (b *board) postPolicy(pools map[string]poolReport, s summary) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.pools, b.problems, b.judged = pools, problems, true
+	b.pools, b.summary, b.judged = pools, s, true
 }
 
 func (b *board) pool(name string) (poolReport, bool) {
@@ -105,11 +108,11 @@ func (b *board) pool(name string) (poolReport, bool) {
 	return report, ok
 }
 
-// verdict returns the problems of the configuration; false until it was judged once.
-func (b *board) verdict() ([]string, bool) {
+// configuration returns what is said about it; false until it was judged once.
+func (b *board) configuration() (summary, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.problems, b.judged
+	return b.summary, b.judged
 }
 
 // postReservation reports whether the report says anything new.

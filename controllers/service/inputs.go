@@ -8,7 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"metalsuite.io/api/reason"
@@ -23,7 +22,7 @@ type inputs struct {
 	namespaces   []corev1.Namespace
 	nodes        []corev1.Node
 	apiServers   []discoveryv1.EndpointSlice
-	serviceCIDRs []networkingv1.ServiceCIDR
+	serviceCIDRs cidrs
 	reserved     []v1beta1.IPReservation
 	conflicts    []v1beta1.AddressConflict
 }
@@ -51,7 +50,7 @@ func (r *Reconciler) read(ctx context.Context) (inputs, error) {
 	if err := r.reader.List(ctx, &apiServers, client.InNamespace(apiServerNamespace), apiServerLabels); err != nil {
 		return inputs{}, fmt.Errorf("listing endpoints of the API server: %w", err)
 	}
-	cidrs, err := r.serviceCIDRs(ctx)
+	found, err := r.serviceCIDRs(ctx)
 	if err != nil {
 		return inputs{}, err
 	}
@@ -59,12 +58,13 @@ func (r *Reconciler) read(ctx context.Context) (inputs, error) {
 	if err != nil {
 		return inputs{}, err
 	}
-	return inputs{services.Items, pools.Items, namespaces.Items, nodes.Items, apiServers.Items, cidrs, reserved.Items, conflicts}, nil
+	return inputs{services.Items, pools.Items, namespaces.Items, nodes.Items, apiServers.Items, found, reserved.Items, conflicts}, nil
 }
 
 // adoptPolicy compiles the policy and hands it to the Allocator.
 func (r *Reconciler) adoptPolicy(in inputs) {
 	r.keeping.reset(in.reserved)
+	r.lookForCIDRs = in.serviceCIDRs.again
 	objects := policy.Objects{Pools: in.pools, Reservations: r.keeping.objects, Now: r.now(), Namespaces: map[string]map[string]string{}}
 	for i := range in.namespaces {
 		objects.Namespaces[in.namespaces[i].Name] = in.namespaces[i].Labels
@@ -98,5 +98,13 @@ func (r *Reconciler) report(in inputs, compiled *policy.Policy) {
 			reports[p.Object.Name] = report
 		}
 	}
-	r.out.policy(reports, texts)
+	r.out.policy(reports, summary{problems: texts, warnings: in.warnings()})
+}
+
+// warnings has a line for each part of the cluster that could not be read.
+func (in inputs) warnings() []string {
+	if problem := in.serviceCIDRs.problem; problem != nil {
+		return []string{problem.Error()}
+	}
+	return nil
 }

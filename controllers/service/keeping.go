@@ -209,14 +209,16 @@ func (r *Reconciler) reserve(p *policy.Policy) {
 	}
 }
 
-// setAlarm asks to be woken when the next reservation or conflict ends. An alarm that rings is set no more.
+// setAlarm asks to be woken when the next reservation or conflict ends, and when to look for ServiceCIDRs. An alarm that rings is set no more.
 func (r *Reconciler) setAlarm() {
-	for _, at := range [...]time.Time{r.wake, r.conflicts.wake} {
+	for _, at := range [...]time.Time{r.wake, r.conflicts.wake, r.lookForCIDRs} {
 		if !at.IsZero() {
 			r.alarm(at)
 		}
 	}
 }
 
-// due reports whether a reservation has ended since the last pass.
-func (r *Reconciler) due() bool { return !r.wake.IsZero() && !r.now().Before(r.wake) }
+// due reports whether a reservation has ended since the last pass, or it is time to look for ServiceCIDRs.
+func (r *Reconciler) due() bool {
+	return slices.ContainsFunc([]time.Time{r.wake, r.lookForCIDRs}, func(at time.Time) bool { return !at.IsZero() && !r.now().Before(at) })
+}

@@ -173,7 +173,7 @@ func TestTotalsCountWhatIsReserved(t *testing.T) {
 		"most of all": {allocation.Counts{AssignedIPv6: 1, AvailableIPv6: most - 1, ReservedIPv6: most}, most, 0, most, 1},
 	} {
 		m := newMetrics(newBoard(), newRivals(usualTimes))
-		m.board.postPolicy(map[string]poolReport{"blue": {}}, nil)
+		m.board.postPolicy(map[string]poolReport{"blue": {}}, summary{})
 		m.board.postPool("blue", row.counts)
 		registry := prometheus.NewRegistry()
 		registry.MustRegister(m)
@@ -198,7 +198,7 @@ func TestPlusSaturates(t *testing.T) {
 // A scrape of 10,000 Services of which half wait.
 func BenchmarkScrape(b *testing.B) {
 	m := newMetrics(newBoard(), newRivals(usualTimes))
-	m.board.postPolicy(map[string]poolReport{"blue": {}}, nil)
+	m.board.postPolicy(map[string]poolReport{"blue": {}}, summary{})
 	address := []netip.Addr{netip.MustParseAddr("198.18.2.1")}
 	full := reason.New(reason.PoolExhausted, "pool blue has no free IPv4 address")
 	for i := range 10_000 {

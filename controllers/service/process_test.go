@@ -116,9 +116,9 @@ func (p *process) pool(name string, counts allocation.Counts) {
 	p.pools = addOnce(p.pools, name)
 }
 
-func (p *process) policy(pools map[string]poolReport, problems []string) {
+func (p *process) policy(pools map[string]poolReport, s summary) {
 	p.judged()
-	p.writers.policy(pools, problems)
+	p.writers.policy(pools, s)
 	for _, name := range slices.Sorted(maps.Keys(pools)) {
 		p.pools = addOnce(p.pools, name)
 	}

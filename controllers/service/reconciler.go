@@ -45,7 +45,7 @@ type Reconciler struct {
 	class     string
 	log       logr.Logger
 	// serviceCIDRs lists the ServiceCIDRs, none where there are none.
-	serviceCIDRs func(context.Context) ([]networkingv1.ServiceCIDR, error)
+	serviceCIDRs func(context.Context) (cidrs, error)
 	// prepare is done before the first pass until it succeeds.
 	prepare func(context.Context) error
 	out     outlet
@@ -62,11 +62,11 @@ type Reconciler struct {
 	conflicts conflicts
 	// taken are the addresses that were given to somebody since those that wait were looked at.
 	taken []netip.Addr
-	// wake is when the next reservation ends; zero when none does.
-	wake time.Time
+	// wake is when the next reservation ends; zero when none does. Likewise lookForCIDRs is when to look for ServiceCIDRs again.
+	wake, lookForCIDRs time.Time
 	// overdue is set while pools do not say yet which cluster IPs they have: the next alarm asks for a pass, one for all that have changed.
 	overdue bool
-	loaded atomic.Bool
+	loaded  atomic.Bool
 }
 
 // outlet takes what was decided to where it is written. No method blocks.
@@ -79,15 +79,15 @@ type outlet interface {
 	pool(string, allocation.Counts)
 	// reservation posts what a reservation keeps.
 	reservation(string, reservationReport)
-	// policy posts the verdict on all pools and on the configuration.
-	policy(map[string]poolReport, []string)
+	// policy posts what is said about all pools and about the configuration.
+	policy(map[string]poolReport, summary)
 }
 
 func newReconciler(reader client.Reader, o Options, log logr.Logger, prepare func(context.Context) error, out outlet) *Reconciler {
-	listed := func(ctx context.Context) ([]networkingv1.ServiceCIDR, error) {
+	listed := func(ctx context.Context) (cidrs, error) {
 		var list networkingv1.ServiceCIDRList
 		err := reader.List(ctx, &list)
-		return list.Items, err
+		return cidrs{items: list.Items}, err
 	}
 	return &Reconciler{
 		reader: reader, serviceCIDRs: listed, namespace: o.Namespace, class: o.Class, log: log, prepare: prepare, out: out, now: time.Now, alarm: func(time.Time) {},

@@ -383,7 +383,7 @@ var _ = Describe("The controller", func() {
 		update(ctx, p, func(p *v1beta1.IPAddressPool) { p.Spec.Addresses = []string{"198.18.2.9-198.18.2.1"} })
 		Expect(p.Generation).To(BeEquivalentTo(2))
 		w := newWriters(api, nil, kube.StateWriter{Namespace: c.namespace}, logr.Discard())
-		w.board.postPolicy(map[string]poolReport{"blue": {uid: p.UID, generation: 1}}, nil)
+		w.board.postPolicy(map[string]poolReport{"blue": {uid: p.UID, generation: 1}}, summary{})
 		Expect(w.writePool(ctx, "blue")).To(Succeed())
 		Expect(fresh(ctx, p)()).To(HaveField("Status.Conditions", ContainElement(And(
 			HaveField("Type", v1beta1.ConditionValid), HaveField("Status", metav1.ConditionTrue), HaveField("ObservedGeneration", BeEquivalentTo(1))))))
@@ -419,9 +419,9 @@ type outbox struct{ services map[allocation.Key]desired }
 func (o *outbox) service(key allocation.Key, d desired) { o.services[key] = d }
 func (o *outbox) reservation(string, reservationReport) {}
 
-func (o *outbox) gone(allocation.Key)                    {}
-func (o *outbox) pool(string, allocation.Counts)         {}
-func (o *outbox) policy(map[string]poolReport, []string) {}
+func (o *outbox) gone(allocation.Key)                   {}
+func (o *outbox) pool(string, allocation.Counts)        {}
+func (o *outbox) policy(map[string]poolReport, summary) {}
 
 func figures(p *v1beta1.IPAddressPool) [4]int64 {
 	s := p.Status

@@ -101,7 +101,7 @@ func Setup(mgr manager.Manager, o Options) error {
 	if err != nil {
 		return fmt.Errorf("creating the reconciler: %w", err)
 	}
-	followed := &serviceCIDRs{mapper: mgr.GetRESTMapper(), cached: mgr.GetClient(), now: time.Now, watch: func() error {
+	followed := &serviceCIDRs{mapper: mgr.GetRESTMapper(), live: mgr.GetAPIReader(), cached: mgr.GetClient(), now: time.Now, watch: func() error {
 		return c.Watch(source.TypedKind(mgr.GetCache(), &networkingv1.ServiceCIDR{}, whenChanged(always, sameCIDRs, nil)))
 	}}
 	r.serviceCIDRs = followed.list

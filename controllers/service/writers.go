@@ -86,9 +86,9 @@ func (w *writers) pool(name string, counts allocation.Counts) {
 	w.pools.EnqueueAfter(name, settling)
 }
 
-func (w *writers) policy(pools map[string]poolReport, problems []string) {
-	w.board.postPolicy(pools, problems)
-	w.metrics.Judged(len(problems))
+func (w *writers) policy(pools map[string]poolReport, s summary) {
+	w.board.postPolicy(pools, s)
+	w.metrics.Judged(len(s.problems))
 	for name := range pools {
 		w.pools.EnqueueAfter(name, settling)
 	}
@@ -237,7 +237,7 @@ func (w *writers) writePool(ctx context.Context, name string) error {
 }
 
 func (w *writers) writeState(ctx context.Context, _ string) error {
-	problems, judged := w.board.verdict()
+	said, judged := w.board.configuration()
 	if !judged {
 		return nil
 	}
@@ -249,7 +249,7 @@ func (w *writers) writeState(ctx context.Context, _ string) error {
 		}
 		state.Owner = owners
 	}
-	return state.Write(ctx, problems, nil, nil)
+	return state.Write(ctx, said.problems, said.warnings, nil)
 }
 
 // longestNote is the limit of an event's note (Kubernetes: events.k8s.io/v1 Event.note, 1 kB).
