@@ -58,6 +58,8 @@ const (
 	EchoExcludesIPv6     Reason = "EchoExcludesIPv6"
 	DuplicatePeer        Reason = "DuplicatePeer"
 	UnknownPeer          Reason = "UnknownPeer"
+	UnknownPool          Reason = "UnknownPool"
+	NoNodeSelected       Reason = "NoNodeSelected"
 	LocalPrefConflict    Reason = "LocalPrefConflict"
 	ReservationActive    Reason = "ReservationActive"
 	ReservationExpired   Reason = "ReservationExpired"
@@ -230,6 +232,8 @@ var vocabulary = map[Reason]Text{
 	EchoExcludesIPv6:     {Sentence: "the profile's echo mode is not used: it works with neither an IPv6 session nor one over several hops", Fix: "Name a BFDProfile without echoMode in spec.bfdProfile of the BGPPeer"},
 	DuplicatePeer:        {Sentence: "an older BGPPeer has the same address or interface, port and VRF on the same nodes", Fix: "Delete one of the two, or let their nodeSelectors select different nodes"},
 	UnknownPeer:          {Sentence: "the advertisement names a BGPPeer that does not exist or is not valid; its other peers are used", Fix: "Correct spec.peers of the BGPAdvertisement or create the BGPPeer"},
+	UnknownPool:          {Sentence: "the advertisement names an IPAddressPool that does not exist, or its ipAddressPoolSelectors match none; the other pools that it selects are announced", Fix: "Correct spec.ipAddressPools or spec.ipAddressPoolSelectors of the advertisement, or create or label the IPAddressPool"},
+	NoNodeSelected:       {Sentence: "the nodeSelectors of the advertisement match no node, so it announces nothing", Fix: "Correct spec.nodeSelectors of the advertisement or label the nodes"},
 	LocalPrefConflict:    {Sentence: "an older BGPAdvertisement announces the same prefixes with another local preference", Fix: "Give both the same localPref, or let them differ in aggregation length, peers or nodes"},
 	ReservationActive:    {Sentence: "the addresses are reserved"},
 	ReservationExpired:   {Sentence: "the reservation has expired and reserves no address", Fix: "Delete it, or change spec.expiresAt or spec.keepFor"},

@@ -104,7 +104,9 @@ var _ = Describe("The conditions", func() {
 				Spec: v1beta1.CommunitySpec{Communities: []v1beta1.CommunityAlias{{Name: "b", Value: "1:x"}}}},
 		}
 		noted := &v1beta1.BGPAdvertisement{ObjectMeta: named("noted"), Spec: v1beta1.BGPAdvertisementSpec{Peers: []string{"good", "gone"}}}
+		lost := &v1beta1.L2Advertisement{ObjectMeta: named("lost"), Spec: v1beta1.L2AdvertisementSpec{IPAddressPools: []string{"gone"}}}
 		h.add(ctx, noted)
+		h.add(ctx, lost)
 		for _, o := range valid {
 			h.add(ctx, o)
 		}
@@ -119,6 +121,7 @@ var _ = Describe("The conditions", func() {
 			Expect(condition(ctx, o, v1beta1.ConditionValid)).To(Equal("False/" + string(why)))
 		}
 		Expect(condition(ctx, noted, v1beta1.ConditionValid)).To(Equal("True/UnknownPeer"))
+		Expect(condition(ctx, lost, v1beta1.ConditionValid)).To(Equal("True/UnknownPool"))
 		Expect(told()).To(ConsistOf(
 			ContainSubstring("Warning DuplicateEntry"), ContainSubstring("Warning InvalidAggregation"),
 			ContainSubstring("Warning InvalidBGPPeer"), ContainSubstring("Warning InvalidCommunity"),

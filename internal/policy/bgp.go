@@ -74,6 +74,8 @@ func (p *Policy) compileBGPAdvertisement(in *v1beta1.BGPAdvertisement, o Objects
 	if problem := firstOf(problem, invalid); problem != nil {
 		found.addOn(nodes, ref, problem)
 		pools = nil
+	} else {
+		selection{in.Spec.IPAddressPools, in.Spec.IPAddressPoolSelectors, in.Spec.NodeSelectors, pools, ad.Nodes}.note(ref, o, p.noted)
 	}
 	for _, pool := range pools {
 		if problem := ad.tooCoarse(pool, finest[pool]); problem != nil {

@@ -171,7 +171,3 @@ func TestTheOrderOfClusterObjectsDoesNotMatter(t *testing.T) {
 		}
 	}
 }
-
-func shuffle[T any](r *rand.Rand, list []T) {
-	r.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-}

@@ -53,6 +53,8 @@ func (p *Policy) compileL2(o Objects, found findings) {
 		for _, pool := range pools {
 			p.l2[pool] = append(p.l2[pool], ad)
 		}
+		selection{in.Spec.IPAddressPools, in.Spec.IPAddressPoolSelectors, in.Spec.NodeSelectors, pools, ad.Nodes}.
+			note(ObjectRef{KindL2Advertisement, in.Name}, o, p.noted)
 	}
 	for _, ads := range p.l2 {
 		slices.SortFunc(ads, func(a, b l2Advertisement) int { return cmp.Compare(a.Name, b.Name) })
