@@ -290,6 +290,9 @@ func (m *model) replacement(s Service, p Pool, keep []netip.Addr, optional bool)
 		if list := append(slices.Clone(good), m.first(s, p, IPv4+IPv6-FamilyOf(good[0]))...); len(list) == len(keep) {
 			return m.sorted(s, list)
 		}
+		if optional {
+			return nil
+		}
 	}
 	if got := m.fresh(s, optional); len(got) >= len(keep) {
 		return got

@@ -92,11 +92,14 @@ func (a *Allocator) reservedFor(key Key, address netip.Addr) bool {
 }
 
 // instead returns as many addresses as the Service has, none of which has to be replaced, and their pool: beside what stays if its pool has
-// the other family, else all of them anew.
+// the other family, else all of them anew. What can be announced is given up only for a Service that needs both families.
 func (a *Allocator) instead(s *request, kept, good []netip.Addr, pool *poolState) ([]netip.Addr, *poolState) {
 	if len(good) > 0 {
 		if all, short := a.complete(s, slices.Clone(good), pool); short == nil && len(all) == len(kept) {
 			return all, pool
+		}
+		if _, oneIsEnough := s.wants(); oneIsEnough {
+			return nil, nil
 		}
 	}
 	addresses, from, problem := a.search(s)
