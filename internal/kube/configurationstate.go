@@ -61,7 +61,7 @@ func (w StateWriter) Write(ctx context.Context, problems, warnings []string, mor
 	return nil
 }
 
-// fillState sums up: the summary has a line for each problem. A warning leaves the configuration valid, as the object that it is about is in
+// fillState sums up: the summary has a line for each problem, as far as a condition could hold them. A warning leaves the configuration valid, as the object that it is about is in
 // use; the condition that says so carries it.
 func fillState(status *v1beta1.ConfigurationStateStatus, condition string, problems, warnings []string) {
 	status.Result, status.ErrorSummary = v1beta1.ConfigurationValid, ""
@@ -74,6 +74,6 @@ func fillState(status *v1beta1.ConfigurationStateStatus, condition string, probl
 		return
 	}
 	status.Result = v1beta1.ConfigurationInvalid
-	status.ErrorSummary = configurationError + strings.Join(problems, "\n"+configurationError)
+	status.ErrorSummary = truncate(configurationError+strings.Join(problems, "\n"+configurationError), maxMessage)
 	SetCondition(&status.Conditions, condition, metav1.ConditionFalse, reason.ConfigurationError, status.ErrorSummary, 0)
 }

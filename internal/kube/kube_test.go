@@ -5,6 +5,7 @@ package kube
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -101,6 +102,16 @@ func TestAStateIsInvalidForProblemsAndValidWithWarnings(t *testing.T) {
 				t.Errorf("got %+v", status)
 			}
 		})
+	}
+}
+
+func TestTheSummaryOfManyProblemsFitsIntoAnObject(t *testing.T) {
+	var status v1beta1.ConfigurationStateStatus
+	fillState(&status, "valid", slices.Repeat([]string{strings.Repeat("ü", 500)}, 10000), nil)
+	for _, text := range []string{status.ErrorSummary, status.Conditions[0].Message} {
+		if len(text) > maxMessage || !utf8.ValidString(text) || !strings.HasPrefix(text, configurationError) {
+			t.Errorf("%d bytes beginning with %.40q", len(text), text)
+		}
 	}
 }
 

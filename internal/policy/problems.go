@@ -61,12 +61,32 @@ func (f findings) where(wanted func(scope) bool) []Problem {
 	return out
 }
 
+// What is said of one object is bounded, however many entries it has and however long these are: it is repeated in conditions, events and the
+// ConfigurationState of each node, and the API server refuses an object that is too large.
+const (
+	maxDetails = 10
+	maxDetail  = 1000
+)
+
+// join makes one problem of several: the first one's reason and the first details.
 func join(all []*reason.Problem) *reason.Problem {
-	details := make([]string, len(all))
-	for i, p := range all {
-		details[i] = p.Detail
+	details := make([]string, 0, maxDetails)
+	for _, p := range all[:min(len(all), maxDetails)] {
+		details = append(details, shortened(p.Detail))
 	}
-	return &reason.Problem{Reason: all[0].Reason, Detail: strings.Join(details, "; ")}
+	text := strings.Join(details, "; ")
+	if rest := len(all) - len(details); rest > 0 {
+		text += "; and " + strconv.Itoa(rest) + " more"
+	}
+	return &reason.Problem{Reason: all[0].Reason, Detail: text}
+}
+
+// shortened cuts a text that is longer than maxDetail bytes, between two characters.
+func shortened(text string) string {
+	if len(text) <= maxDetail {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxDetail], "") + "…"
 }
 
 // maxNamed is how many names a problem lists.
