@@ -95,6 +95,20 @@ func TestMirrorOneSlice(t *testing.T) {
 	}
 }
 
+func TestMirrorFollowsATargetAndASourceThatWereRecreatedUnderTheirNames(t *testing.T) {
+	source, vip := slice("kubernetes", discoveryv1.AddressTypeIPv4, "192.0.2.1"), target(corev1.IPv4Protocol)
+	former := Mirror(Observed{Target: vip, Sources: []discoveryv1.EndpointSlice{source}}).Create
+	vip.UID, source.UID = "second-target", "second-source"
+	plan := Mirror(Observed{Target: vip, Sources: []discoveryv1.EndpointSlice{source}, Existing: former})
+	if len(plan.Create)+len(plan.Delete) > 0 || len(plan.Update) != 1 {
+		t.Fatalf("got %d created, %d updated, %d deleted, want an update", len(plan.Create), len(plan.Update), len(plan.Delete))
+	}
+	written := plan.Update[0]
+	if written.OwnerReferences[0].UID != vip.UID || written.Annotations[AnnotationSliceUID] != string(source.UID) {
+		t.Errorf("owned by %v, copied from %s", written.OwnerReferences, written.Annotations[AnnotationSliceUID])
+	}
+}
+
 func TestMirrorChoosesSlices(t *testing.T) {
 	v4 := slice("kubernetes", discoveryv1.AddressTypeIPv4, "192.0.2.1")
 	v6 := slice("kubernetes-v6", discoveryv1.AddressTypeIPv6, "2001:db8::1")

@@ -26,24 +26,33 @@ func warning(p *reason.Problem) outcome {
 	return outcome{kind: corev1.EventTypeWarning, reason: p.Reason, message: p.Message()}
 }
 
-// outcomes remembers the last outcome of each target, so that an event is written when it changes and not at every reconciliation.
+// outcomes remembers the last outcome of each target, so that an event is written when it changes and not at every reconciliation. A Service
+// that was deleted and created again under its name has had no outcome yet.
+//
 // The zero value is ready; its methods may be called from any goroutine.
 type outcomes struct {
 	mu   sync.Mutex
-	last map[types.NamespacedName]outcome
+	last map[types.NamespacedName]lastOutcome
 }
 
-// change stores the outcome and reports whether it differs from the one before.
-func (o *outcomes) change(target types.NamespacedName, next outcome) bool {
+// lastOutcome is the last outcome of the Service with a UID.
+type lastOutcome struct {
+	uid types.UID
+	outcome
+}
+
+// change stores the outcome of a Service and reports whether it differs from the one before.
+func (o *outcomes) change(target types.NamespacedName, uid types.UID, next outcome) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.last == nil {
-		o.last = map[types.NamespacedName]outcome{}
+		o.last = map[types.NamespacedName]lastOutcome{}
 	}
-	if o.last[target] == next {
+	now := lastOutcome{uid, next}
+	if o.last[target] == now {
 		return false
 	}
-	o.last[target] = next
+	o.last[target] = now
 	return true
 }
 

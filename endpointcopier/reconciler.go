@@ -189,7 +189,7 @@ func (r *Reconciler) write(key types.NamespacedName, operation string, slice *di
 
 func (r *Reconciler) tell(ctx context.Context, service *corev1.Service, next outcome) {
 	key := client.ObjectKeyFromObject(service)
-	if !r.outcomes.change(key, next) {
+	if !r.outcomes.change(key, service.UID, next) {
 		return
 	}
 	log.FromContext(ctx).Info("State of the target Service changed", "service", key.String(), "reason", next.reason, "message", next.message)

@@ -17,16 +17,18 @@ import (
 type contested map[netip.Addr]dispute
 
 type dispute struct {
-	// node told of the stranger; gone is when it was missed first, zero while it is there.
+	// node told of the stranger, in this life of its speaker; gone is when it was missed first, zero while it is there.
 	node string
+	life uint64
 	gone time.Time
 }
 
 // see takes in what the live speakers say. What a speaker says no more is settled; what it said before it was lost counts for as long as
-// a conflict does.
+// a conflict does. A speaker that was started anew may know nothing of it, least of all one of a new node with the name of the former one: its
+// silence settles nothing.
 func (d contested) see(now time.Time, members []membership.Member) {
 	for a, told := range d {
-		speaks := slices.ContainsFunc(members, func(m membership.Member) bool { return m.Name == told.node && m.Known })
+		speaks := slices.ContainsFunc(members, func(m membership.Member) bool { return m.Name == told.node && m.Life == told.life && m.Known })
 		if told.gone.IsZero() {
 			told.gone = now
 		}
@@ -37,7 +39,7 @@ func (d contested) see(now time.Time, members []membership.Member) {
 	}
 	for _, m := range members {
 		for _, a := range m.State.Strangers {
-			d[a] = dispute{node: m.Name}
+			d[a] = dispute{node: m.Name, life: m.Life}
 		}
 	}
 }

@@ -20,6 +20,11 @@ func TestWhatIsDisputed(t *testing.T) {
 	says := func(known bool, strangers ...netip.Addr) []membership.Member {
 		return []membership.Member{{Name: "n1"}, {Name: "n2", Known: known, State: membership.State{Strangers: strangers}}}
 	}
+	anew := func(strangers ...netip.Addr) []membership.Member {
+		members := says(true, strangers...)
+		members[1].Life++
+		return members
+	}
 	nobody := []membership.Member{{Name: "n1", Known: true}}
 	type pass struct {
 		after   time.Duration
@@ -36,6 +41,12 @@ func TestWhatIsDisputed(t *testing.T) {
 			{0, says(true, a), true}, {time.Second, nobody, true}, {time.Second, says(true, a), true}, {announcers.ConflictTTL, nobody, true},
 		},
 		"a speaker that is back and has not told yet": {{0, says(true, a), true}, {time.Second, says(false), true}, {time.Second, says(true), false}},
+		"a speaker of a new node with the same name, which knows nothing": {
+			{0, says(true, a), true}, {time.Second, anew(), true}, {announcers.ConflictTTL - 1, anew(), true}, {1, anew(), false},
+		},
+		"a speaker that was started anew, finds its conflict, and later nobody": {
+			{0, says(true, a), true}, {time.Second, anew(a), true}, {time.Second, anew(), false},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, at := contested{}, now

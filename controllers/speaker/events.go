@@ -51,7 +51,7 @@ type events struct {
 	texts repeated
 
 	mu       sync.Mutex
-	told     map[string][]event
+	told     map[string]said
 	silent   map[string]silence
 	sessions map[string]sessionTold
 }
@@ -67,9 +67,15 @@ type silence struct {
 
 type event struct{ kind, reason, message string }
 
+// said is what was said of an object. Another object of its name was told nothing yet.
+type said struct {
+	uid    types.UID
+	events []event
+}
+
 func newEvents(recorder record.EventRecorder, reader client.Reader, node, namespace string, c clock.PassiveClock) *events {
 	return &events{
-		recorder: recorder, reader: reader, node: node, namespace: namespace, clock: c, told: map[string][]event{}, silent: map[string]silence{},
+		recorder: recorder, reader: reader, node: node, namespace: namespace, clock: c, told: map[string]said{}, silent: map[string]silence{},
 		sessions: map[string]sessionTold{},
 	}
 }
@@ -80,8 +86,9 @@ func (e *events) tell(key string, o serviceOutcome) time.Duration {
 	nobody, again := e.nobody(key, o)
 	untold, next := e.untold(key, o)
 	now = slices.Concat(now, nobody, untold)
-	for _, n := range e.swap(key, now, before) {
-		if target, ok := e.target(key); ok {
+	target, there := e.target(key)
+	for _, n := range e.swap(key, target.UID, now, before) {
+		if there {
 			e.recorder.Event(target, n.kind, n.reason, n.message)
 		}
 	}
@@ -186,25 +193,29 @@ func (o serviceOutcome) withdrawn(a netip.Addr) bool {
 	return slices.ContainsFunc(o.Strangers, func(s conflictTold) bool { return s.address == a && s.withdrawn })
 }
 
-// swap remembers what is said now and returns what is new in it. What was said before and stays true is remembered with it.
-func (e *events) swap(key string, now, before []event) []event {
+// swap remembers what is said now of an object and returns what is new in it. What was said before and stays true is remembered with it.
+func (e *events) swap(key string, uid types.UID, now, before []event) []event {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	former := e.told[key].events
+	if e.told[key].uid != uid {
+		former = nil
+	}
 	var fresh []event
 	for _, n := range now {
-		if !slices.Contains(e.told[key], n) {
+		if !slices.Contains(former, n) {
 			fresh = append(fresh, n)
 		}
 	}
 	for _, b := range before {
-		if slices.Contains(e.told[key], b) {
+		if slices.Contains(former, b) {
 			now = append(now, b)
 		}
 	}
 	if len(now) == 0 {
 		delete(e.told, key)
 	} else {
-		e.told[key] = now
+		e.told[key] = said{uid, now}
 	}
 	return fresh
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/record"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"metalsuite.io/announcers"
@@ -28,10 +30,10 @@ func TestThatNobodyAnnouncesIsToldOnceItHasLasted(t *testing.T) {
 	if len(told) != 1 || told[0].reason != string(reason.NoEndpoints) || told[0].kind != corev1.EventTypeWarning || again != 0 {
 		t.Fatalf("later: got %v and %v, want a warning and no other look", told, again)
 	}
-	if fresh := e.swap("default/web", told, nil); len(fresh) != 1 {
+	if fresh := e.swap("default/web", "first", told, nil); len(fresh) != 1 {
 		t.Fatalf("the first time it is new, got %v", fresh)
 	}
-	if fresh := e.swap("default/web", told, nil); len(fresh) != 0 {
+	if fresh := e.swap("default/web", "first", told, nil); len(fresh) != 0 {
 		t.Fatalf("the second time it is not, got %v", fresh)
 	}
 	other := silent
@@ -124,7 +126,7 @@ func TestALostSessionIsNotToldOfToEveryService(t *testing.T) {
 	}
 	told := func(s announcers.State) int {
 		now, before := e.about(outcome(s))
-		return len(e.swap("default/web", now, before))
+		return len(e.swap("default/web", "first", now, before))
 	}
 	waiting := announcers.State{Phase: announcers.Waiting, Problem: reason.New(reason.PeerUnreachable, "")}
 	if n := told(waiting); n != 0 {
@@ -138,6 +140,29 @@ func TestALostSessionIsNotToldOfToEveryService(t *testing.T) {
 	}
 	if n := told(announcers.State{Phase: announcers.Refused, Problem: reason.New(reason.FamilyNotServed, "")}); n != 1 {
 		t.Errorf("%d events when the address is refused, want that", n)
+	}
+}
+
+func TestAServiceThatWasRecreatedUnderItsNameIsToldAnew(t *testing.T) {
+	recorder, uid := record.NewFakeRecorder(10), types.UID("first")
+	e := newEvents(recorder, nil, "n1", namespace, clocktesting.NewFakePassiveClock(time.Unix(1000, 0)))
+	e.uid = func(types.NamespacedName) types.UID { return uid }
+	announced := serviceOutcome{
+		Verdict: Verdict{Owner: "n1"},
+		States:  map[string][]addressState{"l2": {{netip.MustParseAddr("192.0.2.1"), announcers.State{Phase: announcers.Effective}, false}}},
+	}
+	for _, step := range []struct {
+		uid    types.UID
+		events int
+	}{{"first", 1}, {"first", 0}, {"second", 1}, {"second", 0}} {
+		uid = step.uid
+		e.tell("default/web", announced)
+		if n := len(recorder.Events); n != step.events {
+			t.Errorf("%d events about the %s Service, want %d", n, step.uid, step.events)
+		}
+		for len(recorder.Events) > 0 {
+			<-recorder.Events
+		}
 	}
 }
 

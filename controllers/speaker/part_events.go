@@ -32,7 +32,7 @@ func (e *events) ofParts(ctx context.Context, stateName string, parts []part) ti
 	if len(now) > 0 && e.reader.Get(ctx, types.NamespacedName{Namespace: e.namespace, Name: stateName}, &state) != nil {
 		return soonest(again, repairAfter) // the object was just made and is not in the cache yet
 	}
-	for _, n := range e.swap(partMark, now, nil) {
+	for _, n := range e.swap(partMark, state.UID, now, nil) {
 		e.recorder.Event(&state, n.kind, n.reason, n.message)
 	}
 	return again

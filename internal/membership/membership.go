@@ -74,6 +74,9 @@ type Member struct {
 	// Known is false from the moment a member appears until its state has arrived, usually a few milliseconds. A member that speaks
 	// a format which this program does not know counts as known and fit, without links.
 	Known bool
+	// Life tells one run of the speaker from the next, also where a new node has the name of a former one. Of another speaker it is zero as
+	// long as its state has not arrived.
+	Life uint64
 }
 
 // Options are what a Membership needs to start.

@@ -112,7 +112,7 @@ var _ = Describe("Membership", func() {
 
 	It("lets members find each other and hear each other's states", func() {
 		nodes := three()
-		Expect(nodes[0].Members()[2]).To(Equal(Member{Name: "node-3", State: version("v1"), Known: true}))
+		Expect(nodes[0].Members()[2]).To(Equal(Member{Name: "node-3", State: version("v1"), Known: true, Life: nodes[2].Members()[2].Life}))
 
 		By("one of them changing its state")
 		for len(nodes[0].Changed()) > 0 {
@@ -132,10 +132,12 @@ var _ = Describe("Membership", func() {
 	It("knows itself without running", func() {
 		m, err := New(s.options(1))
 		Expect(err).NotTo(HaveOccurred())
-		Expect(m.Members()).To(Equal([]Member{{Name: "node-1"}}))
+		life := m.Members()[0].Life
+		Expect(life).NotTo(BeZero())
+		Expect(m.Members()).To(Equal([]Member{{Name: "node-1", Life: life}}))
 		m.Publish(version("v1"))
 		Expect(m.Changed()).To(Receive())
-		Expect(m.Members()).To(Equal([]Member{{Name: "node-1", State: version("v1"), Known: true}}))
+		Expect(m.Members()).To(Equal([]Member{{Name: "node-1", State: version("v1"), Known: true, Life: life}}))
 	})
 
 	It("finds members that start later and peers that are named later", func() {

@@ -96,7 +96,7 @@ func (t *table) supersedes(r record) bool {
 }
 
 func (t *table) members() []Member {
-	all := []Member{{Name: t.self, State: t.own().State.clone(), Known: t.own().Seq > 0}}
+	all := []Member{{Name: t.self, State: t.own().State.clone(), Known: t.own().Seq > 0, Life: t.own().Life}}
 	for name, p := range t.live {
 		if name != t.self {
 			all = append(all, t.member(name, p))
@@ -114,7 +114,7 @@ func (t *table) member(name string, p peer) Member {
 	if !ok || r.Life != p.meta.Life || r.Seq == 0 {
 		return Member{Name: name}
 	}
-	return Member{Name: name, State: r.State.clone(), Known: true}
+	return Member{Name: name, State: r.State.clone(), Known: true, Life: r.Life}
 }
 
 // outdated returns the addresses of the members that have a newer state than the one at hand.

@@ -41,16 +41,16 @@ func TestTableShowsTheLatestStateOfTheLifeThatTheMemberClaims(t *testing.T) {
 		{"joined before its state", func(t *table) {
 			t.join("b", alive(5, 1))
 			t.merge([]record{said("b", 5, 1, fit)})
-		}, []Member{{Name: "b", State: fit, Known: true}}},
+		}, []Member{{Name: "b", State: fit, Known: true, Life: 5}}},
 		{"state before joining", func(t *table) {
 			t.merge([]record{said("b", 5, 1, fit)})
 			t.join("b", alive(5, 1))
-		}, []Member{{Name: "b", State: fit, Known: true}}},
+		}, []Member{{Name: "b", State: fit, Known: true, Life: 5}}},
 		{"a state alone makes no member", func(t *table) { t.merge([]record{said("b", 5, 1, fit)}) }, nil},
 		{"a stale state loses", func(t *table) {
 			t.join("b", alive(5, 2))
 			t.merge([]record{said("b", 5, 2, unfit), said("b", 5, 1, fit)})
-		}, []Member{{Name: "b", State: unfit, Known: true}}},
+		}, []Member{{Name: "b", State: unfit, Known: true, Life: 5}}},
 		{"restarted: the old life counts no longer", func(t *table) {
 			t.join("b", alive(5, 9))
 			t.merge([]record{said("b", 5, 9, fit)})
@@ -59,13 +59,13 @@ func TestTableShowsTheLatestStateOfTheLifeThatTheMemberClaims(t *testing.T) {
 		{"restarted: the old life is not taken in again", func(t *table) {
 			t.join("b", alive(6, 1))
 			t.merge([]record{said("b", 6, 1, unfit), said("b", 5, 9, fit)})
-		}, []Member{{Name: "b", State: unfit, Known: true}}},
+		}, []Member{{Name: "b", State: unfit, Known: true, Life: 6}}},
 		{"restarted with a clock set back", func(t *table) {
 			t.join("b", alive(5, 9))
 			t.merge([]record{said("b", 5, 9, unfit)})
 			t.join("b", alive(1, 1))
 			t.merge([]record{said("b", 1, 1, fit)})
-		}, []Member{{Name: "b", State: fit, Known: true}}},
+		}, []Member{{Name: "b", State: fit, Known: true, Life: 1}}},
 		{"left", func(t *table) {
 			t.join("b", alive(5, 1))
 			t.merge([]record{said("b", 5, 1, fit)})
@@ -88,7 +88,7 @@ func TestTableShowsTheLatestStateOfTheLifeThatTheMemberClaims(t *testing.T) {
 			table := newTable("a", 3)
 			table.join("a", alive(3, 0))
 			test.do(&table)
-			want := append([]Member{{Name: "a"}}, test.want...)
+			want := append([]Member{{Name: "a", Life: 3}}, test.want...)
 			if diff := cmp.Diff(want, table.members()); diff != "" {
 				t.Errorf("members (-want +got):\n%s", diff)
 			}
