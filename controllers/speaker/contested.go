@@ -52,8 +52,8 @@ func (d contested) has(a netip.Addr) bool {
 // settledAfter is how long the owner of an address must have been silent about a stranger: it has looked for the stranger by then.
 const settledAfter = 5 * time.Second
 
-// left remembers which addresses this node has left to a stranger, also after it stopped owning them or was started anew: only a trial that
-// nobody answers gives an address back. It is used by one goroutine.
+// left remembers which addresses this node has left to a stranger, on one interface at least, also after it stopped owning them or was started
+// anew: only a trial that nobody answers gives an address back. It is used by one goroutine.
 type left map[netip.Addr]parting
 
 // parting is one address that was left.
