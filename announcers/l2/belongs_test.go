@@ -94,7 +94,7 @@ func checkAnswers(t *testing.T, ports []port, a netip.Addr, answered, counts, wa
 	for range 8 { // more than a round takes
 		_, probes := n.due()
 		for _, p := range probes {
-			n.probed(p, true)
+			n.probed(p, true, n.clock.Now())
 		}
 		n.clock.(*fakeClock).step(answerWithin)
 	}

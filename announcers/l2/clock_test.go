@@ -24,11 +24,11 @@ func (c *fakeClock) Now() time.Time {
 	return c.now
 }
 
-func (c *fakeClock) After(d time.Duration) <-chan time.Time {
+func (c *fakeClock) At(t time.Time) <-chan time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	timer := make(chan time.Time, 1)
-	c.timers[timer] = c.now.Add(d)
+	c.timers[timer] = t
 	c.fire()
 	return timer
 }

@@ -247,11 +247,11 @@ func (a *Announcer) due() (claims []claim, probes []probe) {
 	return a.schedule.due(now), probes
 }
 
-// probed notes whether a probe has left this node.
-func (a *Announcer) probed(p probe, left bool) {
+// probed notes whether a probe has left this node, which was tried at now: the next one does not wait for when this is noted.
+func (a *Announcer) probed(p probe, left bool, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.disputes.probed(place{p.addr, p.nic}, left, a.clock.Now())
+	a.disputes.probed(place{p.addr, p.nic}, left, now)
 }
 
 // next returns when something is due; false when nothing is.

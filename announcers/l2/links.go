@@ -46,8 +46,8 @@ type Socket interface {
 // Clock tells the time; the tests bring their own.
 type Clock interface {
 	Now() time.Time
-	// After returns a channel that receives once the duration has passed; at once when it is not positive.
-	After(d time.Duration) <-chan time.Time
+	// At returns a channel that receives at the given time; at once when that has passed.
+	At(t time.Time) <-chan time.Time
 }
 
 // HostLinks returns the real network behind a Host.
@@ -65,5 +65,5 @@ func (h hostLinks) Open(l link.Link, p link.Protocol) (Socket, error) {
 
 type systemClock struct{}
 
-func (systemClock) Now() time.Time                         { return time.Now() }
-func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+func (systemClock) Now() time.Time                  { return time.Now() }
+func (systemClock) At(t time.Time) <-chan time.Time { return time.After(time.Until(t)) }

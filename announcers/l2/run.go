@@ -51,7 +51,7 @@ func (a *Announcer) watchRoutes(ctx context.Context, updates chan<- link.Routes)
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-a.clock.After(rerouteAfter):
+		case <-a.clock.At(a.clock.Now().Add(rerouteAfter)):
 		}
 	}
 }
@@ -150,7 +150,7 @@ func (e *engine) timer() <-chan time.Time {
 	if !ok {
 		return nil
 	}
-	return e.a.clock.After(at.Sub(e.a.clock.Now()))
+	return e.a.clock.At(at)
 }
 
 // serve lets the sockets follow what is desired.
@@ -229,8 +229,8 @@ func (e *engine) send(ctx context.Context) error {
 		return err
 	}
 	for _, p := range probes {
-		r := e.responder(p.claim)
-		e.a.probed(p, r != nil && r.probe(p.claim))
+		r, now := e.responder(p.claim), e.a.clock.Now()
+		e.a.probed(p, r != nil && r.probe(p.claim), now)
 	}
 	stuck := map[int]bool{}
 	for _, c := range claims {

@@ -98,7 +98,7 @@ func (e *engine) watch(ctx context.Context) {
 			return
 		}
 		select {
-		case <-e.clock.After(retryInterval):
+		case <-e.clock.At(e.clock.Now().Add(retryInterval)):
 		case <-ctx.Done():
 			return
 		}
@@ -169,7 +169,7 @@ func (e *engine) timer() <-chan time.Time {
 	if next.IsZero() {
 		return nil
 	}
-	return e.clock.After(next.Sub(e.clock.Now()))
+	return e.clock.At(next)
 }
 
 // attend does what is due on an interface and returns what is found there.

@@ -34,14 +34,14 @@ type Options struct {
 // Clock tells the time; the tests bring their own.
 type Clock interface {
 	Now() time.Time
-	// After returns a channel that receives once the duration has passed; at once when it is not positive.
-	After(d time.Duration) <-chan time.Time
+	// At returns a channel that receives at the given time; at once when that has passed.
+	At(t time.Time) <-chan time.Time
 }
 
 type systemClock struct{}
 
-func (systemClock) Now() time.Time                         { return time.Now() }
-func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+func (systemClock) Now() time.Time                  { return time.Now() }
+func (systemClock) At(t time.Time) <-chan time.Time { return time.After(time.Until(t)) }
 
 // Watcher finds the router on the other side of each wanted interface and makes this node known to it. All methods but Run may be called
 // from any goroutine, before, during and after Run, and never block.
