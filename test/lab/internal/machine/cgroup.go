@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 )
 
 // AddCgroup makes the control group in which a node's pods live and returns its name for the kubelet. On version 1 that is a folder per controller, and cpuset
@@ -31,6 +32,28 @@ func AddCgroup(node string) (string, error) {
 		}
 	}
 	return "/" + name, nil
+}
+
+// joinCgroup moves a daemon into the control group of its host, beside the group of the host's pods, as systemd's system.slice stands beside
+// kubepods.slice. The hosts of the lab share the processors evenly then, and the many processes that start pods do not starve those of a
+// running pod.
+func joinCgroup(host string, pid int) error {
+	root := filepath.Join(cgroupRoot, "cpu")
+	if _, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.controllers")); err == nil {
+		root = cgroupRoot
+		_ = os.WriteFile(filepath.Join(root, "cgroup.subtree_control"), []byte("+cpu"), 0)
+	}
+	if _, err := os.Stat(filepath.Join(root, "cgroup.procs")); errors.Is(err, os.ErrNotExist) {
+		return nil // a machine without control groups for processors
+	}
+	group := filepath.Join(root, CgroupPrefix+host, "system")
+	if err := os.MkdirAll(group, 0o755); err != nil {
+		return fmt.Errorf("making a control group: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0); err != nil {
+		return fmt.Errorf("moving a process into a control group: %w", err)
+	}
+	return nil
 }
 
 func copyCpuset(from, to string) error {

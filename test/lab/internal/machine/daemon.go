@@ -48,6 +48,9 @@ func (d Daemon) Start() error {
 	if err := os.WriteFile(pidFile(d.Name), fmt.Appendf(nil, "%d %s\n", pid, start), 0o644); err != nil {
 		return fmt.Errorf("recording %s: %w", d.Name, err)
 	}
+	if err := joinCgroup(d.Namespace, pid); err != nil {
+		return fmt.Errorf("starting %s: %w", d.Name, err)
+	}
 	return cmd.Process.Release()
 }
 
