@@ -273,7 +273,7 @@ var vocabulary = map[Reason]Text{
 	GossipKeyDiffers: {Sentence: "another speaker encrypts with a key that this speaker does not have", Fix: "Wait five minutes after a change of the Secret memberlist; if the problem persists, delete the speaker pods of the nodes named here, so that they read the Secret again"},
 	GossipPortTaken:  {Sentence: "the port for traffic between speakers is in use", Fix: "Stop the other process on the node or change the speakers' port for all nodes"},
 	GossipUDPBlocked: {Sentence: "a speaker answered several UDP probes in a row over TCP only", Fix: "Allow UDP between the nodes on the port for traffic between speakers; if it is allowed, the link loses packets or one of the two nodes is overloaded"},
-	GossipDelayed:    {Sentence: "a speaker answered a UDP probe too late", Fix: "Look for processor load or lost packets on the two nodes; UDP itself is allowed, since other probes were answered"},
+	GossipDelayed:    {Sentence: "speakers answer each other too late", Fix: "Look for processor load or lost packets on the two nodes, and give the speakers a higher CPU request in the MetalLB resource if the load stays; UDP itself is allowed, since other probes were answered"},
 	MemberNameTaken:  {Sentence: "two speakers use the same node name", Fix: "Check that every node has one speaker and a unique name"},
 
 	SessionEstablished:        {Sentence: "the session is established"},

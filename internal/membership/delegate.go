@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"metalsuite.io/api/reason"
 )
 
 // delegate is what memberlist calls, from its own goroutines and partly under its own lock: nothing here blocks or calls it back. It is
@@ -93,24 +95,31 @@ func (d delegate) NotifyUpdate(n *memberlist.Node) { d.observe(n) }
 func (d delegate) observe(n *memberlist.Node) {
 	address, _ := netip.AddrFromSlice(n.Addr)
 	d.mu.Lock()
+	d.holds.answered(n.Name)
 	d.table.join(n.Name, peer{address: address.Unmap(), meta: decodeMeta(n.Meta)})
 	d.count()
 	d.mu.Unlock()
 	d.notify()
 }
 
-// NotifyLeave notes that a member is lost or has said goodbye.
+// NotifyLeave notes that a member is silent or has said goodbye. One that said goodbye has told before that it is not fit, so it does no
+// harm that it may be held as well.
 func (d delegate) NotifyLeave(n *memberlist.Node) {
 	if n.Name == d.options.Name {
 		return
 	}
 	d.lines.answered(n.Name)
 	d.mu.Lock()
-	d.table.leave(n.Name)
-	d.count()
+	held := d.holds.hold(n.Name, time.Now())
+	if !held {
+		d.lose(n.Name)
+	}
 	d.mu.Unlock()
-	d.metrics.losses.Inc()
-	d.options.Log.Info("Member left", "member", n.Name, "address", n.Addr.String())
+	if held {
+		d.lines.tell(heldMessage, reason.GossipDelayed, n.Name+" did not answer in time")
+	} else {
+		d.options.Log.Info("Member left", "member", n.Name, "address", n.Addr.String())
+	}
 	d.notify()
 }
 

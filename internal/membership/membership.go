@@ -116,6 +116,7 @@ type Membership struct {
 
 	mu    sync.Mutex
 	table table
+	holds holds
 	peers []netip.Addr
 	// keyProblem says why the keys were not read again.
 	keyProblem *reason.Problem
@@ -136,6 +137,7 @@ func New(o Options) (*Membership, error) {
 		rotation:  newRotation(time.Now(), Keys{Current: o.Key, Former: o.Former}),
 		metrics:   newMetrics(),
 		table:     newTable(o.Name, uint64(time.Now().UnixNano())),
+		holds:     newHolds(timings[o.Profile].timeout / 2),
 		changed:   make(chan struct{}, 1),
 		published: make(chan struct{}, 1),
 		wake:      make(chan struct{}, 1),

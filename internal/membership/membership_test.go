@@ -152,6 +152,30 @@ var _ = Describe("Membership", func() {
 		}
 	})
 
+	It("sees a member that said goodbye as unfit at once, also while it runs late itself and holds the member", func() {
+		nodes := three()
+		nodes[0].mu.Lock()
+		nodes[0].holds.late = time.Now().Add(time.Hour)
+		nodes[0].mu.Unlock()
+		held := func() bool {
+			nodes[0].mu.Lock()
+			defer nodes[0].mu.Unlock()
+			_, held := nodes[0].holds.since["node-3"]
+			return held
+		}
+		nodes[2].stop()
+		Eventually(held).Should(BeTrue())
+		Eventually(nodes[0].Members).Should(ContainElement(And(HaveField("Name", "node-3"), HaveField("State.Fit", false))))
+		Eventually(nodes[0].states).ShouldNot(HaveKey("node-3"), "the hold ends")
+		Expect(testutil.ToFloat64(nodes[0].metrics.losses)).To(BeEquivalentTo(1))
+
+		By("the member coming back")
+		run(s.options(3), s.addresses(3), version("v3"))
+		for _, n := range nodes[:2] {
+			Eventually(n.Members).Should(ContainElement(Equal(Member{Name: "node-3", State: version("v3"), Known: true})))
+		}
+	})
+
 	It("notices a member that is killed without goodbye, and sees the state of its next life", func() {
 		others := []*node{run(s.options(1), s.addresses(3), version("v1")), run(s.options(2), s.addresses(3), version("v1"))}
 		victim, err := New(s.options(3))

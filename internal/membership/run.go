@@ -30,11 +30,13 @@ func (m *Membership) Run(ctx context.Context) error {
 	}
 	var joins sync.WaitGroup
 	joins.Go(func() { m.rekey(ctx) })
+	joins.Go(func() { m.watchOneself(ctx) })
 	m.tend(ctx, list, &joins)
 	m.stop(list)
 	joins.Wait()
 	m.mu.Lock()
 	m.table.clear()
+	m.holds = newHolds(m.holds.lateBy)
 	m.count()
 	m.mu.Unlock()
 	signal(m.changed)
@@ -101,7 +103,7 @@ func (m *Membership) tend(ctx context.Context, list *memberlist.Memberlist, join
 		for _, address := range p.tired {
 			m.options.Log.Info("Speaker does not answer, will retry less often", "address", address)
 		}
-		next.Reset(min(p.wait, m.lapse()))
+		next.Reset(min(p.wait, m.lapse(), m.release()))
 	}
 }
 
@@ -131,7 +133,7 @@ func (m *Membership) spread(list *memberlist.Memberlist) {
 func (m *Membership) missing() []netip.Addr {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.table.missing(m.peers)
+	return m.table.missing(m.peers, m.holds.since)
 }
 
 func (m *Membership) outdated() []netip.Addr {
@@ -148,13 +150,27 @@ func (m *Membership) join(list *memberlist.Memberlist, address netip.Addr) {
 	}
 }
 
-// stop says goodbye so that the others need not find out, then closes the sockets.
+// stop says goodbye so that the others need not find out, then closes the sockets. Members that would hold this one, since they run late
+// themselves, are told that it is not fit any more.
 func (m *Membership) stop(list *memberlist.Memberlist) {
+	m.mu.Lock()
+	said := m.table.own().State
+	unfit := said.clone()
+	unfit.Fit = false
+	m.table.publish(unfit)
+	last := m.table.own()
+	m.mu.Unlock()
+	m.queue.QueueBroadcast(broadcast{name: last.Name, message: encode(last)})
 	if err := list.Leave(leaveWithin); err != nil {
 		m.options.Log.V(1).Info("Broadcasting the departure of this member timed out", "error", err.Error())
 	}
 	if err := list.Shutdown(); err != nil {
 		m.options.Log.Error(err, "Closing the membership failed")
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.table.own().State.equal(unfit) {
+		m.table.publish(said) // for another Run
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 )
 
 // table holds who is alive, as memberlist says, and what each member said about itself. The two arrive on different ways in any order.
@@ -141,11 +142,12 @@ func (t *table) lives(address netip.Addr) bool {
 	return false
 }
 
-// missing returns those of the addresses at which nobody is alive.
-func (t *table) missing(expected []netip.Addr) []netip.Addr {
+// missing returns those of the addresses at which nobody answers; members that are held do not.
+func (t *table) missing(expected []netip.Addr, held map[string]time.Time) []netip.Addr {
 	present := map[netip.Addr]bool{}
-	for _, p := range t.live {
-		present[p.address] = true
+	for name, p := range t.live {
+		_, silent := held[name]
+		present[p.address] = present[p.address] || !silent
 	}
 	return slices.DeleteFunc(slices.Clone(expected), func(a netip.Addr) bool { return present[a] })
 }
