@@ -200,7 +200,7 @@ func TestAStrangerOnAnInterfaceThatHasGoneIsForgotten(t *testing.T) {
 	pass := func() {
 		_, probes := a.due()
 		for _, p := range probes {
-			a.probed(p, true)
+			a.probed(p, true, a.clock.Now())
 		}
 	}
 	a.observe(observation{ports: one})
