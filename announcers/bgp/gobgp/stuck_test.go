@@ -60,7 +60,7 @@ func TestSessionThatEndsByItselfLeavesNoConnection(t *testing.T) {
 // fill announces routes until the peer, which reads nothing, takes no more.
 func (s *testSession) fill() {
 	s.t.Helper()
-	const n = 200
+	const n = 100
 	for total := uint64(n); ; total += n {
 		s.announce(manyRoutes(n)...)
 		if s.stats().Messages.UpdatesSent+2*n < total { // the buffers are full, for nobody reads
