@@ -61,7 +61,7 @@ func readObjects(path string) ([]*unstructured.Unstructured, error) {
 	}
 }
 
-// ofKind decodes all objects of one kind, in the order of the manifests.
+// ofKind decodes all objects of one kind, in the order of the manifests. An unknown field is an error: it would be missing in the bundle.
 func ofKind[T any](s *source, kind string) ([]T, error) {
 	var all []T
 	for _, o := range s.objects {
@@ -69,7 +69,7 @@ func ofKind[T any](s *source, kind string) ([]T, error) {
 			continue
 		}
 		var typed T
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &typed); err != nil {
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(o.Object, &typed, true); err != nil {
 			return nil, fmt.Errorf("decoding %s %s: %w", kind, o.GetName(), err)
 		}
 		all = append(all, typed)

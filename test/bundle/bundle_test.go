@@ -11,8 +11,10 @@ import (
 	"testing"
 
 	"github.com/operator-framework/api/pkg/manifests"
+	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	"github.com/operator-framework/api/pkg/validation"
 	interfaces "github.com/operator-framework/api/pkg/validation/interfaces"
+	"sigs.k8s.io/yaml"
 )
 
 const folder = "../../bundle"
@@ -24,6 +26,18 @@ func load(t *testing.T) *manifests.Bundle {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// A field that OLM does not know has no effect, and a catalog drops it.
+func TestTheClusterServiceVersionHasOnlyKnownFields(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(folder, "manifests", "metalsuite.clusterserviceversion.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var csv v1alpha1.ClusterServiceVersion
+	if err := yaml.UnmarshalStrict(text, &csv); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestValidators(t *testing.T) {
