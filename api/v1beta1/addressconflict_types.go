@@ -40,7 +40,8 @@ type AddressConflictStatus struct {
 	Node string `json:"node"`
 
 	// Reason is AddressConflict when another host uses the address, LocalAddress when it is configured on an interface of the node,
-	// NextHopAddress when a route of the node leads through it. Later versions may add reasons.
+	// NextHopAddress when a route of the node leads through it. It is NetworkAddress, BroadcastAddress or SubnetRouterAnycastAddress when the
+	// address is the network, broadcast or subnet-router anycast address of a subnet of the node. Later versions may add reasons.
 	//
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`

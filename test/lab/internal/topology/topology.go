@@ -63,7 +63,7 @@ var (
 type Inputs struct {
 	// Nodes is the number of nodes, 1 to MaxNodes.
 	Nodes int
-	// APIServers is the number of API servers; only 1 works so far.
+	// APIServers is the number of API servers: 1.
 	APIServers int
 	// ProxyMode is kube-proxy's: nftables or iptables.
 	ProxyMode string
@@ -74,10 +74,8 @@ func (in Inputs) Validate() error {
 	switch {
 	case in.Nodes < 1 || in.Nodes > MaxNodes:
 		return fmt.Errorf("NODES=%d: say 1 to %d", in.Nodes, MaxNodes)
-	case in.APIServers < 1:
-		return fmt.Errorf("API_SERVERS=%d: say 1", in.APIServers)
-	case in.APIServers > 1:
-		return fmt.Errorf("API_SERVERS=%d: several API servers come with the issue about the virtual API address; say 1", in.APIServers)
+	case in.APIServers != 1:
+		return fmt.Errorf("API_SERVERS=%d: the lab has one API server; say 1", in.APIServers)
 	case in.ProxyMode != "nftables" && in.ProxyMode != "iptables":
 		return fmt.Errorf("PROXY_MODE=%s: say nftables or iptables", in.ProxyMode)
 	}

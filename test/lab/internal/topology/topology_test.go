@@ -22,7 +22,7 @@ func TestValidate(t *testing.T) {
 		"no node":          {inputs(0), "NODES=0"},
 		"too many nodes":   {inputs(MaxNodes + 1), "NODES=51"},
 		"no API server":    {Inputs{3, 0, "nftables"}, "API_SERVERS=0"},
-		"many API servers": {Inputs{3, 3, "nftables"}, "come with the issue"},
+		"many API servers": {Inputs{3, 3, "nftables"}, "API_SERVERS=3: the lab has one"},
 		"unknown proxy":    {Inputs{3, 1, "ipvs"}, "PROXY_MODE=ipvs"},
 	} {
 		t.Run(name, func(t *testing.T) {
