@@ -269,7 +269,7 @@ var _ = Describe("In a manager with nothing but the role's rights", Ordered, fun
 			AggregationLength: ptr.To[int32](24), IPAddressPoolSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"a": "b"}}},
 		}}
 		h.add(ctx, ad)
-		Eventually(condition).WithArguments(ctx, ad, v1beta1.ConditionValid).Should(Equal("True/Valid"))
+		Eventually(condition).WithArguments(ctx, ad, v1beta1.ConditionValid).Should(Equal("True/UnknownPool"))
 		blue.Labels = map[string]string{"a": "b"}
 		Expect(api.Update(ctx, blue)).To(Succeed())
 		Eventually(condition).WithArguments(ctx, ad, v1beta1.ConditionValid).Should(Equal("False/InvalidAggregation"))
