@@ -35,7 +35,10 @@ func (a *attempt) part(cease bgp.Cease) {
 	if !a.over {
 		a.remove(ctx)
 	}
-	if a.at != announcers.Idle {
+	a.mu.Lock()
+	told := a.phase // OpenSent is told when the router is reached, which may be before GoBGP has left Idle
+	a.mu.Unlock()
+	if told != announcers.Idle {
 		a.tell(bgp.Event{Phase: announcers.Idle})
 	}
 	gone = gone && a.leftRelay(ctx)
