@@ -75,7 +75,7 @@ func (l *Lab) startAPIServer() error {
 		"--service-account-key-file="+pkiFile("sa.pub"), "--service-account-signing-key-file="+pkiFile("sa.key"),
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--token-auth-file="+pkiFile("tokens.csv"),
-		"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
+		"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement",
 		"--allow-privileged=true",
 		"--audit-policy-file="+auditPolicy, "--audit-log-path="+auditLog, "--audit-log-maxsize=1024",
 		"--kubelet-preferred-address-types=InternalIP",
