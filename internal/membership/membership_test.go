@@ -172,7 +172,7 @@ var _ = Describe("Membership", func() {
 		By("the member coming back")
 		run(s.options(3), s.addresses(3), version("v3"))
 		for _, n := range nodes[:2] {
-			Eventually(n.Members).Should(ContainElement(Equal(Member{Name: "node-3", State: version("v3"), Known: true})))
+			Eventually(n.Members).Should(ContainElement(And(HaveField("Name", "node-3"), HaveField("State", version("v3")), HaveField("Known", true))))
 		}
 	})
 
