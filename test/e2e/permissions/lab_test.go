@@ -39,6 +39,7 @@ var unseen = map[Permission]string{
 	metallb("speaker", "addressconflicts", "patch"):                                    "writes over an object that the cache has not shown yet",
 	metallb("speaker", "servicel2statuses", "patch"):                                   "writes over an object that the cache has not shown yet",
 	metallb("speaker", "servicel2statuses/status", "patch"):                            "writes over an object that the cache has not shown yet",
+	metallb("speaker", "servicebgpstatuses", "patch"):                                  "writes over an object that the cache has not shown yet",
 	metallb("speaker", "servicel2statuses", "update"):                                  "takes over the object of the node's former pod",
 	metallb("speaker", "servicebgpstatuses", "update"):                                 "takes over the object of the node's former pod",
 }
