@@ -98,7 +98,7 @@ func run(ctx context.Context, o options) error {
 	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	installed := speaker.Installation{
-		Reader: objects.direct, Namespace: o.Namespace, DaemonSet: o.daemonSet, Node: o.node, Announcers: announcersIn,
+		Reader: objects.direct, Namespace: o.Namespace, DaemonSet: o.daemonSet, Node: o.node, Announcers: announcersIn, Log: log,
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -25,12 +26,13 @@ type Installation struct {
 	Node string
 	// Announcers returns the names of those that a speaker with these arguments runs.
 	Announcers func(args []string) ([]string, error)
+	Log        logr.Logger
 }
 
 // Removed returns why an announcer does not come back to this node once its speaker has ended; empty when it does. Nothing comes back when
 // the speakers' DaemonSet is gone or going, or wants no pod on this node any more; some announcers may not, because the next speaker does not
 // run them. A speaker that may not ask any more is removed as well: its account or its rights went first. What the API server does not tell
-// within half a second is no reason: a speaker that is not known to go for good comes back.
+// within two seconds is no reason: a speaker that is not known to go for good comes back.
 func (i Installation) Removed(ctx context.Context) func(announcer string) reason.Reason {
 	all := func(why reason.Reason) func(string) reason.Reason { return func(string) reason.Reason { return why } }
 	if i.DaemonSet == "" {
@@ -45,7 +47,10 @@ func (i Installation) Removed(ctx context.Context) func(announcer string) reason
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsUnauthorized(err), apierrors.IsForbidden(err), err == nil && workload.DeletionTimestamp != nil:
 		return all(reason.SpeakersRemoved)
-	case err != nil, container < 0:
+	case err != nil:
+		i.Log.Error(err, "Reading the DaemonSet of the speakers failed, this termination counts as a restart")
+		return all("")
+	case container < 0:
 		return all("")
 	case !i.wanted(ctx, pod):
 		return all(reason.NodeNotSelected)

@@ -11,10 +11,10 @@ import (
 	"metalsuite.io/api/reason"
 )
 
-// How long a speaker that ends waits: for the answer whether it is to come back, and for its announcers to take leave. Both are well
-// within the grace period of its pod.
+// How long a speaker that ends waits: for the answer whether it is to come back, and for its announcers to take leave. Both together are well
+// within the grace period of its pod. An API server that removes a whole installation may be slow to answer, and all is announced meanwhile.
 const (
-	removedTime = 500 * time.Millisecond
+	removedTime = 2 * time.Second
 	leaveTime   = 5 * time.Second
 )
 
