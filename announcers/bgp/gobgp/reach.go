@@ -23,8 +23,13 @@ var errLost = errors.New("the router takes no connection any more")
 // reach connects to the router. A router that has just lost a session often takes a connection and closes it at once, until it is ready for the
 // next one (FRR waits for a second): it is tried again. The door is opened with the first connection, so that GoBGP, which looks every one to two
 // seconds, waits there meanwhile and need not look again. So the attempt is over when a router takes a connection and the next one not any more.
+// It does not connect long before GoBGP comes: FRR starts BFD for a dynamic neighbour with the connection, and ends a session that becomes
+// established after BFD is up.
 func (p *passage) reach(ctx context.Context, entrance *door) error {
-	began := time.Now()
+	began, times := time.Now(), p.relay.times
+	if err := pause(ctx, times.engine-times.look); err != nil {
+		return err
+	}
 	conn, err := p.connect(ctx)
 	if err != nil {
 		return err
@@ -33,7 +38,7 @@ func (p *passage) reach(ctx context.Context, entrance *door) error {
 		_ = conn.Close()
 		return err
 	}
-	times, first := p.relay.times, time.Now()
+	first := time.Now()
 	for {
 		p.router, p.from = conn, bufio.NewReaderSize(conn, 64<<10)
 		until := latest(began.Add(times.engine), time.Now().Add(times.look))
