@@ -68,6 +68,17 @@ var _ = Describe("a MetalLB resource", func() {
 		Expect(h.events.Events).To(Receive(ContainSubstring("Warning RollingOut")))
 	})
 
+	It("creates no workload again for a resource that is gone, though the cache still has it", func(ctx context.Context) {
+		cr := h.install(ctx, v1beta1.MetalLBSpec{})
+		Expect(api.Delete(ctx, h.speaker(ctx))).To(Succeed()) // as the garbage collector does
+		Expect(api.Delete(ctx, cr.DeepCopy())).To(Succeed())
+		h.reconciler.Client = remembering(shipped, cr)
+		_, err := h.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(cr)})
+		Expect(err).NotTo(HaveOccurred())
+		err = api.Get(ctx, client.ObjectKey{Namespace: h.namespace, Name: speakerName}, &appsv1.DaemonSet{})
+		Expect(apierrors.IsNotFound(err)).To(BeTrue())
+	})
+
 	It("holds the speakers back until the key of their membership exists", func(ctx context.Context) {
 		cr := h.resource(v1beta1.MetalLBSpec{})
 		Expect(api.Create(ctx, cr)).To(Succeed())
