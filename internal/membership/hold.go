@@ -21,8 +21,8 @@ const (
 const heldMessage = "Member is silent while this speaker runs late itself, will wait for it"
 
 // holds are the members that did not answer in time when this process was late itself: most likely their answers came and were not read, so
-// they are kept until it has run in time for a while. A member that says goodbye is never held. A plain value under its owner's lock; the
-// time is given to it. (Dadgar, Phillips, Currey: Lifeguard, 2018, has the same thought for suspicions.)
+// they are kept until it has run in time for a while. One that says goodbye may be held too, but is unfit then. A plain value; the
+// time is given to it, and its owner locks it. (Dadgar, Phillips, Currey: Lifeguard, 2018, has the same thought for suspicions.)
 type holds struct {
 	lateBy time.Duration
 	// due is when the next beat is expected, late when one was late last.
