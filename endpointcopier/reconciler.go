@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
 
 	"metalsuite.io/api/reason"
+	"metalsuite.io/internal/kube"
 )
 
 // Reconciler keeps the slices of each target Service equal to those of its source. Its requests name target Services.
@@ -193,5 +194,5 @@ func (r *Reconciler) tell(ctx context.Context, service *corev1.Service, next out
 		return
 	}
 	log.FromContext(ctx).Info("State of the target Service changed", "service", key.String(), "reason", next.reason, "message", next.message)
-	r.Events.Eventf(service, nil, next.kind, string(next.reason), "CopyEndpoints", "%s", next.message)
+	r.Events.Eventf(service, nil, next.kind, string(next.reason), "CopyEndpoints", "%s", kube.Note(next.message))
 }

@@ -19,11 +19,16 @@ import (
 )
 
 // ensure makes a workload what was rendered and leaves its newest state in live. It writes only when what this operator owns of the
-// object is not exactly what was rendered, be it that the rendering changed or that somebody else changed the object.
-func (r *Reconciler) ensure(ctx context.Context, desired, live client.Object) error {
+// object is not exactly what was rendered, be it that the rendering changed or that somebody else changed the object. An object that the
+// cache has and the API server has no more is not created again here: the next look decides on that. A missing one is created unless
+// uncreatable says why not.
+func (r *Reconciler) ensure(ctx context.Context, desired, live client.Object, uncreatable error) error {
 	err := r.Client.Get(ctx, client.ObjectKeyFromObject(desired), live)
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("reading %s: %w", desired.GetName(), err)
+	}
+	if err != nil && uncreatable != nil {
+		return uncreatable
 	}
 	if p := selectorProblem(desired, live); p != nil {
 		return p
@@ -36,6 +41,9 @@ func (r *Reconciler) ensure(ctx context.Context, desired, live client.Object) er
 		return err
 	}
 	u := &unstructured.Unstructured{Object: config}
+	if uid := live.GetUID(); uid != "" {
+		u.SetUID(uid) // a precondition: the API server answers Conflict if it has no object of this UID
+	}
 	err = r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(FieldOwner), client.ForceOwnership)
 	if err != nil {
 		return fmt.Errorf("applying %s: %w", desired.GetName(), err)

@@ -19,7 +19,7 @@ import (
 func (r *Reconciler) deploy(ctx context.Context, desired client.Object, seen *observation) (health, error) {
 	if d, ok := desired.(*appsv1.Deployment); ok {
 		live := &appsv1.Deployment{}
-		if err := r.ensure(ctx, d, live); err != nil {
+		if err := r.ensure(ctx, d, live, seen.uncreatable); err != nil {
 			return notApplied(err), err
 		}
 		return deploymentHealth(live), seen.look(live)
@@ -49,7 +49,7 @@ func (r *Reconciler) deploySpeaker(ctx context.Context, desired *appsv1.DaemonSe
 	}
 	lost, _ := down.lost(before.Status)
 	allowUnavailable(desired, lost)
-	if err := r.ensure(ctx, desired, live); err != nil {
+	if err := r.ensure(ctx, desired, live, seen.uncreatable); err != nil {
 		return notApplied(err), err
 	}
 	_, names := down.lost(live.Status)

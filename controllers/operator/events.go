@@ -8,26 +8,24 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/internal/kube"
 )
 
 // event is one event that is worth a user's attention.
 type event struct{ kind, reason, note string }
-
-// maxNote is the limit of an event's note (Kubernetes: events.k8s.io/v1 Event.note, 1 kB).
-const maxNote = 1000
 
 // changesBetween returns the events that a change of conditions gives rise to: degraded now or for another reason, available again,
 // fields of others in the workloads.
 func changesBetween(before, after []metav1.Condition) []event {
 	var events []event
 	if c := changed(before, after, v1beta1.ConditionDegraded); c != nil && c.Status == metav1.ConditionTrue {
-		events = append(events, event{corev1.EventTypeWarning, c.Reason, note(c.Message)})
+		events = append(events, event{corev1.EventTypeWarning, c.Reason, kube.Note(c.Message)})
 	}
 	if c := changed(before, after, v1beta1.ConditionAvailable); c != nil && c.Status == metav1.ConditionTrue {
-		events = append(events, event{corev1.EventTypeNormal, "Available", note(c.Message)})
+		events = append(events, event{corev1.EventTypeNormal, "Available", kube.Note(c.Message)})
 	}
 	if c := changed(before, after, v1beta1.ConditionForeignFields); c != nil {
-		events = append(events, event{corev1.EventTypeWarning, c.Reason, note(c.Message)})
+		events = append(events, event{corev1.EventTypeWarning, c.Reason, kube.Note(c.Message)})
 	}
 	return events
 }
@@ -40,5 +38,3 @@ func changed(before, after []metav1.Condition, kind string) *metav1.Condition {
 	}
 	return is
 }
-
-func note(message string) string { return message[:min(len(message), maxNote)] }

@@ -90,8 +90,8 @@ func (r *Reconciler) install(ctx context.Context, cr *v1beta1.MetalLB) (observat
 	seen.problems = append(seen.problems, unusable...)
 	seen.strays, seen.straysUnknown = r.Strays.problem()
 	desired := Render(*usable, r.Options)
-	if gone, err := r.isGone(ctx, cr, desired); gone || err != nil {
-		return seen, err
+	if seen.uncreatable = r.uncreatable(ctx, cr, desired); errors.Is(seen.uncreatable, errGone) {
+		return seen, nil
 	}
 	components := map[string]health{}
 	keyExists, keyErr := r.ensureKey(ctx, cr)
@@ -120,26 +120,29 @@ func (r *Reconciler) install(ctx context.Context, cr *v1beta1.MetalLB) (observat
 	return seen, errors.Join(failures...)
 }
 
-// isGone asks the API server for the resource itself before a workload is created: the garbage collector removes the workloads of a deleted
-// resource, and the cache may show that before it shows the deletion. Speakers that end would take a DaemonSet that is created again for
-// their own restart.
-func (r *Reconciler) isGone(ctx context.Context, cr *v1beta1.MetalLB, desired []client.Object) (bool, error) {
+// errGone is the reason to create nothing for a resource that the API server has no more.
+var errGone = errors.New("the MetalLB resource is deleted")
+
+// uncreatable returns why a workload that is missing must not be created now; nil if it may be, or if none is missing. The API server is
+// asked for the resource itself: the garbage collector removes the workloads of a deleted resource, and the cache may show that before it
+// shows the deletion. Speakers that end would take a DaemonSet that is created again for their own restart.
+func (r *Reconciler) uncreatable(ctx context.Context, cr *v1beta1.MetalLB, desired []client.Object) error {
 	missing := false
 	for _, object := range desired {
 		err := r.Client.Get(ctx, client.ObjectKeyFromObject(object), object.DeepCopyObject().(client.Object))
-		if client.IgnoreNotFound(err) != nil {
-			return false, fmt.Errorf("reading %s: %w", object.GetName(), err)
-		}
 		missing = missing || err != nil
 	}
 	if !missing {
-		return false, nil
+		return nil
 	}
 	var list v1beta1.MetalLBList
 	if err := r.Live.List(ctx, &list, client.InNamespace(cr.Namespace)); err != nil {
-		return false, fmt.Errorf("reading the MetalLB resource again: %w", err)
+		return fmt.Errorf("reading the MetalLB resource again: %w", err)
 	}
-	return !slices.ContainsFunc(list.Items, func(m v1beta1.MetalLB) bool { return m.UID == cr.UID && m.DeletionTimestamp.IsZero() }), nil
+	if slices.ContainsFunc(list.Items, func(m v1beta1.MetalLB) bool { return m.UID == cr.UID && m.DeletionTimestamp.IsZero() }) {
+		return nil
+	}
+	return errGone
 }
 
 func (r *Reconciler) unknownAnnouncers(spec v1beta1.MetalLBSpec) []reason.Problem {

@@ -4,6 +4,7 @@ package operator
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -15,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"metalsuite.io/api/v1beta1"
 )
@@ -77,6 +79,49 @@ var _ = Describe("a MetalLB resource", func() {
 		Expect(err).NotTo(HaveOccurred())
 		err = api.Get(ctx, client.ObjectKey{Namespace: h.namespace, Name: speakerName}, &appsv1.DaemonSet{})
 		Expect(apierrors.IsNotFound(err)).To(BeTrue())
+	})
+
+	It("creates no workload in place of one that only the cache still has", func(ctx context.Context) {
+		cr := h.install(ctx, v1beta1.MetalLBSpec{})
+		stale := h.speaker(ctx)
+		Expect(api.Delete(ctx, stale.DeepCopy())).To(Succeed())
+		cr.Spec.LogLevel = v1beta1.LogLevelDebug
+		Expect(api.Update(ctx, cr)).To(Succeed())
+		fresh := h.reconciler.Client
+		h.reconciler.Client = remembering(shipped, stale)
+		h.fail(ctx, cr, "applying speaker")
+		err := api.Get(ctx, client.ObjectKeyFromObject(stale), &appsv1.DaemonSet{})
+		Expect(apierrors.IsNotFound(err)).To(BeTrue())
+
+		By("creating it once the cache shows that it is gone")
+		h.reconciler.Client = fresh
+		h.reconcile(ctx, cr)
+		Expect(h.speaker(ctx).Spec.Template.Spec.Containers[0].Args).To(ContainElement("--log-level=debug"))
+	})
+
+	It("reports a workload that it must not create yet, and keeps up the others", func(ctx context.Context) {
+		cr := h.install(ctx, v1beta1.MetalLBSpec{})
+		h.allReady(ctx)
+		h.reconcile(ctx, cr)
+		Expect(cr).To(haveCondition(v1beta1.ConditionAvailable, yes, "AsExpected"))
+		Expect(api.Delete(ctx, h.speaker(ctx))).To(Succeed())
+		cr.Spec.LogLevel = v1beta1.LogLevelDebug
+		Expect(api.Update(ctx, cr)).To(Succeed())
+		h.reconciler.Live = interceptor.NewClient(asOperator, interceptor.Funcs{
+			List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+				if _, resources := list.(*v1beta1.MetalLBList); resources {
+					return errors.New("too many requests")
+				}
+				return c.List(ctx, list, opts...)
+			},
+		})
+		h.fail(ctx, cr, "reading the MetalLB resource again: too many requests")
+		for _, kind := range []string{v1beta1.ConditionAvailable, v1beta1.ConditionSpeakerAvailable} {
+			Expect(cr).To(haveCondition(kind, no, "ApplyFailed"))
+		}
+		Expect(cr).To(haveCondition(v1beta1.ConditionControllerAvailable, yes, "RollingOut"))
+		Expect(cr).To(haveCondition(v1beta1.ConditionDegraded, yes, "ApplyFailed"))
+		Expect(h.deployment(ctx, controllerName).Spec.Template.Spec.Containers[0].Args).To(ContainElement("--log-level=debug"))
 	})
 
 	It("holds the speakers back until the key of their membership exists", func(ctx context.Context) {

@@ -23,6 +23,7 @@ import (
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/api/v1beta2"
+	"metalsuite.io/internal/kube"
 	"metalsuite.io/internal/policy"
 )
 
@@ -150,7 +151,7 @@ func (s *Strays) add(kind schema.GroupVersionKind, in any) {
 	stray := metadataOf(kind)
 	stray.Namespace, stray.Name, stray.UID = o.GetNamespace(), o.GetName(), o.GetUID()
 	p := reason.New(reason.StrayObject, "only objects in namespace %s are used", s.namespace)
-	s.events.Eventf(stray, nil, corev1.EventTypeWarning, string(p.Reason), "Validate", "%s", note(p.Message()))
+	s.events.Eventf(stray, nil, corev1.EventTypeWarning, string(p.Reason), "Validate", "%s", kube.Note(p.Message()))
 }
 
 func (s *Strays) replace(old, by any) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"reflect"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -139,13 +140,15 @@ func refusingSecrets(c client.WithWatch) client.Client {
 	})
 }
 
-// remembering reads an old state of the resource, as a cache does that is behind.
-func remembering(c client.WithWatch, old *v1beta1.MetalLB) client.Client {
+// remembering reads old states of objects, as a cache does that is behind.
+func remembering(c client.WithWatch, old ...client.Object) client.Client {
 	return interceptor.NewClient(c, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-			if cr, ok := o.(*v1beta1.MetalLB); ok {
-				old.DeepCopyInto(cr)
-				return nil
+			for _, stale := range old {
+				if reflect.TypeOf(stale) == reflect.TypeOf(o) && client.ObjectKeyFromObject(stale) == key {
+					reflect.ValueOf(o).Elem().Set(reflect.ValueOf(stale.DeepCopyObject()).Elem())
+					return nil
+				}
 			}
 			return c.Get(ctx, key, o, opts...)
 		},

@@ -48,6 +48,8 @@ type observation struct {
 	foreign []string
 	// keyMissing says why the Secret that the speakers mount is not known to exist; nil when it exists.
 	keyMissing *reason.Problem
+	// uncreatable says why a missing workload must not be created now; nil if it may be.
+	uncreatable error
 	// incomplete is set when a DaemonSet lacks pods or nodes to run them on.
 	incomplete bool
 }

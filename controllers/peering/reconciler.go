@@ -115,7 +115,7 @@ func (r *Reconciler) tell(ctx context.Context, t target, seen *world, compiled *
 		return wrapped(client.IgnoreNotFound(err), ref)
 	}
 	for _, n := range news {
-		r.Events.Eventf(after, nil, corev1.EventTypeWarning, string(n.why), "Validate", "%s", note(n.message))
+		r.Events.Eventf(after, nil, corev1.EventTypeWarning, string(n.why), "Validate", "%s", kube.Note(n.message))
 	}
 	return nil
 }
@@ -136,14 +136,4 @@ func validity(p *policy.Policy, ref policy.ObjectRef) (_ verdict, invalid bool) 
 		return verdict{metav1.ConditionTrue, note.Reason, note.Message()}, false
 	}
 	return verdict{metav1.ConditionTrue, reason.Valid, ""}, false
-}
-
-// longestNote is the limit of an event's note (Kubernetes: events.k8s.io/v1 Event.note, 1 kB).
-const longestNote = 1023
-
-func note(text string) string {
-	if len(text) <= longestNote {
-		return text
-	}
-	return text[:longestNote-3] + "..."
 }

@@ -93,7 +93,7 @@ func (w *writers) yield(ctx context.Context, before *corev1.Service, now desired
 	}
 	known := was != nil && was.Reason == string(problem.Reason)
 	if w.rivals.news(keyOf(before)) && !known {
-		w.events.Eventf(after, nil, corev1.EventTypeWarning, string(problem.Reason), "Allocate", "%s", note(problem.Message()))
+		w.events.Eventf(after, nil, corev1.EventTypeWarning, string(problem.Reason), "Allocate", "%s", kube.Note(problem.Message()))
 	}
 	return nil
 }

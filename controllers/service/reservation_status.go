@@ -50,7 +50,7 @@ func (w *writers) writeReservation(ctx context.Context, name string) error {
 		return client.IgnoreNotFound(err)
 	}
 	if p := report.problem; judged && report.faulty {
-		w.events.Eventf(after, nil, corev1.EventTypeWarning, string(p.Reason), "Validate", "%s", note(p.Message()))
+		w.events.Eventf(after, nil, corev1.EventTypeWarning, string(p.Reason), "Validate", "%s", kube.Note(p.Message()))
 	}
 	return nil
 }

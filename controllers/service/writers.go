@@ -168,7 +168,7 @@ func (w *writers) tell(before, after *corev1.Service, d, now desired, s stance) 
 	}
 	for _, e := range d.events(before, after, now.decision.Problem) {
 		if e.kind == corev1.EventTypeWarning || !s.contested {
-			w.events.Eventf(after, nil, e.kind, e.reason, "Allocate", "%s", note(e.message))
+			w.events.Eventf(after, nil, e.kind, e.reason, "Allocate", "%s", kube.Note(e.message))
 		}
 	}
 }
@@ -231,7 +231,7 @@ func (w *writers) writePool(ctx context.Context, name string) error {
 		return client.IgnoreNotFound(err)
 	}
 	if told != nil && judged {
-		w.events.Eventf(after, nil, corev1.EventTypeWarning, string(why), "Validate", "%s", note(message))
+		w.events.Eventf(after, nil, corev1.EventTypeWarning, string(why), "Validate", "%s", kube.Note(message))
 	}
 	return nil
 }
@@ -250,14 +250,4 @@ func (w *writers) writeState(ctx context.Context, _ string) error {
 		state.Owner = owners
 	}
 	return state.Write(ctx, said.problems, said.warnings, nil)
-}
-
-// longestNote is the limit of an event's note (Kubernetes: events.k8s.io/v1 Event.note, 1 kB).
-const longestNote = 1023
-
-func note(text string) string {
-	if len(text) <= longestNote {
-		return text
-	}
-	return text[:longestNote-3] + "..."
 }

@@ -124,33 +124,32 @@ func firstOf(problems ...*reason.Problem) *reason.Problem {
 }
 
 // byAge returns the objects sorted by creation and name: who comes first is right when two contradict each other.
-func byAge[T any, P interface {
-	*T
-	metav1.Object
-}](objects []T) []P {
-	sorted := make([]P, len(objects))
-	for i := range objects {
-		sorted[i] = &objects[i]
-	}
-	slices.SortFunc(sorted, func(a, b P) int {
+func byAge[T any, P pointer[T]](objects []T) []P {
+	return sortedBy(objects, func(a, b P) int {
 		return cmp.Or(a.GetCreationTimestamp().Compare(b.GetCreationTimestamp().Time), cmp.Compare(a.GetName(), b.GetName()))
 	})
-	return sorted
 }
 
 // byName returns the objects sorted by namespace and name: a cache lists them in any order, and nothing must depend on that.
-func byName[T any, P interface {
-	*T
-	metav1.Object
-}](objects []T) []P {
-	sorted := make([]P, len(objects))
-	for i := range objects {
-		sorted[i] = &objects[i]
-	}
-	slices.SortFunc(sorted, func(a, b P) int {
+func byName[T any, P pointer[T]](objects []T) []P {
+	return sortedBy(objects, func(a, b P) int {
 		return cmp.Or(cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
 	})
-	return sorted
+}
+
+// pointer is the pointer to an API object of type T.
+type pointer[T any] interface {
+	*T
+	metav1.Object
+}
+
+func sortedBy[T any, P pointer[T]](objects []T, compare func(a, b P) int) []P {
+	all := make([]P, len(objects))
+	for i := range objects {
+		all[i] = &objects[i]
+	}
+	slices.SortFunc(all, compare)
+	return all
 }
 
 // repeated returns a problem when an entry of the field is given twice.
