@@ -28,7 +28,8 @@ type Event struct {
 		Name        string `json:"name"`
 	} `json:"objectRef"`
 	ResponseStatus struct {
-		Code int `json:"code"`
+		Code    int    `json:"code"`
+		Message string `json:"message"`
 	} `json:"responseStatus"`
 }
 
@@ -45,6 +46,12 @@ func (e Event) resource() string {
 		return e.ObjectRef.Resource + "/" + e.ObjectRef.Subresource
 	}
 	return e.ObjectRef.Resource
+}
+
+// undiscovered reports whether the API server refused an owner reference because it has not discovered the owner's kind yet. Its admission
+// plugin OwnerReferencesPermissionEnforcement looks for new kinds every ten seconds, and rights are not in question before.
+func (e Event) undiscovered() bool {
+	return e.forbidden() && strings.Contains(e.ResponseStatus.Message, "cannot find RESTMapping")
 }
 
 func (e Event) forbidden() bool { return e.ResponseStatus.Code == http.StatusForbidden }
@@ -122,7 +129,7 @@ func (c *comparison) observe(e Event) {
 	}
 	c.found.Requests++
 	if e.forbidden() {
-		if len(c.missing) == 0 && e.Time.Sub(c.changed) > settling {
+		if !e.undiscovered() && len(c.missing) == 0 && e.Time.Sub(c.changed) > settling {
 			c.found.Forbidden = append(c.found.Forbidden, e)
 		}
 		return

@@ -21,7 +21,13 @@ func TestPermissions(t *testing.T) {
 	RunSpecs(t, "permissions")
 }
 
-// unseen are permissions that are needed although the stories make no such request, each with the reason.
+// Whether a story makes these requests depends on which of two events a process sees first.
+const (
+	lateCache = "writes over an object that the cache has not shown yet"
+	formerPod = "takes over the object of the node's former pod, if that is still there"
+)
+
+// unseen are permissions that are needed although the stories make no such request, or not always, each with the reason.
 var unseen = map[Permission]string{
 	metallb("metalsuite-operator", "metallbs/finalizers", "update"): "checked by the admission plugin OwnerReferencesPermissionEnforcement, which " +
 		"makes no request",
@@ -36,12 +42,16 @@ var unseen = map[Permission]string{
 	events("controller"):                     "an event that repeats within six minutes becomes a series by a patch",
 	events("endpoint-copier"):                "an event that repeats within six minutes becomes a series by a patch",
 	{"endpoint-copier", "default", "discovery.k8s.io", "endpointslices", "", "update"}: "an API server that joins or leaves changes a slice; the lab's has one",
-	metallb("speaker", "addressconflicts", "patch"):                                    "writes over an object that the cache has not shown yet",
-	metallb("speaker", "servicel2statuses", "patch"):                                   "writes over an object that the cache has not shown yet",
-	metallb("speaker", "servicel2statuses/status", "patch"):                            "writes over an object that the cache has not shown yet",
-	metallb("speaker", "servicebgpstatuses", "patch"):                                  "writes over an object that the cache has not shown yet",
-	metallb("speaker", "servicel2statuses", "update"):                                  "takes over the object of the node's former pod",
-	metallb("speaker", "servicebgpstatuses", "update"):                                 "takes over the object of the node's former pod",
+	metallb("speaker", "addressconflicts", "patch"):                                    lateCache,
+	metallb("speaker", "bgpsessionstatuses", "patch"):                                  lateCache,
+	metallb("speaker", "servicebgpstatuses", "patch"):                                  lateCache,
+	metallb("speaker", "servicel2statuses", "patch"):                                   lateCache,
+	metallb("speaker", "servicebgpstatuses/status", "patch"):                           lateCache,
+	metallb("speaker", "servicel2statuses/status", "patch"):                            lateCache,
+	metallb("speaker", "addressconflicts", "update"):                                   formerPod,
+	metallb("speaker", "bgpsessionstatuses", "update"):                                 formerPod,
+	metallb("speaker", "servicebgpstatuses", "update"):                                 formerPod,
+	metallb("speaker", "servicel2statuses", "update"):                                  formerPod,
 }
 
 func metallb(account, resource, verb string) Permission {

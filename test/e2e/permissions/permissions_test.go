@@ -79,6 +79,12 @@ func bindings(second int, verb string) string {
 		`"objectRef":{"apiGroup":"rbac.authorization.k8s.io","resource":"clusterrolebindings","name":"reader"}}`, verb, second)
 }
 
+// unmapped is a write that the API server refuses as long as it does not know the kind of the owner.
+func unmapped(second int) string {
+	return strings.Replace(request(second, "one", "create", "secrets", "metallb-system", "memberlist", 403), `"code":403`,
+		`"code":403,"message":"cannot set blockOwnerDeletion in this case because cannot find RESTMapping for APIVersion metallb.io/v1beta1"`, 1)
+}
+
 func TestComparison(t *testing.T) {
 	all := []string{
 		request(10, "one", "get", "services", "default", "a", 200), request(10, "one", "get", "services/status", "", "", 200),
@@ -89,17 +95,18 @@ func TestComparison(t *testing.T) {
 		log               []string
 		unused, forbidden int
 	}{
-		"every rule is used":                          {all, 0, 0},
-		"nothing is asked":                            {nil, 5, 0},
-		"another account's request is no use":         {slices.Replace(slices.Clone(all), 0, 1, request(10, "three", "get", "services", "", "", 200)), 1, 0},
-		"a subresource is another resource":           {slices.Delete(slices.Clone(all), 1, 2), 1, 0},
-		"another object than the named one is no use": {slices.Replace(slices.Clone(all), 2, 3, request(10, "one", "get", "secrets", "metallb-system", "other", 200)), 1, 0},
-		"another namespace than the role's is no use": {slices.Replace(slices.Clone(all), 2, 3, request(10, "one", "get", "secrets", "default", "memberlist", 200)), 1, 0},
-		"a forbidden request":                         {append(slices.Clone(all), request(30, "one", "list", "pods", "", "", 403)), 0, 1},
-		"a forbidden request uses no rule":            {slices.Replace(slices.Clone(all), 0, 1, request(30, "one", "get", "services", "", "", 403)), 1, 1},
-		"a refusal while a binding is gone":           {append(slices.Clone(all), bindings(20, "delete"), request(40, "one", "get", "services", "", "", 403)), 0, 0},
-		"a refusal just after the binding is back":    {append(slices.Clone(all), bindings(20, "delete"), bindings(40, "patch"), request(44, "one", "get", "services", "", "", 403)), 0, 0},
-		"a refusal long after the binding is back":    {append(slices.Clone(all), bindings(20, "delete"), bindings(40, "patch"), request(46, "one", "get", "services", "", "", 403)), 0, 1},
+		"every rule is used":                                            {all, 0, 0},
+		"nothing is asked":                                              {nil, 5, 0},
+		"another account's request is no use":                           {slices.Replace(slices.Clone(all), 0, 1, request(10, "three", "get", "services", "", "", 200)), 1, 0},
+		"a subresource is another resource":                             {slices.Delete(slices.Clone(all), 1, 2), 1, 0},
+		"another object than the named one is no use":                   {slices.Replace(slices.Clone(all), 2, 3, request(10, "one", "get", "secrets", "metallb-system", "other", 200)), 1, 0},
+		"another namespace than the role's is no use":                   {slices.Replace(slices.Clone(all), 2, 3, request(10, "one", "get", "secrets", "default", "memberlist", 200)), 1, 0},
+		"a forbidden request":                                           {append(slices.Clone(all), request(30, "one", "list", "pods", "", "", 403)), 0, 1},
+		"an owner of a kind that the API server has not discovered yet": {append(slices.Clone(all), unmapped(30)), 0, 0},
+		"a forbidden request uses no rule":                              {slices.Replace(slices.Clone(all), 0, 1, request(30, "one", "get", "services", "", "", 403)), 1, 1},
+		"a refusal while a binding is gone":                             {append(slices.Clone(all), bindings(20, "delete"), request(40, "one", "get", "services", "", "", 403)), 0, 0},
+		"a refusal just after the binding is back":                      {append(slices.Clone(all), bindings(20, "delete"), bindings(40, "patch"), request(44, "one", "get", "services", "", "", 403)), 0, 0},
+		"a refusal long after the binding is back":                      {append(slices.Clone(all), bindings(20, "delete"), bindings(40, "patch"), request(46, "one", "get", "services", "", "", 403)), 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			report, err := Compare(strings.NewReader(strings.Join(c.log, "\n")), grants(t))
