@@ -35,13 +35,29 @@ func (a *Allocator) retain(s *request) ([]netip.Addr, *poolState, *reason.Proble
 		return kept, pool, nil
 	}
 	if _, oneIsEnough := s.wants(); oneIsEnough && len(kept) > 1 {
-		for i := range kept {
-			if pool, not := a.keepable(s, kept[i:i+1], hint); not == nil {
-				return kept[i : i+1 : i+1], pool, problem
+		for _, address := range a.announceableFirst(s.Key, kept) {
+			if pool, not := a.keepable(s, []netip.Addr{address}, hint); not == nil {
+				return []netip.Addr{address}, pool, problem
 			}
 		}
 	}
 	return nil, nil, problem
+}
+
+// announceableFirst returns addresses of which one is to be kept in the order of trying: one that has to be replaced goes last, or the
+// Service would lose both.
+func (a *Allocator) announceableFirst(key Key, kept []netip.Addr) []netip.Addr {
+	order := slices.Clone(kept)
+	slices.SortStableFunc(order, func(x, y netip.Addr) int {
+		switch ux, uy := a.unannounceable(key, x), a.unannounceable(key, y); {
+		case ux == uy:
+			return 0
+		case ux:
+			return 1
+		}
+		return -1
+	})
+	return order
 }
 
 // Fits reports whether the Service might keep all of what its status names, if nobody else were there.

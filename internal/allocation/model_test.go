@@ -248,8 +248,12 @@ func (m *model) outcome(s Service, had []netip.Addr) []netip.Addr {
 		}
 	}
 	tries := [][]netip.Addr{keep}
-	for i := 0; optional && len(keep) == 2 && i < 2; i++ {
-		tries = append(tries, keep[i:i+1:i+1])
+	for _, bad := range []bool{false, true} { // one that has to be replaced goes last
+		for i := 0; optional && len(keep) == 2 && i < 2; i++ {
+			if would, _ := m.giveUp(s, keep[i]); would == bad {
+				tries = append(tries, keep[i:i+1:i+1])
+			}
+		}
 	}
 	for _, keep := range tries {
 		p, ok := m.mayKeep(s, keep)

@@ -261,6 +261,44 @@ func TestAddressesThatNoNodeCanAnnounceAreReplaced(t *testing.T) {
 }
 
 // TestAFewAddressesOfAPoolAreReplacedAtATime lets a speaker call the addresses of six Services those of routers.
+// TestOfTwoAddressesTheAnnounceableOneIsKept splits the pool of a Service's two addresses, so that it may keep one of them.
+func TestOfTwoAddressesTheAnnounceableOneIsKept(t *testing.T) {
+	four, six := "192.0.2.1-192.0.2.4", "2001:db8::1-2001:db8::4"
+	tests := []struct {
+		name      string
+		pools     []Pool
+		conflicts []Conflict
+		service   Service
+		want      string
+	}{
+		{"the first is", []Pool{pool("a", four), pool("b", six)}, nextHops("2001:db8::2"), service("s", dual, policy(PreferDualStack)), "192.0.2.2"},
+		{"the second is", []Pool{pool("a", four), pool("b", six)}, nextHops("192.0.2.2"), service("s", dual, policy(PreferDualStack)), "2001:db8::2"},
+		{"the second is, and its pool has both", []Pool{pool("a", four), pool("b", six, "198.51.100.1-198.51.100.9")}, nextHops("192.0.2.2"),
+			service("s", dual, policy(PreferDualStack)), "198.51.100.1 2001:db8::2"},
+		{"both are", []Pool{pool("a", four), pool("b", six)}, nil, service("s", dual, policy(PreferDualStack)), "192.0.2.2"},
+		{"neither is", []Pool{pool("a", four), pool("b", six)}, nextHops("192.0.2.2", "2001:db8::2"), service("s", dual, policy(PreferDualStack)), "192.0.2.1"},
+		{"the second is, but is in no pool", []Pool{pool("a", four)}, nextHops("192.0.2.2"), service("s", dual, policy(PreferDualStack)), "192.0.2.1"},
+		{"the second is, and both are requested", []Pool{pool("a", four), pool("b", six)}, nextHops("192.0.2.2"),
+			service("s", dual, policy(PreferDualStack), asks("192.0.2.2", "2001:db8::2")), "2001:db8::2"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := New()
+			a.SetPools([]Pool{pool("both", four, six)})
+			tt.service.Current, tt.service.CurrentPool = addrs("192.0.2.2", "2001:db8::2"), "both"
+			a.Adopt(tt.service)
+			a.SetPools(tt.pools)
+			a.SetConflicts(tt.conflicts)
+			if d := a.Decide(tt.service); texts(d.Addresses) != tt.want {
+				t.Errorf("got %q, want %q; lost %v because of %v", texts(d.Addresses), tt.want, d.Lost, d.Cause)
+			}
+			if again := a.Decide(tt.service); texts(again.Addresses) != tt.want {
+				t.Errorf("then %q", texts(again.Addresses))
+			}
+		})
+	}
+}
+
 func TestAFewAddressesOfAPoolAreReplacedAtATime(t *testing.T) {
 	a := New()
 	a.SetPools([]Pool{pool("a", "192.0.2.1-192.0.2.20", "2001:db8::1-2001:db8::4")})
