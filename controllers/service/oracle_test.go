@@ -284,6 +284,9 @@ func (o *oracle) needless(s allocation.Service, last verdictOn, d desired) strin
 		return ""
 	}
 	for i := range kept {
+		if len(s.Requested) == 0 && len(d.decision.Addresses) > 0 && o.unannounceable(kept[i]) {
+			continue // another one was granted in its place
+		}
 		if _, ok := o.mayKeep(s, kept[i:i+1], last.pool, prefers, changed); ok {
 			return fmt.Sprintf("%s lost both of %v although it may keep one; decision %+v", s.Key, kept, d.decision)
 		}
