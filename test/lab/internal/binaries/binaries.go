@@ -136,6 +136,10 @@ func kubernetesFlags(version string) string {
 	return "-s -w" + set + "gitVersion=v" + version + set + "gitMajor=1" + set + "gitMinor=" + minor
 }
 
+// withoutDWARF saves a seventh of the time of a cold build. The linker drops DWARF in any case (-w), and packages of the standard library are
+// shared with the project's own builds, which have the same flag (Makefile).
+const withoutDWARF = "-gcflags=all=-dwarf=false"
+
 // one builds a binary under another name and renames it: whatever has the final name is whole.
 func (b Builder) one(ctx context.Context, folder, name, title string) error {
 	version, err := Version(b.Checkout)
@@ -147,7 +151,7 @@ func (b Builder) one(ctx context.Context, folder, name, title string) error {
 		flags, pkg = "-s -w", "go.etcd.io/etcd/server/v3"
 	}
 	partial, logFile := filepath.Join(folder, "."+name), filepath.Join(folder, name+".log")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", flags, "-o", partial, pkg)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", withoutDWARF, "-ldflags", flags, "-o", partial, pkg)
 	cmd.Dir = filepath.Join(b.Checkout, Module)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
 	if err := b.run(cmd, logFile, title); err != nil {
