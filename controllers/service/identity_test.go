@@ -46,6 +46,14 @@ func loadBalancer(name string, annotations map[string]string) *corev1.Service {
 	}
 }
 
+// reservationOf keeps what the Service of this name has.
+func reservationOf(service string) *v1beta1.IPReservation {
+	return &v1beta1.IPReservation{
+		ObjectMeta: metav1.ObjectMeta{Namespace: identityNamespace, Name: service},
+		Spec:       v1beta1.IPReservationSpec{Service: &v1beta1.ServiceReference{Namespace: identityNamespace, Name: service}},
+	}
+}
+
 // has checks the addresses of a Service as the API server has it, and the reason of its condition.
 func (p *player) has(t *testing.T, name string, why reason.Reason, addresses ...string) {
 	t.Helper()
@@ -140,10 +148,7 @@ func TestAReservationHoldsForAServiceThatWasRecreatedUnderItsName(t *testing.T) 
 	p.world.apply(poolOf("blue", nil, "198.18.1.1-198.18.1.3"))
 	p.world.apply(loadBalancer("first", nil))
 	p.world.apply(loadBalancer("web", nil))
-	p.world.apply(&v1beta1.IPReservation{
-		ObjectMeta: metav1.ObjectMeta{Namespace: identityNamespace, Name: "web"},
-		Spec:       v1beta1.IPReservationSpec{Service: &v1beta1.ServiceReference{Namespace: identityNamespace, Name: "web"}},
-	})
+	p.world.apply(reservationOf("web"))
 	p.rest(t)
 	p.has(t, "web", reason.Allocated, "198.18.1.2")
 
@@ -153,6 +158,49 @@ func TestAReservationHoldsForAServiceThatWasRecreatedUnderItsName(t *testing.T) 
 	p.world.relist("Service")
 	p.rest(t)
 	p.has(t, "web", reason.Allocated, "198.18.1.2")
+}
+
+// TestAReservationKeepsWhatItsServiceHadBeforeItLostThat has a Service with a new reservation and an address that the only pool of late is not
+// to give it. Another Service, which the pool is for, must not get the address.
+func TestAReservationKeepsWhatItsServiceHadBeforeItLostThat(t *testing.T) {
+	forOthers := func(p *v1beta1.IPAddressPool) {
+		others := metav1.LabelSelector{MatchLabels: map[string]string{"app": "other"}}
+		p.Spec.ServiceAllocation = &v1beta1.ServiceAllocation{ServiceSelectors: []metav1.LabelSelector{others}}
+	}
+	for name, between := range map[string]func(*testing.T, *player){
+		"a controller that found no pool when it started": func(t *testing.T, p *player) {
+			p.stop()
+			p.world.remove(poolOf("blue", nil))
+			p.world.apply(reservationOf("web"))
+			p.start()
+			p.rest(t)
+			p.has(t, "web", reason.NoPools, "198.18.1.1")
+		},
+		"a controller that hears of the reservation and of the loss at once": func(_ *testing.T, p *player) {
+			p.world.remove(poolOf("blue", nil))
+			p.world.apply(reservationOf("web"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlayer(t)
+			p.world.apply(poolOf("blue", nil, "198.18.1.1/32"))
+			p.world.apply(loadBalancer("web", nil))
+			p.rest(t)
+			between(t, p)
+			p.world.apply(poolOf("green", forOthers, "198.18.1.1-198.18.1.2"))
+			p.rest(t)
+			p.has(t, "web", reason.NoMatchingPool)
+			other := loadBalancer("other", nil)
+			other.Labels = map[string]string{"app": "other"}
+			p.world.apply(other)
+			p.rest(t)
+			p.has(t, "other", reason.Allocated, "198.18.1.2")
+			kept := p.world.served.find(reservationOf("web")).(*v1beta1.IPReservation).Status.Addresses
+			if !slices.Equal(kept, []string{"198.18.1.1"}) {
+				t.Errorf("the reservation keeps %v", kept)
+			}
+		})
+	}
 }
 
 func TestADecisionIsNotWrittenToAnotherServiceOfTheName(t *testing.T) {

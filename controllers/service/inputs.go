@@ -64,6 +64,9 @@ func (r *Reconciler) read(ctx context.Context) (inputs, error) {
 // adoptPolicy compiles the policy and hands it to the Allocator.
 func (r *Reconciler) adoptPolicy(in inputs) {
 	r.keeping.reset(in.reserved)
+	if r.loaded.Load() {
+		r.track(r.keeping.services()...) // before this pass takes it away
+	}
 	r.lookForCIDRs = in.serviceCIDRs.again
 	objects := policy.Objects{Pools: in.pools, Reservations: r.keeping.objects, Now: r.now(), Namespaces: map[string]map[string]string{}}
 	for i := range in.namespaces {

@@ -163,11 +163,19 @@ func (r *Reconciler) track(keys ...allocation.Key) {
 		return
 	}
 	for _, key := range keys {
-		r.keeping.observe(key, r.allocator.Holds(key), r.now())
+		r.keeping.observe(key, r.has(key), r.now())
 	}
 	if r.keeping.dirty {
 		r.alarm(r.now().Add(gathering))
 	}
+}
+
+// has returns what a Service has. Until there was a pool nobody holds anything, and what the status names is left to the Service.
+func (r *Reconciler) has(key allocation.Key) []netip.Addr {
+	if held := r.allocator.Holds(key); len(held) > 0 {
+		return held
+	}
+	return r.records[key].decision.Addresses
 }
 
 // refresh lets the Allocator know what is kept by now, and reports whether that is anything new. It is due before an address that came free is

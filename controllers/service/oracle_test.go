@@ -61,7 +61,15 @@ func (p promise) covers(a netip.Addr, now time.Time) bool {
 	return (p.end.IsZero() || now.Before(p.end)) && slices.ContainsFunc(p.ranges, func(r netipx.IPRange) bool { return r.Contains(a) })
 }
 
-// promised reads the reservations that the process has read. What one of them follows is forgotten when it is for another Service now.
+func (p *promise) follow(addresses []netip.Addr) {
+	p.ranges = nil
+	for _, a := range addresses {
+		p.ranges = append(p.ranges, netipx.IPRangeFrom(a, a))
+	}
+}
+
+// promised reads the reservations that the process has read. What one of them follows is forgotten when it is for another Service now, and
+// begins with what that has.
 func (o *oracle) promised() {
 	before, first := o.promises, o.promises == nil
 	o.promises = map[types.UID]promise{}
@@ -79,6 +87,8 @@ func (o *oracle) promised() {
 			p.ranges = was.ranges
 		} else if p.follows && first {
 			texts = r.Status.Addresses
+		} else if p.follows {
+			p.follow(o.last[p.service].addresses)
 		}
 		for _, text := range texts {
 			if a, err := policy.ParseAddresses(text); err == nil {
@@ -245,10 +255,7 @@ func (o *oracle) afterDecision(key allocation.Key, d desired) {
 	}
 	for uid, p := range o.promises {
 		if p.follows && p.service == key && len(d.decision.Addresses) > 0 {
-			p.ranges = nil
-			for _, a := range d.decision.Addresses {
-				p.ranges = append(p.ranges, netipx.IPRangeFrom(a, a))
-			}
+			p.follow(d.decision.Addresses)
 			o.promises[uid] = p
 		}
 	}
