@@ -180,7 +180,6 @@ func (r *Reconciler) review(ctx context.Context) error {
 		}
 	}
 	r.serveWaiting()
-	r.countAll()
 	return nil
 }
 

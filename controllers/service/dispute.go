@@ -46,7 +46,6 @@ func (r *Reconciler) arbitrate(key allocation.Key) (younger []allocation.Key, fr
 	r.allocator.Adopt(rec.service)
 	r.track(key)
 	r.refresh()
-	r.count(append(r.poolsOn(rec.service.Current), rec.decision.Pool, rec.service.CurrentPool)...)
 	return younger, frees
 }
 

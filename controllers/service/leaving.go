@@ -38,7 +38,7 @@ func (r *Reconciler) leave(s *corev1.Service) (frees bool) {
 			return r.occupy(s, nil)
 		}
 	}
-	frees = r.release(key, rec)
+	frees = r.release(key)
 	r.occupy(s, written)
 	r.out.service(key, desired{leaves: true, uid: s.UID, decision: allocation.Decision{Service: key, Addresses: written}})
 	return frees
@@ -99,15 +99,14 @@ func whyNotServed(s *corev1.Service) string {
 // forget releases a Service that does not exist any more.
 func (r *Reconciler) forget(key allocation.Key) (frees bool) {
 	r.out.gone(key)
-	return r.release(key, r.records[key])
+	return r.release(key)
 }
 
-func (r *Reconciler) release(key allocation.Key, rec record) (frees bool) {
+func (r *Reconciler) release(key allocation.Key) (frees bool) {
 	delete(r.records, key)
 	delete(r.waiting, key)
 	frees = r.allocator.Release(key)
 	r.track(key)
 	r.refresh()
-	r.count(append(r.poolsOn(rec.decision.Addresses), rec.decision.Pool)...)
 	return frees
 }

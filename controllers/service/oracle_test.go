@@ -461,8 +461,12 @@ func (o *oracle) atRest() {
 		if n := int(got.AssignedIPv4 + got.AssignedIPv6); n > len(counts[name]) || n < len(counts[name])-ambiguous[name] {
 			o.fail("at rest pool %s counts %d and %d, in use are %v", name, got.AssignedIPv4, got.AssignedIPv6, slices.Collect(maps.Keys(counts[name])))
 		}
-		if got.AvailableIPv4 < 0 || got.AvailableIPv6 < 0 {
-			o.fail("at rest pool %s has a negative figure: %+v", name, got)
+		written := allocation.Counts{
+			AssignedIPv4: got.AssignedIPv4, AvailableIPv4: got.AvailableIPv4, ReservedIPv4: got.ReservedIPv4,
+			AssignedIPv6: got.AssignedIPv6, AvailableIPv6: got.AvailableIPv6, ReservedIPv6: got.ReservedIPv6,
+		}
+		if counts, _ := o.allocator.Counts(name); written != counts {
+			o.fail("at rest the status of pool %s says %+v, and it has %+v", name, written, counts)
 		}
 	}
 }

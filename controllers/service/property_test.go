@@ -29,9 +29,9 @@ const (
 )
 
 // telling are seeds beyond the usual ones whose histories once went wrong: at rest a Service told why it waited before others took an address
-// that it asks for (620, 1887), or did not have an address that a reservation had ceased to keep (3847); an address was granted that a
-// reservation was to keep since before there were pools (3260).
-var telling = []uint64{620, 1887, 3260, 3847}
+// that it asks for (620, 1887), or did not have an address that a reservation had ceased to keep (3847); a pool counted an address that had moved to another
+// pool (2690); an address was granted that a reservation was to keep since before there were pools (3260).
+var telling = []uint64{620, 1887, 2690, 3260, 3847}
 
 // TestRandomHistories drives random histories of a cluster: users change pools, Services, namespaces, nodes and reservations; speakers report conflicts; news reach
 // the controller late and one kind before the other; decisions are written late, in any order and one at a time; and the controller dies

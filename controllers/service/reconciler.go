@@ -110,6 +110,7 @@ func (r *Reconciler) serve(ctx context.Context, request Request) error {
 	if r.loaded.Load() && r.awaited() {
 		r.serveWaiting()
 	}
+	r.count()
 	return err
 }
 
@@ -152,7 +153,6 @@ func (r *Reconciler) all(ctx context.Context) error {
 	r.serveWaiting()
 	r.track(r.keeping.services()...)
 	r.settleKept()
-	r.countAll()
 	if !r.loaded.Swap(true) {
 		r.log.Info("First reconciliation finished", "services", len(r.records), "pools", len(in.pools))
 	}
@@ -213,7 +213,6 @@ func (r *Reconciler) one(ctx context.Context, key allocation.Key) error {
 	}
 	if now := r.allocator.Occupies(key); !slices.Equal(abroad, now) {
 		frees = r.retell(abroad, now) || frees
-		r.countAll()
 	}
 	frees = r.shift(clusterIPs) || frees
 	if frees {
@@ -233,7 +232,6 @@ func (r *Reconciler) shift(clusterIPs []netip.Addr) (frees bool) {
 			r.decide(holder)
 		}
 	}
-	r.countAll()
 	r.overdue = true
 	r.alarm(r.now().Add(gathering))
 	return true
@@ -264,7 +262,6 @@ func (r *Reconciler) settle(key allocation.Key) (frees bool) {
 // decide decides on a Service that was noted and posts the outcome if it is new; it reports whether one that waits may profit.
 func (r *Reconciler) decide(key allocation.Key) (frees bool) {
 	rec := r.records[key]
-	before := rec.decision
 	d := r.allocator.Decide(rec.service)
 	if r.remember(key, rec, d) {
 		r.post(key)
@@ -273,7 +270,6 @@ func (r *Reconciler) decide(key allocation.Key) (frees bool) {
 	if len(d.Granted)+len(d.Lost) > 0 {
 		r.log.Info("Addresses of the Service changed", "service", key.String(), "pool", d.Pool, "granted", d.Granted, "lost", d.Lost)
 		r.track(key)
-		r.count(append(r.poolsOn(d.Lost), before.Pool, d.Pool)...)
 	}
 	if d.Frees {
 		r.refresh()
@@ -322,24 +318,11 @@ func (r *Reconciler) awaited() bool {
 	return false
 }
 
-// poolsOn are the pools that the Services on addresses name: one of them counts a shared address when another Service leaves it.
-func (r *Reconciler) poolsOn(addresses []netip.Addr) []string {
-	var pools []string
-	for _, a := range addresses {
-		for _, holder := range r.allocator.Holders(a) {
-			pools = append(pools, r.records[holder].decision.Pool)
-		}
-	}
-	return pools
-}
-
-func (r *Reconciler) count(pools ...string) {
-	for _, name := range slices.Compact(pools) {
+// count posts the figures of the pools of which some may have changed.
+func (r *Reconciler) count() {
+	for _, name := range r.allocator.Changed() {
 		if counts, ok := r.allocator.Counts(name); ok {
 			r.out.pool(name, counts)
 		}
 	}
 }
-
-// countAll posts the figures of all pools after a pass.
-func (r *Reconciler) countAll() { r.count(r.allocator.Pools()...) }

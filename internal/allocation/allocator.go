@@ -33,6 +33,7 @@ type Allocator struct {
 	conflicts   map[netip.Addr]Conflict // those that count
 	replaced    map[netip.Addr]struct{} // given up by Services for conflicts that still count
 	sorted      []netip.Addr            // single addresses that are withheld; nil when they have to be sorted again
+	changed     map[string]struct{}     // pools whose figures may have changed
 
 	leases   map[Key]*lease
 	holdings map[netip.Addr]*holding
@@ -54,6 +55,7 @@ func New() *Allocator {
 		foreign:    map[Key]occupation{},
 		occupied:   map[netip.Addr][]Key{},
 		replaced:   map[netip.Addr]struct{}{},
+		changed:    map[string]struct{}{},
 		leases:     map[Key]*lease{},
 		holdings:   map[netip.Addr]*holding{},
 		shared:     map[sharing]map[netip.Addr]struct{}{},
@@ -96,6 +98,7 @@ func (a *Allocator) addPool(p Pool) {
 	}
 	a.pools = append(a.pools, state)
 	a.byName[p.Name] = state
+	a.changes(state)
 	if p.Frozen == nil {
 		a.spans = append(a.spans, state.spans...)
 	}
@@ -239,13 +242,4 @@ func without(list, taken []netip.Addr) []netip.Addr {
 		}
 	}
 	return rest
-}
-
-// Pools returns the names of the pools, sorted.
-func (a *Allocator) Pools() []string {
-	names := make([]string, len(a.pools))
-	for i, p := range a.pools {
-		names[i] = p.Name
-	}
-	return names
 }

@@ -42,6 +42,7 @@ func (a *Allocator) SetClusterIPs(key Key, addresses []netip.Addr) (changed []ne
 	changed = slices.DeleteFunc(changed, func(x netip.Addr) bool { return a.spanOf(x) == nil })
 	if len(changed) > 0 {
 		a.sorted = nil
+		a.changesAt(changed...)
 	}
 	return changed
 }

@@ -32,7 +32,11 @@ func (a *Allocator) SetConflicts(conflicts []Conflict) (frees bool) {
 	before := a.conflicts
 	a.reported = conflicts
 	a.weigh()
+	for address := range a.conflicts {
+		a.changesAt(address)
+	}
 	for address := range before {
+		a.changesAt(address)
 		if _, still := a.conflicts[address]; !still {
 			a.regain(address)
 			frees = true

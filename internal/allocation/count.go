@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/bits"
 	"net/netip"
+	"slices"
 
 	"go4.org/netipx"
 )
@@ -18,6 +19,28 @@ type Counts struct {
 	AssignedIPv4, AssignedIPv6   int64
 	AvailableIPv4, AvailableIPv6 int64
 	ReservedIPv4, ReservedIPv6   int64
+}
+
+// Changed returns the names of the pools, sorted, whose figures may have changed since it was called last.
+func (a *Allocator) Changed() []string {
+	names := make([]string, 0, len(a.changed))
+	for name := range a.changed {
+		names = append(names, name)
+	}
+	clear(a.changed)
+	slices.Sort(names)
+	return names
+}
+
+func (a *Allocator) changes(p *poolState) { a.changed[p.Name] = struct{}{} }
+
+// changesAt notes that the figures of the pool that could grant these addresses may have changed.
+func (a *Allocator) changesAt(addresses ...netip.Addr) {
+	for _, address := range addresses {
+		if s := a.spanOf(address); s != nil {
+			a.changes(s.pool)
+		}
+	}
 }
 
 // Counts returns the figures of a pool; false when there is no such pool.

@@ -25,6 +25,8 @@ func (a *Allocator) Occupy(key Key, addresses []netip.Addr, why string) (frees b
 		return false
 	}
 	a.sorted = nil
+	a.changesAt(before...)
+	a.changesAt(addresses...)
 	for _, gone := range without(before, addresses) {
 		frees = a.vacate(key, gone) || frees
 	}

@@ -118,6 +118,7 @@ func (a *Allocator) use(address netip.Addr, n int) *span {
 	s := a.spanOf(address)
 	if s != nil && s.pool.usable(address) {
 		s.used += n
+		a.changes(s.pool)
 	}
 	return s
 }
@@ -136,6 +137,7 @@ func (a *Allocator) move(l *lease) {
 func (a *Allocator) account(address netip.Addr, pool string, n int64) {
 	if p := a.byName[pool]; p != nil {
 		p.assigned[FamilyOf(address)] += n
+		a.changes(p)
 	}
 }
 

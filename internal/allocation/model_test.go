@@ -432,6 +432,7 @@ func drive(t *testing.T, r *rand.Rand, steps int) {
 	a := New()
 	m.pools = randomPools(r)
 	a.SetPools(m.pools)
+	told := map[string]Counts{}
 	for step := range steps {
 		switch n := r.IntN(40); {
 		case n == 0:
@@ -499,6 +500,7 @@ func drive(t *testing.T, r *rand.Rand, steps int) {
 		}
 		m.forget()
 		checkCounts(t, m, a, step)
+		checkChanged(t, m, a, told, step)
 	}
 }
 
@@ -569,6 +571,19 @@ func checkCounts(t *testing.T, m *model, a *Allocator, step int) {
 		free6, kept6 := m.count(p, IPv6, seen)
 		if got.AvailableIPv4 != free4 || got.ReservedIPv4 != kept4 || got.AvailableIPv6 != free6 || got.ReservedIPv6 != kept6 {
 			t.Fatalf("step %d: pool %s counts %+v, want %d %d %d %d", step, p.Name, got, free4, kept4, free6, kept6)
+		}
+	}
+}
+
+// checkChanged demands that whoever hears of changed pools only knows the figures of all.
+func checkChanged(t *testing.T, m *model, a *Allocator, told map[string]Counts, step int) {
+	t.Helper()
+	for _, name := range a.Changed() {
+		told[name], _ = a.Counts(name)
+	}
+	for _, p := range m.pools {
+		if counts, _ := a.Counts(p.Name); told[p.Name] != counts {
+			t.Fatalf("step %d: pool %s was told to have %+v, and has %+v", step, p.Name, told[p.Name], counts)
 		}
 	}
 }

@@ -116,6 +116,9 @@ func (a *Allocator) SetWithheld(list []Withheld) {
 		a.rebuild()
 		return
 	}
+	for _, p := range a.pools {
+		a.changes(p)
+	}
 	for address, was := range before.points {
 		if is, still := a.withheldSet.points[address]; !still || is.OnRequest && !was.OnRequest {
 			a.regain(address)
