@@ -332,7 +332,7 @@ var vocabulary = map[Reason]Text{
 	SourceNotAllowed:      {Sentence: "the target Service may not copy the endpoints of this source", Fix: "Use a source in the namespace of the target, or allow the source with --allow-source of the endpoint-copier"},
 	SliceNameTaken:        {Sentence: "an EndpointSlice of another manager has the name that the copier needs", Fix: "Delete that EndpointSlice"},
 
-	NoNodesForSpeakers:      {Sentence: "no node is eligible for a speaker, so nothing is announced", Fix: "Correct spec.nodeSelector, spec.speakerTolerations or spec.speakerConfig.affinity of the MetalLB resource, or label the nodes"},
+	NoNodesForSpeakers:      {Sentence: "no node is eligible for a speaker, so nothing is announced", Fix: "Repair the nodes that the message names, if any; or correct spec.nodeSelector, spec.speakerTolerations or spec.speakerConfig.affinity of the MetalLB resource, or label the nodes"},
 	AllocationOnly:          {Sentence: "spec.announcers of the MetalLB resource is empty: addresses are allocated and nothing is announced"},
 	InvalidInterfacePattern: {Sentence: "a pattern of excluded interfaces is invalid and is left out", Fix: "Write a regular expression (RE2) that matches some interface names, such as ^veth.*"},
 	AllInterfacesExcluded:   {Sentence: "a pattern of excluded interfaces matches every interface, so nothing is announced at layer 2", Fix: "Write a regular expression (RE2) that matches some interface names, such as ^veth.*; to announce nothing at layer 2, leave l2 out of spec.announcers"},

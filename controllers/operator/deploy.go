@@ -34,10 +34,11 @@ func (r *Reconciler) deploy(ctx context.Context, desired client.Object, seen *ob
 // deploySpeaker creates the speakers only once the Secret that they mount exists: a kubelet that finds it missing tries again ever more
 // slowly, for up to two minutes. Speakers that exist are kept up to date in any case.
 func (r *Reconciler) deploySpeaker(ctx context.Context, desired *appsv1.DaemonSet, seen *observation) (health, error) {
-	down, err := r.nodesDown(ctx, desired)
+	nodes, err := r.nodes(ctx)
 	if err != nil {
 		return notApplied(err), err
 	}
+	down := findDown(nodes, desired.Spec.Template.Spec)
 	before, live := &appsv1.DaemonSet{}, &appsv1.DaemonSet{}
 	err = r.Client.Get(ctx, client.ObjectKeyFromObject(desired), before)
 	switch {
@@ -63,7 +64,7 @@ func (r *Reconciler) deploySpeaker(ctx context.Context, desired *appsv1.DaemonSe
 		h = r.explain(ctx, live, h)
 	case h.problem != nil && h.problem.Reason == reason.NoNodesForSpeakers:
 		seen.incomplete = true
-		h = r.withoutNodes(ctx, live, h)
+		h = withoutNodes(live, nodes, down, h)
 	}
 	return h, seen.look(live)
 }

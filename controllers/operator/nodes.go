@@ -123,19 +123,24 @@ func blameNodes(h health, down []string) health {
 	if h.complete || h.stuck || len(down) == 0 || h.problem == nil || h.problem.Reason == reason.NoNodesForSpeakers {
 		return h
 	}
-	text := strings.Join(down[:min(len(down), nodesNamed)], ", ")
-	if more := len(down) - nodesNamed; more > 0 {
-		text += fmt.Sprintf(", and %d more", more)
-	}
-	h.problem = reason.New(reason.SpeakerNodeNotReady, "%s; not ready: %s", h.problem.Detail, text)
+	h.problem = reason.New(reason.SpeakerNodeNotReady, "%s; not ready: %s", h.problem.Detail, someOf(down))
 	return h
 }
 
-// nodesDown returns the nodes that are not ready and on which a speaker may run.
-func (r *Reconciler) nodesDown(ctx context.Context, speakers *appsv1.DaemonSet) (downNodes, error) {
+// someOf lists the first of these nodes and counts the rest.
+func someOf(nodes []string) string {
+	text := strings.Join(nodes[:min(len(nodes), nodesNamed)], ", ")
+	if more := len(nodes) - nodesNamed; more > 0 {
+		text += fmt.Sprintf(", and %d more", more)
+	}
+	return text
+}
+
+// nodes returns the nodes of the cluster as the cache has them.
+func (r *Reconciler) nodes(ctx context.Context) ([]corev1.Node, error) {
 	var nodes corev1.NodeList
 	if err := r.Client.List(ctx, &nodes); err != nil {
-		return downNodes{}, fmt.Errorf("listing nodes: %w", err)
+		return nil, fmt.Errorf("listing nodes: %w", err)
 	}
-	return findDown(nodes.Items, speakers.Spec.Template.Spec), nil
+	return nodes.Items, nil
 }

@@ -3,45 +3,44 @@
 package operator
 
 import (
-	"context"
+	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
 )
 
-// withoutNodes explains why no node is to run a speaker: it counts the nodes that the selector matches. A cluster without nodes may still
-// get some; a selector that keeps speakers off every node does not mend by waiting.
-func (r *Reconciler) withoutNodes(ctx context.Context, ds *appsv1.DaemonSet, h health) health {
-	nodes := &metav1.PartialObjectMetadataList{}
-	nodes.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NodeList"))
-	if err := r.Live.List(ctx, nodes); err != nil {
-		h.problem = reason.New(reason.NoNodesForSpeakers, "%s: no node is eligible for a speaker; the nodes cannot be listed: %v", ds.Name, err)
-		return h
-	}
+// withoutNodes explains why no node is to run a speaker: it counts the nodes that the selector matches, and names those that are not ready,
+// which Kubernetes excludes by a taint. A cluster without nodes may still get some, and a node may become ready again; a selector that keeps
+// speakers off every node does not mend by waiting.
+func withoutNodes(ds *appsv1.DaemonSet, nodes []corev1.Node, down downNodes, h health) health {
 	matching := 0
 	selector := labels.SelectorFromSet(ds.Spec.Template.Spec.NodeSelector)
-	for i := range nodes.Items {
-		if selector.Matches(labels.Set(nodes.Items[i].Labels)) {
+	for i := range nodes {
+		if selector.Matches(labels.Set(nodes[i].Labels)) {
 			matching++
 		}
 	}
-	h.stuck = len(nodes.Items) > 0
-	h.problem = noNodesProblem(ds.Name, selector.String(), matching, len(nodes.Items))
+	h.stuck = len(nodes) > 0 && len(down.tainted) == 0
+	h.problem = noNodesProblem(ds.Name, selector.String(), matching, len(nodes), down.tainted)
 	return h
 }
 
-func noNodesProblem(name, selector string, matching, all int) *reason.Problem {
-	const format = "%s: no node is eligible for a speaker: the node selector %s (spec.nodeSelector) matches %d of %d nodes"
-	if matching > 0 {
-		return reason.New(reason.NoNodesForSpeakers, format+", and spec.speakerConfig.affinity or a taint keeps the speakers off these",
-			name, selector, matching, all)
+func noNodesProblem(name, selector string, matching, all int, unready []string) *reason.Problem {
+	if selector == "" {
+		selector = "(none)"
 	}
-	return reason.New(reason.NoNodesForSpeakers, format, name, selector, matching, all)
+	text := fmt.Sprintf("%s: no node is eligible for a speaker: the node selector %s (spec.nodeSelector) matches %d of %d nodes", name, selector, matching, all)
+	if matching > len(unready) {
+		text += ", and spec.speakerConfig.affinity or a taint excludes these"
+	}
+	if len(unready) > 0 {
+		text += "; not ready: " + someOf(unready)
+	}
+	return reason.New(reason.NoNodesForSpeakers, "%s", text)
 }
 
 // announcing adds to the health of the speakers whether they have anything to announce with. An empty list of announcers asks for

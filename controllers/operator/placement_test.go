@@ -19,14 +19,19 @@ import (
 
 func TestSpeakersWithoutNodesAreExplainedBySelectorAndCount(t *testing.T) {
 	for name, c := range map[string]struct {
+		selector      string
 		matching, all int
+		unready       []string
 		want          string
 	}{
-		"a selector that matches nothing": {0, 3, "the node selector typo=x (spec.nodeSelector) matches 0 of 3 nodes. Correct"},
-		"taints or affinity":              {2, 3, "matches 2 of 3 nodes, and spec.speakerConfig.affinity or a taint keeps the speakers off these. Correct"},
-		"a cluster without nodes":         {0, 0, "matches 0 of 0 nodes. Correct"},
+		"a selector that matches nothing":  {"typo=x", 0, 3, nil, "the node selector typo=x (spec.nodeSelector) matches 0 of 3 nodes. Repair"},
+		"taints or affinity":               {"a=b", 2, 3, nil, "matches 2 of 3 nodes, and spec.speakerConfig.affinity or a taint excludes these. Repair"},
+		"no node is ready":                 {"a=b", 2, 3, []string{"n1", "n2"}, "matches 2 of 3 nodes; not ready: n1, n2. Repair"},
+		"one is not ready, one is tainted": {"a=b", 2, 3, []string{"n1"}, "a taint excludes these; not ready: n1. Repair"},
+		"no selector":                      {"", 1, 1, []string{"n1"}, "the node selector (none) (spec.nodeSelector) matches 1 of 1 nodes; not ready: n1. Repair"},
+		"a cluster without nodes":          {"a=b", 0, 0, nil, "matches 0 of 0 nodes. Repair"},
 	} {
-		p := noNodesProblem(speakerName, "typo=x", c.matching, c.all)
+		p := noNodesProblem(speakerName, c.selector, c.matching, c.all, c.unready)
 		if p.Reason != reason.NoNodesForSpeakers || !strings.Contains(p.Message(), c.want) {
 			t.Errorf("%s: %s", name, p.Error())
 		}
@@ -99,6 +104,20 @@ var _ = Describe("Speakers that no node is to run", func() {
 		h.reconcile(ctx, cr)
 		Expect(cr).To(haveCondition(v1beta1.ConditionAvailable, yes, "AsExpected"))
 		Expect(cr).To(haveCondition(v1beta1.ConditionDegraded, no, "AsExpected"))
+	})
+
+	It("may be waiting for nodes to become ready, which the condition names", func(ctx context.Context) {
+		node := &corev1.Node{
+			ObjectMeta: metav1.ObjectMeta{GenerateName: "node-", Labels: map[string]string{corev1.LabelOSStable: "linux"}},
+			Spec:       corev1.NodeSpec{Taints: []corev1.Taint{{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoSchedule}}},
+		}
+		Expect(api.Create(ctx, node)).To(Succeed())
+		DeferCleanup(func(ctx context.Context) { Expect(api.Delete(ctx, node)).To(Succeed()) })
+
+		cr := nobody(ctx, v1beta1.MetalLBSpec{})
+		Expect(cr).To(haveCondition(v1beta1.ConditionAvailable, no, "NoNodesForSpeakers"))
+		Expect(cr).To(haveCondition(v1beta1.ConditionDegraded, no, "AsExpected"))
+		Expect(said(cr)).To(ContainSubstring("matches 1 of 1 nodes; not ready: " + node.Name + "."))
 	})
 
 	It("may be waiting for the first node of a cluster", func(ctx context.Context) {

@@ -20,6 +20,11 @@ func (s *Suite) ControllerPods(ctx context.Context) ([]corev1.Pod, error) {
 	return s.pods(ctx, "controller")
 }
 
+// OperatorPods lists the pods of the operator that run and are not about to end.
+func (s *Suite) OperatorPods(ctx context.Context) ([]corev1.Pod, error) {
+	return s.pods(ctx, "operator")
+}
+
 // Speakers lists the pods of the speakers that run and are not about to end.
 func (s *Suite) Speakers(ctx context.Context) ([]corev1.Pod, error) { return s.pods(ctx, "speaker") }
 

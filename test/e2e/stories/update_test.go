@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stories
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/test/suite"
+)
+
+// unreadyAfter bounds how long Kubernetes takes to report a lost node as not ready: its node monitor waits for 50 s.
+const unreadyAfter = 2 * time.Minute
+
+var _ = Describe("An update of the speakers while a node is down", func() {
+	const annotation = "story.metalsuite.io/update"
+
+	// updated are the nodes whose speakers run in the form with the annotation.
+	updated := func(ctx context.Context) ([]string, error) {
+		pods, err := cluster.Speakers(ctx)
+		var nodes []string
+		for _, p := range pods {
+			if p.Annotations[annotation] != "" {
+				nodes = append(nodes, p.Spec.NodeName)
+			}
+		}
+		return nodes, err
+	}
+	readiness := func(ctx context.Context, node string) (corev1.ConditionStatus, error) {
+		var n corev1.Node
+		err := cluster.Client.Get(ctx, client.ObjectKey{Name: node}, &n)
+		i := slices.IndexFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool { return c.Type == corev1.NodeReady })
+		if err != nil || i < 0 {
+			return "", err
+		}
+		return n.Status.Conditions[i].Status, nil
+	}
+
+	It("reaches the speakers of all other nodes, names that node, and is completed when the node is back", func(ctx SpecContext) {
+		operators, err := cluster.OperatorPods(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(operators).To(HaveLen(1))
+		var others []string
+		for _, node := range cluster.Lab.Nodes() {
+			others = append(others, node.Name)
+		}
+		down := others[slices.IndexFunc(others, func(name string) bool { return name != operators[0].Spec.NodeName })]
+		others = slices.DeleteFunc(others, func(name string) bool { return name == down })
+
+		address := addressOf(33)
+		serve(ctx, suite.Pool("update", address.String()+"/32"))
+		apply(ctx, suite.HelloService(namespace, "update", app))
+		DeferCleanup(func(ctx SpecContext) {
+			Expect(cluster.Lab.Heal(ctx, down)).To(Succeed())
+			Expect(cluster.AwaitNodesReady(ctx, unreadyAfter)).To(Succeed())
+			configure(ctx, func(*v1beta1.MetalLBSpec) {})
+		})
+
+		By("cutting the node off")
+		Expect(cluster.Lab.Cut(ctx, down)).To(Succeed())
+		Eventually(readiness).WithArguments(down).WithContext(ctx).WithTimeout(unreadyAfter).ShouldNot(Equal(corev1.ConditionTrue))
+
+		By("updating the speakers")
+		m := suite.MetalLB()
+		m.Spec.SpeakerConfig = &v1beta1.Config{Annotations: map[string]string{annotation: "yes"}}
+		Expect(cluster.Apply(ctx, m)).To(Succeed())
+		Eventually(updated).WithContext(ctx).WithTimeout(2 * time.Minute).Should(ConsistOf(others))
+		Eventually(func(g Gomega, ctx context.Context) {
+			c, err := metallbCondition(ctx, m.Name, v1beta1.ConditionSpeakerAvailable)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(c.Reason).To(Equal("SpeakerNodeNotReady"))
+			g.Expect(c.Message).To(HaveSuffix("not ready: " + down))
+		}).WithContext(ctx).Should(Succeed())
+		owner, _, err := cluster.OneAnswer(ctx, address, patience, time.Second)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(others).To(ContainElement(owner))
+
+		By("bringing the node back")
+		Expect(cluster.Lab.Heal(ctx, down)).To(Succeed())
+		Eventually(updated).WithContext(ctx).WithTimeout(2 * time.Minute).Should(ConsistOf(append(others, down)))
+		Expect(cluster.AwaitAvailable(ctx, 2*time.Minute)).To(Succeed())
+		_, _, err = cluster.OneAnswer(ctx, address, patience, time.Second)
+		Expect(err).NotTo(HaveOccurred())
+	})
+})
