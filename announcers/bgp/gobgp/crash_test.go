@@ -81,9 +81,7 @@ func TestMessagesThatGoBGPDoesNotSurviveEndTheirSessionOnly(t *testing.T) {
 				s.Expect(p.read(messageNotification)).To(Equal(row.want))
 				s.Expect(s.problem().Problem.Reason).To(Equal(reason.InvalidPeerMessage))
 				s.disconnect(bgp.AdministrativeReset)
-				s.connect()
-				p.establish(p.accept())
-				s.phase(announcers.Established)
+				s.establishWith(p)
 			})
 		}
 	})
@@ -95,11 +93,7 @@ func TestMessagesThatGoBGPDoesNotSurviveEndTheirSessionOnly(t *testing.T) {
 // A process that ends takes its own session with it, and everything that is asked of that says why.
 func TestProcessThatEnds(t *testing.T) {
 	t.Parallel()
-	p := newPuppet(t, "127.0.0.1")
-	s := startEngine(t, 8).open(t, p.settings())
-	s.connect()
-	p.establish(p.accept())
-	s.phase(announcers.Established)
+	_, s := established(t)
 	crash(s)
 	s.Expect(s.ended()).To(MatchError(HavePrefix("the BGP process ended (exit status 2)")))
 	_, err := s.Stats(t.Context())

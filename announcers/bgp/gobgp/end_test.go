@@ -67,20 +67,14 @@ func TestTheTableOutlivesTheConnection(t *testing.T) {
 // session would wait for more than 6 s.
 func TestConnectAfterADrop(t *testing.T) {
 	t.Parallel()
-	p := newPuppet(t, "127.0.0.1")
-	s := startEngine(t, 2).open(t, p.settings())
-	s.connect()
-	p.establish(p.accept())
-	s.phase(announcers.Established)
+	p, s := established(t)
 	p.send(messageNotification, []byte{6, 2})
 	e := s.problem()
 	s.Expect(e).To(Equal(bgp.Event{
 		Phase: announcers.Idle, Problem: reason.New(reason.PeerClosedSession, "the peer sent Cease/Administrative Shutdown"),
 	}))
 	s.disconnect(bgp.AdministrativeReset)
-	s.connect()
-	p.establish(p.accept())
-	s.phase(announcers.Established)
+	s.establishWith(p)
 	peer, err := s.Session.(*session).server.peer(t.Context())
 	s.Expect(err).NotTo(HaveOccurred())
 	s.Expect(peer.GetState().GetFlops()).To(BeZero(), "sessions that this peer has dropped")
@@ -123,9 +117,7 @@ func TestDisconnectInEveryPhase(t *testing.T) {
 		}
 	}
 	s.disconnect(bgp.AdministrativeShutdown) // without harm
-	s.connect()
-	p.establish(p.accept())
-	s.phase(announcers.Established)
+	s.establishWith(p)
 }
 
 func TestWhyThereIsNoSession(t *testing.T) {
@@ -279,9 +271,7 @@ func TestPeerThatSendsNoOpen(t *testing.T) {
 	s.Expect(event.Problem).To(Equal(reason.New(reason.HoldTimerExpired, "the peer accepted the connection and sent no OPEN message in 1s")))
 	s.disconnect(bgp.AdministrativeReset)
 	s.Session.(*session).run.options.openWait = patience // a busy machine may take longer than a second
-	s.connect()
-	p.establish(p.accept())
-	s.phase(announcers.Established)
+	s.establishWith(p)
 }
 
 // A process that hangs is not given more and more sessions.

@@ -9,7 +9,6 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"metalsuite.io/announcers"
 	"metalsuite.io/announcers/bgp"
 )
 
@@ -32,11 +31,7 @@ func TestProcessKilledFromOutsideIsTakenForOneOutOfMemory(t *testing.T) {
 // A router that sends a table of the Internet costs no memory and keeps its session.
 func TestRouterThatSendsAFullTableKeepsItsSessionAndNothingIsKept(t *testing.T) {
 	t.Parallel()
-	p := newPuppet(t, "127.0.0.1")
-	s := startEngine(t, 8).open(t, p.settings())
-	s.connect()
-	p.establish(p.accept())
-	s.phase(announcers.Established)
+	p, s := established(t)
 	pid := s.Session.(*session).child.command.Process.Pid
 	before, _ := memory(t, pid)
 	const n = 200_000

@@ -28,9 +28,7 @@ func TestChildOverItsMemoryLimitEndsAloneWithAReason(t *testing.T) {
 	p, other := newPuppet(t, "127.0.0.1"), newPuppet(t, "127.0.0.1")
 	e := startEngine(t, 8)
 	s, bystander := e.open(t, p.settings()), e.open(t, other.settings())
-	bystander.connect()
-	other.establish(other.accept())
-	bystander.phase(announcers.Established)
+	bystander.establishWith(other)
 	pid := s.Session.(*session).child.command.Process.Pid
 	first, err := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid))
 	s.Expect(err).NotTo(HaveOccurred())

@@ -24,18 +24,12 @@ func TestPeerThatTakesNothing(t *testing.T) {
 	p.hold, other.hold = 0, 0 // a busy machine may take longer than any hold time
 	e := startEngine(t, 1)
 	s, bystander := e.open(t, p.settings()), e.open(t, other.settings())
-	bystander.connect()
-	other.establish(other.accept())
-	bystander.phase(announcers.Established)
-	s.connect()
-	p.establish(p.accept())
-	s.phase(announcers.Established)
+	bystander.establishWith(other)
+	s.establishWith(p)
 	s.fill()
 	s.disconnect(bgp.AdministrativeShutdown)
 	s.phase(announcers.Idle)
-	s.connect()
-	p.establish(p.accept())
-	s.phase(announcers.Established)
+	s.establishWith(p)
 	bystander.Expect(bystander.stats().Messages.OpensSent).To(BeEquivalentTo(1))
 	bystander.Expect(bystander.Events()).NotTo(Receive())
 }
@@ -48,9 +42,7 @@ func TestSessionThatEndsByItselfLeavesNoConnection(t *testing.T) {
 	files := func() int { return holdingsOf(t, s.Session.(*session).child.command.Process.Pid).Files }
 	before := files()
 	p.hold = 0 // a busy machine may take longer than any hold time
-	s.connect()
-	p.establish(p.accept())
-	s.phase(announcers.Established)
+	s.establishWith(p)
 	s.fill()
 	p.send(messageNotification, []byte{6, 2})
 	s.Expect(s.problem().Problem).To(Equal(reason.New(reason.PeerClosedSession, "the peer sent Cease/Administrative Shutdown")))
@@ -81,9 +73,7 @@ func TestConnectionThatCannotBeUsedEndsTheAttemptWithAReason(t *testing.T) {
 	s.Expect([]any{event.Phase, event.Problem.Reason}).To(Equal([]any{announcers.Idle, reason.SessionEnded}))
 	allow()
 	s.disconnect(bgp.AdministrativeReset)
-	s.connect()
-	p.establish(p.accept())
-	s.phase(announcers.Established)
+	s.establishWith(p)
 }
 
 func TestConnectFailsWhereTheRelayHasNoSocket(t *testing.T) {

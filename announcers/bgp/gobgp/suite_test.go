@@ -199,6 +199,23 @@ func (s *testSession) phase(p announcers.SessionPhase) bgp.Event {
 	return e
 }
 
+// establishWith connects to the puppet, which accepts.
+func (s *testSession) establishWith(p *puppet) {
+	s.t.Helper()
+	s.connect()
+	p.establish(p.accept())
+	s.phase(announcers.Established)
+}
+
+// established returns a puppet and the session with it, of an engine of its own.
+func established(t *testing.T) (*puppet, *testSession) {
+	t.Helper()
+	p := newPuppet(t, "127.0.0.1")
+	s := startEngine(t, 8).open(t, p.settings())
+	s.establishWith(p)
+	return p, s
+}
+
 func (s *testSession) problem() bgp.Event {
 	s.t.Helper()
 	e, _ := s.until("a problem", func(e bgp.Event) bool { return e.Problem != nil })

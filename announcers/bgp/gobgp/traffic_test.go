@@ -133,11 +133,7 @@ func TestRouterThatAsksForEverythingAgainAndAgainKeepsItsSession(t *testing.T) {
 // A flood of what costs a router nothing is neither passed on nor held against its session.
 func TestFloodOfSmallMessagesDoesNotReachGoBGP(t *testing.T) {
 	t.Parallel()
-	p := newPuppet(t, "127.0.0.1")
-	s := startEngine(t, 8).open(t, p.settings())
-	s.connect()
-	p.establish(p.accept())
-	s.phase(announcers.Established)
+	p, s := established(t)
 	before := s.stats()
 	const n = 2000
 	for range n {
