@@ -22,21 +22,18 @@ import (
 	"metalsuite.io/api/v1beta1"
 )
 
-// stepsPerSeed is how far one random history goes; usualSteps is how many steps all of them take, unless SOAK_STEPS says otherwise.
-const (
-	stepsPerSeed = 1000
-	usualSteps   = 100_000
-)
+// stepsPerSeed is how far one random history goes. All of them take usualSteps steps, unless SOAK_STEPS has another number.
+const stepsPerSeed = 1000
 
-// telling are seeds beyond the usual ones whose histories once went wrong: at rest a Service told why it waited before others took an address
-// that it asks for (620, 1887), or did not have an address that a reservation had ceased to keep (3847); a pool counted an address that had moved to another
-// pool (2690); an address was granted that a reservation was to keep since before there were pools (3260).
-var telling = []uint64{620, 1887, 2690, 3260, 3847}
+// regressions are seeds beyond the usual ones whose histories once failed. At rest a Service reported why it waited before others took an
+// address that it asks for (620, 1887), or did not have an address that a reservation had ceased to keep (3847); a pool counted an address
+// that had moved to another pool (2690); an address was granted that a reservation was to keep since before there were pools (3260).
+var regressions = []uint64{620, 1887, 2690, 3260, 3847}
 
-// TestRandomHistories drives random histories of a cluster: users change pools, Services, namespaces, nodes and reservations; speakers report conflicts; news reach
-// the controller late and one kind before the other; decisions are written late, in any order and one at a time; and the controller dies
-// between any two of these. An oracle watches every decision and every write, and whenever the cluster comes to rest two restarts in a
-// row must change nothing.
+// TestRandomHistories drives random histories of a cluster: users change pools, Services, namespaces, nodes and reservations; speakers
+// report conflicts; changes reach the controller late and one kind before the other; decisions are written late, in any order and one at a
+// time; and the controller dies between any two of these. An oracle watches every decision and every write, and whenever the cluster comes
+// to rest two restarts in a row must change nothing.
 func TestRandomHistories(t *testing.T) {
 	steps := usualSteps
 	if text := os.Getenv("SOAK_STEPS"); text != "" {
@@ -46,7 +43,7 @@ func TestRandomHistories(t *testing.T) {
 		}
 		steps = n
 	}
-	seeds := slices.Clone(telling)
+	seeds := slices.Clone(regressions)
 	for seed := range uint64(steps / stepsPerSeed) {
 		seeds = append(seeds, seed)
 	}

@@ -94,7 +94,7 @@ func (b Builder) build(ctx context.Context, folder string, names []string) error
 		b.Progress("Kubernetes binaries: all %d found in %s", len(names), folder)
 		return nil
 	}
-	b.Progress("building %d Kubernetes binaries (cold: about 6 minutes on 2 cores, kube-apiserver the most)", len(missing))
+	b.Progress("building %d Kubernetes binaries (cold: about 12 minutes for all on 2 cores, kube-apiserver the most)", len(missing))
 	for i, name := range missing {
 		if err := b.one(ctx, folder, name, fmt.Sprintf("%s (%d of %d)", name, i+1, len(missing))); err != nil {
 			return err
@@ -117,7 +117,7 @@ func (b Builder) refreshStamp(folder string) error {
 		}
 		sum.Write(content)
 	}
-	fmt.Fprint(sum, kubernetesFlags(version), runtime.GOOS, runtime.GOARCH)
+	fmt.Fprint(sum, kubernetesFlags(version), sharedFlags, runtime.GOOS, runtime.GOARCH)
 	want, stamp := []byte(hex.EncodeToString(sum.Sum(nil))), filepath.Join(folder, "stamp")
 	if got, err := os.ReadFile(stamp); err == nil && bytes.Equal(got, want) {
 		return nil
@@ -136,9 +136,9 @@ func kubernetesFlags(version string) string {
 	return "-s -w" + set + "gitVersion=v" + version + set + "gitMajor=1" + set + "gitMinor=" + minor
 }
 
-// withoutDWARF saves a seventh of the time of a cold build. The linker drops DWARF in any case (-w), and packages of the standard library are
-// shared with the project's own builds, which have the same flag (Makefile).
-const withoutDWARF = "-gcflags=all=-dwarf=false"
+// sharedFlags are those of the project's own builds (Makefile), and the versions of modules are the same ones (test/arch), so that packages of
+// both are compiled once. The linker drops DWARF in any case (-w).
+var sharedFlags = []string{"-trimpath", "-tags=grpcnotrace", "-gcflags=all=-dwarf=false"}
 
 // one builds a binary under another name and renames it: whatever has the final name is whole.
 func (b Builder) one(ctx context.Context, folder, name, title string) error {
@@ -151,7 +151,7 @@ func (b Builder) one(ctx context.Context, folder, name, title string) error {
 		flags, pkg = "-s -w", "go.etcd.io/etcd/server/v3"
 	}
 	partial, logFile := filepath.Join(folder, "."+name), filepath.Join(folder, name+".log")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", withoutDWARF, "-ldflags", flags, "-o", partial, pkg)
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build"}, sharedFlags...), "-ldflags", flags, "-o", partial, pkg)...)
 	cmd.Dir = filepath.Join(b.Checkout, Module)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
 	if err := b.run(cmd, logFile, title); err != nil {
