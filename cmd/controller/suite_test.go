@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -18,9 +17,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
@@ -29,6 +26,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/test/shipped"
 )
 
 const namespace = "metallb-system"
@@ -50,7 +48,7 @@ func TestRole(t *testing.T) {
 var _ = BeforeSuite(func(ctx SpecContext) {
 	logf.SetLogger(GinkgoLogr)
 	environment := &envtest.Environment{
-		CRDDirectoryPaths: []string{filepath.Join("..", "..", "config", "crd", "bases")}, ErrorIfCRDPathMissing: true,
+		CRDDirectoryPaths: []string{shipped.Path(shipped.CRDs)}, ErrorIfCRDPathMissing: true,
 	}
 	// Owner references take rights, as on OpenShift.
 	environment.ControlPlane.GetAPIServer().Configure().Append("enable-admission-plugins", "OwnerReferencesPermissionEnforcement")
@@ -63,7 +61,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	api, err = client.NewWithWatch(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 	Expect(api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})).To(Succeed())
-	install(ctx, filepath.Join("..", "..", "config", "rbac", "controller"))
+	Expect(shipped.Create(ctx, api, "rbac/controller/service_account.yaml", "rbac/controller/role.yaml", "rbac/controller/role_binding.yaml")).To(Succeed())
 	user, err := environment.AddUser(envtest.User{
 		Name: "system:serviceaccount:" + namespace + ":controller", Groups: []string{"system:serviceaccounts", "system:authenticated"},
 	}, nil)
@@ -139,26 +137,4 @@ func bearers(ctx context.Context) (map[netip.Addr]string, error) {
 		}
 	}
 	return by, nil
-}
-
-// install creates the objects of the role as the package ships them, without the kustomization around them.
-func install(ctx context.Context, folder string) {
-	GinkgoHelper()
-	for _, file := range []string{"service_account.yaml", "role.yaml", "role_binding.yaml"} {
-		f, err := os.Open(filepath.Join(folder, file))
-		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(f.Close)
-		decoder := yaml.NewYAMLOrJSONDecoder(f, 4096)
-		for {
-			object := &unstructured.Unstructured{}
-			err := decoder.Decode(object)
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			Expect(err).NotTo(HaveOccurred())
-			if len(object.Object) > 0 {
-				Expect(api.Create(ctx, object)).To(Succeed())
-			}
-		}
-	}
 }

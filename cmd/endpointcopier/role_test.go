@@ -24,6 +24,7 @@ import (
 
 	"metalsuite.io/cmd/process/processtest"
 	"metalsuite.io/endpointcopier"
+	"metalsuite.io/test/shipped"
 )
 
 // probeHost is an address of this machine from which nobody connects: a port of it that is free stays free while copiers follow each other.
@@ -225,7 +226,7 @@ var _ = Describe("The endpoint-copier command", Ordered, func() {
 	})
 
 	It("serves annotated Services of every namespace with the rights that the overlay adds", func(ctx SpecContext) {
-		install(ctx, "overlays/annotated-services", "role.yaml", "deployment.yaml")
+		Expect(shipped.Create(ctx, api, "overlays/annotated-services/role.yaml", "overlays/annotated-services/deployment.yaml")).To(Succeed())
 		annotated := &corev1.Service{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "mirror", Annotations: map[string]string{
 				endpointcopier.AnnotationEnabled: "true", endpointcopier.AnnotationSourceName: "web",

@@ -4,8 +4,6 @@ package endpointcopier
 
 import (
 	"context"
-	"errors"
-	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -18,8 +16,6 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,6 +23,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"metalsuite.io/cmd/process"
+	"metalsuite.io/test/shipped"
 )
 
 const (
@@ -87,7 +84,8 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	api, err = client.New(config, client.Options{})
 	Expect(err).NotTo(HaveOccurred())
 	Expect(api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})).To(Succeed())
-	install(ctx, "rbac/endpoint-copier", "service_account.yaml", "role.yaml", "role_binding.yaml")
+	Expect(shipped.Create(ctx, api,
+		"rbac/endpoint-copier/service_account.yaml", "rbac/endpoint-copier/role.yaml", "rbac/endpoint-copier/role_binding.yaml")).To(Succeed())
 	user, err := environment.AddUser(envtest.User{Name: account, Groups: []string{"system:serviceaccounts", "system:authenticated"}}, nil)
 	Expect(err).NotTo(HaveOccurred())
 	kubeconfig, err = user.KubeConfig()
@@ -109,26 +107,4 @@ func holder(ctx context.Context) (string, error) {
 	lease := &coordinationv1.Lease{}
 	err := client.IgnoreNotFound(api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: leaderElectionID}, lease))
 	return ptr.Deref(lease.Spec.HolderIdentity, ""), err
-}
-
-// install creates objects as the package ships them, from files of a folder of config, without the kustomization around them.
-func install(ctx context.Context, folder string, files ...string) {
-	GinkgoHelper()
-	for _, file := range files {
-		f, err := os.Open(filepath.Join("..", "..", "config", filepath.FromSlash(folder), file))
-		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(f.Close)
-		decoder := yaml.NewYAMLOrJSONDecoder(f, 4096)
-		for {
-			object := &unstructured.Unstructured{}
-			if err := decoder.Decode(object); errors.Is(err, io.EOF) {
-				break
-			} else {
-				Expect(err).NotTo(HaveOccurred())
-			}
-			if len(object.Object) > 0 {
-				Expect(api.Create(ctx, object)).To(Succeed())
-			}
-		}
-	}
 }

@@ -4,9 +4,6 @@ package admission
 
 import (
 	"context"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,10 +21,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
-	"sigs.k8s.io/yaml"
 
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/api/v1beta2"
+	"metalsuite.io/test/shipped"
 )
 
 // home is the namespace that the manifests name.
@@ -51,9 +48,9 @@ func TestAdmission(t *testing.T) {
 var _ = BeforeSuite(func(ctx context.Context) {
 	ctrl.SetLogger(GinkgoLogr)
 	environment = &envtest.Environment{
-		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "config", "crd", "bases")},
+		CRDDirectoryPaths:     []string{shipped.Path(shipped.CRDs)},
 		ErrorIfCRDPathMissing: true,
-		WebhookInstallOptions: envtest.WebhookInstallOptions{Paths: []string{filepath.Join("..", "..", "config", "webhook", "manifests.yaml")}},
+		WebhookInstallOptions: envtest.WebhookInstallOptions{Paths: []string{shipped.Path("webhook/manifests.yaml")}},
 	}
 	var err error
 	config, err = environment.Start()
@@ -149,6 +146,14 @@ func (w *warnings) take() []string {
 	return texts
 }
 
+// shippedRoles are the operator's roles and bindings as config/rbac ships them.
+func shippedRoles() []*unstructured.Unstructured {
+	GinkgoHelper()
+	all, err := shipped.Objects("rbac/operator/role.yaml", "rbac/operator/role_binding.yaml")
+	Expect(err).NotTo(HaveOccurred())
+	return all
+}
+
 // grantShippedRoles creates the operator's roles and bindings as config/rbac ships them.
 func grantShippedRoles(ctx context.Context) {
 	GinkgoHelper()
@@ -162,22 +167,6 @@ func revokeShippedRoles(ctx context.Context) {
 	for _, o := range shippedRoles() {
 		Expect(api.Delete(ctx, o)).To(Succeed())
 	}
-}
-
-func shippedRoles() (all []*unstructured.Unstructured) {
-	GinkgoHelper()
-	for _, name := range []string{"role.yaml", "role_binding.yaml"} {
-		raw, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", "operator", name))
-		Expect(err).NotTo(HaveOccurred())
-		for document := range strings.SplitSeq(string(raw), "\n---\n") {
-			object := &unstructured.Unstructured{}
-			Expect(yaml.Unmarshal([]byte(document), &object.Object)).To(Succeed())
-			if len(object.Object) > 0 {
-				all = append(all, object)
-			}
-		}
-	}
-	return all
 }
 
 func at(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Name: name, Namespace: home} }

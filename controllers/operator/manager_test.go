@@ -4,8 +4,6 @@ package operator
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -24,10 +22,10 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/yaml"
 
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/test/shipped"
 )
 
 // The manifests name this namespace, so this spec uses it, too.
@@ -207,20 +205,13 @@ func (h *house) fetch(cr *v1beta1.MetalLB) func(context.Context) (*v1beta1.Metal
 // the API server knows them.
 func grantShippedRoles(ctx context.Context, namespace string) {
 	GinkgoHelper()
-	for _, name := range []string{"role.yaml", "role_binding.yaml"} {
-		raw, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", "operator", name))
-		Expect(err).NotTo(HaveOccurred())
-		for _, document := range splitYAML(string(raw)) {
-			object := &unstructured.Unstructured{}
-			Expect(yaml.Unmarshal([]byte(document), &object.Object)).To(Succeed())
-			if len(object.Object) == 0 {
-				continue
-			}
-			if object.GetNamespace() != "" {
-				object.SetNamespace(namespace)
-			}
-			Expect(client.IgnoreAlreadyExists(api.Create(ctx, object))).To(Succeed())
+	objects, err := shipped.Objects("rbac/operator/role.yaml", "rbac/operator/role_binding.yaml")
+	Expect(err).NotTo(HaveOccurred())
+	for _, o := range objects {
+		if o.GetNamespace() != "" {
+			o.SetNamespace(namespace)
 		}
+		Expect(client.IgnoreAlreadyExists(api.Create(ctx, o))).To(Succeed())
 	}
 	Eventually(mayAll).WithContext(ctx).WithArguments(
 		authorizationv1.ResourceAttributes{Verb: "patch", Group: "metallb.io", Resource: "metallbs", Subresource: "status", Namespace: namespace},
@@ -238,5 +229,3 @@ func mayAll(ctx context.Context, all ...authorizationv1.ResourceAttributes) (boo
 	}
 	return true, nil
 }
-
-func splitYAML(text string) []string { return strings.Split(text, "\n---\n") }

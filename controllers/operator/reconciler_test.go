@@ -74,7 +74,7 @@ var _ = Describe("a MetalLB resource", func() {
 		cr := h.install(ctx, v1beta1.MetalLBSpec{})
 		Expect(api.Delete(ctx, h.speaker(ctx))).To(Succeed()) // as the garbage collector does
 		Expect(api.Delete(ctx, cr.DeepCopy())).To(Succeed())
-		h.reconciler.Client = remembering(shipped, cr)
+		h.reconciler.Client = remembering(viaManager, cr)
 		_, err := h.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(cr)})
 		Expect(err).NotTo(HaveOccurred())
 		err = api.Get(ctx, client.ObjectKey{Namespace: h.namespace, Name: speakerName}, &appsv1.DaemonSet{})
@@ -88,7 +88,7 @@ var _ = Describe("a MetalLB resource", func() {
 		cr.Spec.LogLevel = v1beta1.LogLevelDebug
 		Expect(api.Update(ctx, cr)).To(Succeed())
 		fresh := h.reconciler.Client
-		h.reconciler.Client = remembering(shipped, stale)
+		h.reconciler.Client = remembering(viaManager, stale)
 		h.fail(ctx, cr, "applying speaker")
 		err := api.Get(ctx, client.ObjectKeyFromObject(stale), &appsv1.DaemonSet{})
 		Expect(apierrors.IsNotFound(err)).To(BeTrue())
@@ -128,7 +128,7 @@ var _ = Describe("a MetalLB resource", func() {
 		cr := h.resource(v1beta1.MetalLBSpec{})
 		Expect(api.Create(ctx, cr)).To(Succeed())
 		allowed := h.reconciler.Client
-		h.reconciler.Client = refusingSecrets(shipped)
+		h.reconciler.Client = refusingSecrets(viaManager)
 		h.fail(ctx, cr, "creating secret memberlist")
 		Expect(cr).To(haveCondition(v1beta1.ConditionSpeakerAvailable, no, "GossipKeyMissing"))
 		Expect(meta.FindStatusCondition(cr.Status.Conditions, v1beta1.ConditionSpeakerAvailable).Message).To(HavePrefix("creating secret memberlist: "))
@@ -145,7 +145,7 @@ var _ = Describe("a MetalLB resource", func() {
 		Expect(api.Delete(ctx, h.gossipKey())).To(Succeed())
 		cr.Spec.LogLevel = v1beta1.LogLevelDebug
 		Expect(api.Update(ctx, cr)).To(Succeed())
-		h.reconciler.Client = refusingSecrets(shipped)
+		h.reconciler.Client = refusingSecrets(viaManager)
 		h.fail(ctx, cr, "creating secret memberlist")
 		Expect(h.speaker(ctx).Spec.Template.Spec.Containers[0].Args).To(ContainElement("--log-level=debug"))
 
@@ -196,7 +196,7 @@ var _ = Describe("a MetalLB resource", func() {
 		old := cr.DeepCopy()
 		h.allReady(ctx)
 		h.reconcile(ctx, cr)
-		h.reconciler.Client = remembering(counting(shipped, h.writes), old)
+		h.reconciler.Client = remembering(counting(viaManager, h.writes), old)
 		h.speakers(ctx, 2, 3)
 		result := h.reconcile(ctx, cr)
 		Expect(cr).To(haveCondition(v1beta1.ConditionAvailable, yes, "AsExpected"), "the status that was not seen stays")

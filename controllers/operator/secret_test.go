@@ -102,7 +102,7 @@ var _ = Describe("the key of the speakers' membership", func() {
 		Expect(api.Create(ctx, before)).To(Succeed())
 		cr := h.resource(v1beta1.MetalLBSpec{})
 		Expect(api.Create(ctx, cr)).To(Succeed())
-		h.reconciler.Client = interceptor.NewClient(shipped, interceptor.Funcs{
+		h.reconciler.Client = interceptor.NewClient(viaManager, interceptor.Funcs{
 			Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error {
 				return apierrors.NewForbidden(corev1.Resource("secrets"), GossipSecret, errors.New("no right"))
 			},

@@ -5,7 +5,6 @@ package operator
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"reflect"
 	"sync/atomic"
 	"testing"
@@ -28,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/test/shipped"
 )
 
 // operatorAccount is the user that the shipped roles are bound to.
@@ -35,9 +35,9 @@ const operatorAccount = "system:serviceaccount:" + shippedNamespace + ":metalsui
 
 var (
 	config *rest.Config
-	// api has all rights, asOperator those of the shipped roles. shipped writes as the latter and reads as the former, as a manager's client
+	// api has all rights, asOperator those of the shipped roles. viaManager writes as the latter and reads as the former, as a manager's client
 	// that reads from its cache: the roles allow to list and watch more than to get.
-	api, asOperator, shipped client.WithWatch
+	api, asOperator, viaManager client.WithWatch
 )
 
 func TestOperator(t *testing.T) {
@@ -47,7 +47,7 @@ func TestOperator(t *testing.T) {
 
 var _ = BeforeSuite(func() {
 	environment := &envtest.Environment{
-		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "config", "crd", "bases")},
+		CRDDirectoryPaths:     []string{shipped.Path(shipped.CRDs)},
 		ErrorIfCRDPathMissing: true,
 	}
 	enforceOwnerReferences(environment)
@@ -61,7 +61,7 @@ var _ = BeforeSuite(func() {
 	as.Impersonate.UserName = operatorAccount
 	asOperator, err = client.NewWithWatch(as, client.Options{Scheme: testScheme()})
 	Expect(err).NotTo(HaveOccurred())
-	shipped = interceptor.NewClient(asOperator, interceptor.Funcs{
+	viaManager = interceptor.NewClient(asOperator, interceptor.Funcs{
 		Get: func(ctx context.Context, _ client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
 			return api.Get(ctx, key, o, opts...)
 		},
@@ -101,7 +101,7 @@ func newHouse(ctx context.Context) *house {
 	options := testOptions()
 	options.Namespace = h.namespace
 	h.reconciler = &Reconciler{
-		Client:  counting(shipped, h.writes),
+		Client:  counting(viaManager, h.writes),
 		Live:    asOperator,
 		Events:  h.events,
 		Options: options,

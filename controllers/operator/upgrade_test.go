@@ -18,9 +18,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/test/shipped"
 )
 
 // otherWorkload is what manifests of the same API make: the same name, other labels.
@@ -102,11 +102,10 @@ var _ = Describe("the resource definition of BGPPeer", Serial, func() {
 
 func definitionOfBGPPeer() *unstructured.Unstructured {
 	GinkgoHelper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "config", "crd", "bases", "metallb.io_bgppeers.yaml"))
+	definitions, err := shipped.Objects(shipped.CRDs + "/metallb.io_bgppeers.yaml")
 	Expect(err).NotTo(HaveOccurred())
-	definition := &unstructured.Unstructured{}
-	Expect(yaml.Unmarshal(text, &definition.Object)).To(Succeed())
-	return definition
+	Expect(definitions).To(HaveLen(1))
+	return definitions[0]
 }
 
 // documentedPatch is the patch of "kubectl patch crd" in docs/install.md.

@@ -3,21 +3,15 @@
 package peering
 
 import (
-	"bytes"
 	"context"
-	"os"
-	"path/filepath"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -31,6 +25,7 @@ import (
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/api/v1beta2"
 	"metalsuite.io/internal/policy"
+	"metalsuite.io/test/shipped"
 )
 
 // condition returns "status/reason" of a condition of an object as it is stored; empty when it has none.
@@ -226,7 +221,7 @@ var _ = Describe("In a manager with nothing but the role's rights", Ordered, fun
 	It("every change leads to a pass", func(ctx context.Context) {
 		Expect(api.Create(ctx, &corev1.Namespace{ObjectMeta: named(home)})).To(Succeed())
 		h := house(home)
-		grant(ctx)
+		Expect(shipped.Grant(ctx, api, someone, "rbac/controller/role.yaml")).To(Succeed())
 		start()
 		tor := peer("tor", func(s *v1beta2.BGPPeerSpec) { s.BFDProfile = "fast" })
 		h.add(ctx, tor)
@@ -303,29 +298,3 @@ func start() {
 }
 
 const someone = "controller-with-its-own-rights"
-
-// grant creates the roles that are shipped for the controller and binds them to someone.
-func grant(ctx context.Context) {
-	GinkgoHelper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", "controller", "role.yaml"))
-	Expect(err).NotTo(HaveOccurred())
-	documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
-	for {
-		role := &unstructured.Unstructured{}
-		if documents.Decode(role) != nil {
-			return
-		}
-		if len(role.Object) == 0 {
-			continue
-		}
-		Expect(api.Create(ctx, role)).To(Succeed())
-		to := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: role.GetKind(), Name: role.GetName()}
-		subjects := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: someone}}
-		name := metav1.ObjectMeta{Name: role.GetName(), Namespace: role.GetNamespace()}
-		var binding client.Object = &rbacv1.ClusterRoleBinding{ObjectMeta: name, RoleRef: to, Subjects: subjects}
-		if role.GetKind() == "Role" {
-			binding = &rbacv1.RoleBinding{ObjectMeta: name, RoleRef: to, Subjects: subjects}
-		}
-		Expect(api.Create(ctx, binding)).To(Succeed())
-	}
-}

@@ -3,26 +3,21 @@
 package service
 
 import (
-	"bytes"
 	"context"
-	"os"
-	"path/filepath"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/test/shipped"
 )
 
 const (
@@ -33,7 +28,7 @@ const (
 var _ = Describe("The controller with nothing but its own rights", func() {
 	It("does its whole duty and reads no Secret nor endpoints elsewhere", func(ctx context.Context) {
 		Expect(client.IgnoreAlreadyExists(api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: installed}}))).To(Succeed())
-		grant(ctx, filepath.Join("..", "..", "config", "rbac", "controller", "role.yaml"))
+		Expect(shipped.Grant(ctx, api, someone, "rbac/controller/role.yaml")).To(Succeed())
 		user, err := environment.AddUser(envtest.User{Name: someone}, config)
 		Expect(err).NotTo(HaveOccurred())
 		owner := deployment()
@@ -66,32 +61,6 @@ var _ = Describe("The controller with nothing but its own rights", func() {
 		Expect(limited.List(ctx, &discoveryv1.EndpointSliceList{}, client.InNamespace("default"))).To(Succeed())
 	})
 })
-
-// grant creates the roles of a file and binds them to someone.
-func grant(ctx context.Context, file string) {
-	GinkgoHelper()
-	text, err := os.ReadFile(file)
-	Expect(err).NotTo(HaveOccurred())
-	documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
-	for {
-		role := &unstructured.Unstructured{}
-		if documents.Decode(role) != nil {
-			return
-		}
-		if len(role.Object) == 0 {
-			continue
-		}
-		Expect(api.Create(ctx, role)).To(Succeed())
-		to := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: role.GetKind(), Name: role.GetName()}
-		subjects := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: someone}}
-		name := metav1.ObjectMeta{Name: role.GetName(), Namespace: role.GetNamespace()}
-		if role.GetKind() == "Role" {
-			Expect(api.Create(ctx, &rbacv1.RoleBinding{ObjectMeta: name, RoleRef: to, Subjects: subjects})).To(Succeed())
-		} else {
-			Expect(api.Create(ctx, &rbacv1.ClusterRoleBinding{ObjectMeta: name, RoleRef: to, Subjects: subjects})).To(Succeed())
-		}
-	}
-}
 
 func deployment() *appsv1.Deployment {
 	labels := map[string]string{"app": "controller"}

@@ -4,7 +4,6 @@ package service
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -25,6 +24,7 @@ import (
 
 	"metalsuite.io/api/reason"
 	"metalsuite.io/api/v1beta1"
+	"metalsuite.io/test/shipped"
 )
 
 var (
@@ -44,7 +44,7 @@ func TestService(t *testing.T) {
 var _ = BeforeSuite(func() {
 	ctrl.SetLogger(GinkgoLogr)
 	environment = &envtest.Environment{
-		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "config", "crd", "bases")},
+		CRDDirectoryPaths:     []string{shipped.Path(shipped.CRDs)},
 		ErrorIfCRDPathMissing: true,
 	}
 	environment.ControlPlane.GetAPIServer().Configure().Set("service-cluster-ip-range", "10.96.0.0/16,fd00:10:96::/112")

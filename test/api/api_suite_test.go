@@ -6,7 +6,6 @@ package api
 
 import (
 	"context"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -23,6 +22,7 @@ import (
 
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/api/v1beta2"
+	"metalsuite.io/test/shipped"
 )
 
 var (
@@ -39,7 +39,7 @@ func TestAPI(t *testing.T) {
 var _ = BeforeSuite(func() {
 	ctrl.SetLogger(GinkgoLogr)
 	environment = &envtest.Environment{
-		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "config", "crd", "bases")},
+		CRDDirectoryPaths:     []string{shipped.Path(shipped.CRDs)},
 		ErrorIfCRDPathMissing: true,
 	}
 	var err error

@@ -15,7 +15,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	kyaml "k8s.io/apimachinery/pkg/util/yaml"
+
+	"metalsuite.io/test/shipped"
 )
 
 const root = "../.."
@@ -52,15 +53,11 @@ func build(t *testing.T, folder string) []*unstructured.Unstructured {
 	if err != nil {
 		t.Fatalf("kustomize: %v\n%s", err, complaints.String())
 	}
-	var objects []*unstructured.Unstructured
-	decoder := kyaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
-	for {
-		o := &unstructured.Unstructured{}
-		if decoder.Decode(&o.Object) != nil {
-			return objects
-		}
-		objects = append(objects, o)
+	objects, err := shipped.Decode(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
 	}
+	return objects
 }
 
 // images returns the images of all containers, and the environment variables that name one.

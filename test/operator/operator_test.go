@@ -21,9 +21,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -32,6 +30,7 @@ import (
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/cmd/operator"
 	"metalsuite.io/controllers/admission"
+	"metalsuite.io/test/shipped"
 )
 
 const namespace = "metallb-system"
@@ -46,7 +45,7 @@ func TestRole(t *testing.T) {
 var _ = Describe("The operator command", func() {
 	It("is ready once it can serve webhooks, which the API server calls by their Service and trusts", func(ctx SpecContext) {
 		environment := &envtest.Environment{
-			CRDDirectoryPaths: []string{filepath.Join("..", "..", "config", "crd", "bases")}, ErrorIfCRDPathMissing: true,
+			CRDDirectoryPaths: []string{shipped.Path(shipped.CRDs)}, ErrorIfCRDPathMissing: true,
 		}
 		// No kube-proxy runs here, so the API server has to find the endpoints of Services by itself.
 		environment.ControlPlane.GetAPIServer().Configure().Set("enable-aggregator-routing", "true")
@@ -61,9 +60,8 @@ var _ = Describe("The operator command", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})).To(Succeed())
 		installAll := func(files ...string) {
-			for _, file := range files {
-				install(ctx, api, filepath.Join("..", "..", "config", filepath.FromSlash(file)))
-			}
+			GinkgoHelper()
+			Expect(shipped.Create(ctx, api, files...)).To(Succeed())
 		}
 		installAll("rbac/operator/service_account.yaml", "webhook/service.yaml", "webhook/manifests.yaml")
 		port, health := freePort(), freePort()
@@ -153,24 +151,4 @@ func lead(ctx context.Context, api client.Client, port uint16) {
 		Endpoints:   []discoveryv1.Endpoint{{Addresses: self.Endpoints[0].Addresses}},
 		Ports:       []discoveryv1.EndpointPort{{Name: ptr.To("webhook"), Port: ptr.To(int32(port))}},
 	})).To(Succeed())
-}
-
-// install creates what a manifest says.
-func install(ctx context.Context, api client.Client, path string) {
-	GinkgoHelper()
-	f, err := os.Open(path)
-	Expect(err).NotTo(HaveOccurred())
-	defer f.Close()
-	decoder := yaml.NewYAMLOrJSONDecoder(f, 4096)
-	for {
-		object := &unstructured.Unstructured{}
-		if err := decoder.Decode(object); errors.Is(err, io.EOF) {
-			return
-		} else {
-			Expect(err).NotTo(HaveOccurred())
-		}
-		if len(object.Object) > 0 {
-			Expect(api.Create(ctx, object)).To(Succeed())
-		}
-	}
 }

@@ -4,10 +4,6 @@ package metricsauth
 
 import (
 	"context"
-	"errors"
-	"io"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -16,12 +12,12 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"metalsuite.io/test/shipped"
 )
 
 const namespace = "metallb-system"
@@ -48,30 +44,11 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	api, err = client.New(config, client.Options{})
 	Expect(err).NotTo(HaveOccurred())
 	Expect(api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})).To(Succeed())
-	for _, file := range []string{"auth.yaml", "reader.yaml"} {
-		install(ctx, filepath.Join("..", "..", "..", "config", "rbac", "metrics", file))
-	}
+	Expect(shipped.Create(ctx, api, "rbac/metrics/auth.yaml", "rbac/metrics/reader.yaml")).To(Succeed())
 	serviceAccount(ctx, "controller")
 	roleConfig = rest.AnonymousClientConfig(config)
 	roleConfig.BearerToken = token(ctx, "controller")
 })
-
-// install creates the objects of a manifest.
-func install(ctx context.Context, path string) {
-	GinkgoHelper()
-	f, err := os.Open(path)
-	Expect(err).NotTo(HaveOccurred())
-	defer func() { Expect(f.Close()).To(Succeed()) }()
-	for decoder := yaml.NewYAMLOrJSONDecoder(f, 4096); ; {
-		object := &unstructured.Unstructured{}
-		err := decoder.Decode(object)
-		if errors.Is(err, io.EOF) {
-			return
-		}
-		Expect(err).NotTo(HaveOccurred())
-		Expect(api.Create(ctx, object)).To(Succeed())
-	}
-}
 
 func serviceAccount(ctx context.Context, name string) {
 	GinkgoHelper()
