@@ -34,7 +34,7 @@ func deploymentHealth(d *appsv1.Deployment) health {
 		want = *d.Spec.Replicas
 	}
 	s := d.Status
-	h := progress(counts{d.Name, want, s.UpdatedReplicas, s.AvailableReplicas, d.Generation, s.ObservedGeneration})
+	h := progress(counts{d.Name, want, s.UpdatedReplicas, s.AvailableReplicas, s.Replicas - s.UpdatedReplicas, d.Generation, s.ObservedGeneration})
 	if h.complete {
 		return h
 	}
@@ -60,7 +60,7 @@ func daemonSetHealth(ds *appsv1.DaemonSet) health {
 	if s.ObservedGeneration >= ds.Generation && s.DesiredNumberScheduled == 0 {
 		return waitingFor(reason.NoNodesForSpeakers, "%s: no node is eligible for a speaker", ds.Name)
 	}
-	return progress(counts{ds.Name, s.DesiredNumberScheduled, s.UpdatedNumberScheduled, s.NumberAvailable, ds.Generation, s.ObservedGeneration})
+	return progress(counts{ds.Name, s.DesiredNumberScheduled, s.UpdatedNumberScheduled, s.NumberAvailable, 0, ds.Generation, s.ObservedGeneration})
 }
 
 // lacksPods reports whether a DaemonSet has fewer pods than nodes to run them on, which lasts only when the pods are refused.
@@ -68,15 +68,17 @@ func lacksPods(ds *appsv1.DaemonSet) bool {
 	return ds.Status.ObservedGeneration >= ds.Generation && ds.Status.CurrentNumberScheduled < ds.Status.DesiredNumberScheduled
 }
 
-// counts is what both kinds of workload tell of their pods.
+// counts are the numbers of pods in the status of either kind of workload. old are pods of an older revision beside the updated ones: a
+// DaemonSet has one pod on each node, so it has none.
 type counts struct {
-	name                     string
-	want, updated, available int32
-	generation, observed     int64
+	name                          string
+	want, updated, available, old int32
+	generation, observed          int64
 }
 
-// progress judges the counts. Those of an older generation still tell how many pods serve, those of no generation tell nothing. Where no
-// pod is wanted, none serves.
+// progress judges the counts. Those of an older generation still show how many pods serve, those of no generation show nothing. Where no
+// pod is wanted, none serves. Pods of an older revision count as available, so the updated ones are available for certain only when no old
+// one exists (as in "kubectl rollout status").
 func progress(c counts) health {
 	switch {
 	case c.observed < c.generation:
@@ -89,6 +91,10 @@ func progress(c counts) health {
 		return waitingFor(reason.OperandNotReady, "%s: %d of %d pods are available", c.name, c.available, c.want)
 	case c.updated < c.want:
 		h := waitingFor(reason.RollingOut, "%s: %d of %d pods are updated", c.name, c.updated, c.want)
+		h.available = true
+		return h
+	case c.old > 0:
+		h := waitingFor(reason.RollingOut, "%s: %d pods of an older revision still run", c.name, c.old)
 		h.available = true
 		return h
 	}

@@ -32,10 +32,11 @@ func TestDeploymentHealth(t *testing.T) {
 		"change, one is down":   {2, appsv1.DeploymentStatus{ObservedGeneration: 1, UpdatedReplicas: 2, AvailableReplicas: 1}, false, false, false, reason.RollingOut},
 		"none available":        {1, appsv1.DeploymentStatus{ObservedGeneration: 1, UpdatedReplicas: 2}, false, false, false, reason.OperandNotReady},
 		"old revision serves":   {1, appsv1.DeploymentStatus{ObservedGeneration: 1, UpdatedReplicas: 1, AvailableReplicas: 2}, true, false, false, reason.RollingOut},
-		"all as wanted":         {1, appsv1.DeploymentStatus{ObservedGeneration: 1, UpdatedReplicas: 2, AvailableReplicas: 2}, true, true, false, ""},
+		"old one beside new":    {1, appsv1.DeploymentStatus{ObservedGeneration: 1, Replicas: 3, UpdatedReplicas: 2, AvailableReplicas: 2}, true, false, false, reason.RollingOut},
+		"all as wanted":         {1, appsv1.DeploymentStatus{ObservedGeneration: 1, Replicas: 2, UpdatedReplicas: 2, AvailableReplicas: 2}, true, true, false, ""},
 		"pods refused":          {1, appsv1.DeploymentStatus{ObservedGeneration: 1, Conditions: []appsv1.DeploymentCondition{failure}}, false, false, true, reason.PodsRefused},
 		"deadline exceeded":     {1, appsv1.DeploymentStatus{ObservedGeneration: 1, Conditions: []appsv1.DeploymentCondition{late}}, false, false, true, reason.OperandNotReady},
-		"complete, old failure": {1, appsv1.DeploymentStatus{ObservedGeneration: 1, UpdatedReplicas: 2, AvailableReplicas: 2, Conditions: []appsv1.DeploymentCondition{late}}, true, true, false, ""},
+		"complete, old failure": {1, appsv1.DeploymentStatus{ObservedGeneration: 1, Replicas: 2, UpdatedReplicas: 2, AvailableReplicas: 2, Conditions: []appsv1.DeploymentCondition{late}}, true, true, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := &appsv1.Deployment{Spec: appsv1.DeploymentSpec{Replicas: ptr[int32](2)}, Status: c.status}

@@ -175,8 +175,8 @@ func (s *Suite) AwaitDeployment(ctx context.Context, namespace, name string, lim
 		if d.Spec.Replicas != nil {
 			want = *d.Spec.Replicas
 		}
-		if d.Status.ObservedGeneration < d.Generation || d.Status.UpdatedReplicas < want || d.Status.AvailableReplicas < want {
-			return fmt.Errorf("%d of %d replicas are available", d.Status.AvailableReplicas, want)
+		if s := d.Status; s.ObservedGeneration < d.Generation || s.UpdatedReplicas < want || s.AvailableReplicas < want || s.Replicas > s.UpdatedReplicas {
+			return fmt.Errorf("of %d replicas, %d are updated and %d available; %d run", want, s.UpdatedReplicas, s.AvailableReplicas, s.Replicas)
 		}
 		return nil
 	})

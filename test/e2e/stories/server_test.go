@@ -93,6 +93,13 @@ var _ = Describe("A node selector that matches no node", func() {
 			return string(c.Status) + " " + c.Reason + " " + c.Message, nil
 		}
 		Eventually(message).WithContext(ctx).Should(And(HavePrefix("False NoNodesForSpeakers"), ContainSubstring("typo=x"), ContainSubstring("matches 0 of")))
+
+		// The status of a DaemonSet counts pods that are terminating, so the next speakers are waited for only when these are gone.
+		Eventually(func(ctx context.Context) ([]corev1.Pod, error) {
+			var pods corev1.PodList
+			err := cluster.Client.List(ctx, &pods, client.InNamespace(suite.Namespace), client.MatchingLabels{"app.kubernetes.io/component": "speaker"})
+			return pods.Items, err
+		}).WithContext(ctx).Should(BeEmpty())
 	})
 })
 

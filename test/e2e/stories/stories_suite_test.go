@@ -56,6 +56,15 @@ var _ = AfterSuite(func(ctx SpecContext) {
 	Expect(cluster.Reset(ctx)).To(Succeed())
 })
 
+// A story that failed may have left a node without its link, and the next ones are not to fail for it.
+var _ = AfterEach(func(ctx SpecContext) {
+	if cluster == nil || !CurrentSpecReport().Failed() {
+		return
+	}
+	calm(ctx)
+	Expect(cluster.AwaitNodesReady(ctx, 2*time.Minute)).To(Succeed())
+})
+
 // A failed story shows what an administrator would look at.
 var _ = ReportAfterEach(func(report SpecReport) {
 	if !report.Failed() || cluster == nil {
