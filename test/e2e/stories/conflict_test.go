@@ -115,12 +115,16 @@ var _ = Describe("A forged claim of an address in use", func() {
 			serve(ctx, suite.Pool(name, f.pool(0x440, 0x440+19)))
 			apply(ctx, f.service(name))
 			Eventually(addressesOf).WithArguments(ctx, name).Should(HaveExactElements(address.String()))
-			node := expectOwner(ctx, lab.Segment, address, HaveLen(1))
-			owner := watch.Report().Owner()
+			expectOwner(ctx, lab.Segment, address, HaveLen(1))
 			answers(ctx, address, 80)
 			By("waiting for the last claim that nobody asked for")
-			Eventually(claims(owner)).Should(HaveLen([]int{10, 5}[i]))
-			known := len(claims(owner)())
+			var owner string // on a machine that stalls, the first one may have lost the address to another one meanwhile
+			Eventually(func() int {
+				owner = watch.Report().Owner()
+				return len(claims(owner)())
+			}).Should(BeNumerically(">=", []int{10, 5}[i]))
+			node := expectOwner(ctx, lab.Segment, address, HaveLen(1))
+			known, changes := len(claims(owner)()), len(watch.Report().Changes)
 
 			begin := time.Now()
 			Expect(cluster.Lab.Stranger().Claim(ctx, lab.Segment, address, forged)).To(Succeed())
@@ -136,7 +140,7 @@ var _ = Describe("A forged claim of an address in use", func() {
 			Expect(statusNodes(ctx, name)).To(ConsistOf(node))
 			report, err := watch.Stop()
 			Expect(err).NotTo(HaveOccurred())
-			Expect(report.Owners()).To(HaveExactElements(owner))
+			Expect(report.Changes).To(HaveLen(changes), "of the host that answers")
 			Expect(report.LongestSilence).To(BeNumerically("<", time.Second))
 		})
 	}

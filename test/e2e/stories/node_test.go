@@ -51,13 +51,35 @@ func cordon(ctx context.Context, node string, on bool) {
 // networkUnavailable gives a node the condition that network plugins set while they are not ready, or takes it away.
 func networkUnavailable(ctx context.Context, node string, unavailable bool) {
 	GinkgoHelper()
+	status := corev1.ConditionStatus("")
+	if unavailable {
+		status = corev1.ConditionTrue
+	}
+	nodeCondition(ctx, node, corev1.NodeNetworkUnavailable, status)
+}
+
+// lose reports a node that is cut off as lost, as the node lifecycle controller does after 50 s without news. The taints of such a node are
+// that controller's.
+func lose(ctx context.Context, node string) {
+	GinkgoHelper()
+	nodeCondition(ctx, node, corev1.NodeReady, corev1.ConditionUnknown)
+	Eventually(func(ctx context.Context) ([]corev1.Taint, error) {
+		var n corev1.Node
+		err := cluster.Client.Get(ctx, client.ObjectKey{Name: node}, &n)
+		return n.Spec.Taints, err
+	}).WithContext(ctx).Should(ContainElement(And(HaveField("Key", corev1.TaintNodeUnreachable), HaveField("Effect", corev1.TaintEffectNoExecute))))
+}
+
+// nodeCondition brings a condition of a node to a status, or takes the condition away when the status is empty.
+func nodeCondition(ctx context.Context, node string, kind corev1.NodeConditionType, status corev1.ConditionStatus) {
+	GinkgoHelper()
 	var n corev1.Node
 	Expect(cluster.Client.Get(ctx, client.ObjectKey{Name: node}, &n)).To(Succeed())
 	before := client.StrategicMergeFrom(n.DeepCopy())
-	n.Status.Conditions = slices.DeleteFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool { return c.Type == corev1.NodeNetworkUnavailable })
-	if unavailable {
+	n.Status.Conditions = slices.DeleteFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool { return c.Type == kind })
+	if status != "" {
 		n.Status.Conditions = append(n.Status.Conditions, corev1.NodeCondition{
-			Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue, Reason: "Story", LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now(),
+			Type: kind, Status: status, Reason: "Story", LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now(),
 		})
 	}
 	Expect(cluster.Client.Status().Patch(ctx, &n, before)).To(Succeed())

@@ -9,15 +9,10 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"metalsuite.io/api/v1beta1"
 	"metalsuite.io/test/suite"
 )
-
-// unreadyAfter bounds how long Kubernetes takes to report a lost node as not ready: its node monitor waits for 50 s.
-const unreadyAfter = 2 * time.Minute
 
 var _ = Describe("An update of the speakers while a node is down", func() {
 	const annotation = "story.metalsuite.io/update"
@@ -33,16 +28,6 @@ var _ = Describe("An update of the speakers while a node is down", func() {
 		}
 		return nodes, err
 	}
-	readiness := func(ctx context.Context, node string) (corev1.ConditionStatus, error) {
-		var n corev1.Node
-		err := cluster.Client.Get(ctx, client.ObjectKey{Name: node}, &n)
-		i := slices.IndexFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool { return c.Type == corev1.NodeReady })
-		if err != nil || i < 0 {
-			return "", err
-		}
-		return n.Status.Conditions[i].Status, nil
-	}
-
 	It("reaches the speakers of all other nodes, and that one when it is back", func(ctx SpecContext) {
 		operators, err := cluster.OperatorPods(ctx)
 		Expect(err).NotTo(HaveOccurred())
@@ -59,13 +44,13 @@ var _ = Describe("An update of the speakers while a node is down", func() {
 		apply(ctx, suite.HelloService(namespace, "update", app))
 		DeferCleanup(func(ctx SpecContext) {
 			Expect(cluster.Lab.Heal(ctx, down)).To(Succeed())
-			Expect(cluster.AwaitNodesReady(ctx, unreadyAfter)).To(Succeed())
+			Expect(cluster.AwaitNodesReady(ctx, 2*time.Minute)).To(Succeed())
 			configure(ctx, func(*v1beta1.MetalLBSpec) {})
 		})
 
 		By("cutting the node off")
 		Expect(cluster.Lab.Cut(ctx, down)).To(Succeed())
-		Eventually(readiness).WithArguments(down).WithContext(ctx).WithTimeout(unreadyAfter).ShouldNot(Equal(corev1.ConditionTrue))
+		lose(ctx, down)
 
 		By("updating the speakers")
 		m := suite.MetalLB()
