@@ -19,7 +19,8 @@ func birdFile(name string) string { return filepath.Join(machine.Run, topology.S
 // BirdSocket is where BIRD's shell reaches it.
 func BirdSocket() string { return birdFile("bird.ctl") }
 
-// birdConfig takes routes from every host of the segment and puts them into the host's kernel, all next hops of each.
+// birdConfig takes routes from every host of the segment and puts them into the host's kernel, all next hops of each. After a failed session
+// BIRD refuses its peer for a second, not for a minute, so that no story sees the failures of the one before.
 func birdConfig() string {
 	router := topology.SecondRouterHost()
 	return fmt.Sprintf(`router id %[1]s;
@@ -34,6 +35,8 @@ protocol kernel kernel6 { ipv6 { import none; export where source = RTS_BGP; }; 
 template bgp hosts {
 	local as %[2]d;
 	hold time 9;
+	error wait time 1, 2;
+	error forget time 1;
 	bfd on;
 	ipv4 { import all; export none; extended next hop on; };
 	ipv6 { import all; export none; };
