@@ -94,7 +94,7 @@ func progress(c counts) health {
 		h.available = true
 		return h
 	case c.old > 0:
-		h := waitingFor(reason.RollingOut, "%s: %d pods of an older revision still run", c.name, c.old)
+		h := waitingFor(reason.RollingOut, "%s: pods of an older revision that still run: %d", c.name, c.old)
 		h.available = true
 		return h
 	}
